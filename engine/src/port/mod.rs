@@ -16,6 +16,7 @@ pub mod af_packet;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 pub mod fault;
+mod heap;
 pub mod memory;
 pub mod pcap;
 
