@@ -101,6 +101,13 @@ impl<P> Burst<P> {
     }
 }
 
+impl<P> Default for Burst<P> {
+    /// An empty burst with room for none.
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
 impl<P> Deref for Burst<P> {
     type Target = [P];
 

@@ -9,8 +9,10 @@
 //! [`FrameQueue::free_burst`]: crate::port::FrameQueue::free_burst
 
 mod burst;
+mod lent;
 
 pub use burst::Burst;
+pub(crate) use lent::{HEADER_ROOM, Lent, Letter, Room};
 
 /// One frame in a buffer that the holder owns: an mbuf, a ring slot, a heap buffer.
 ///

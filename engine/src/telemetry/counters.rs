@@ -60,6 +60,7 @@ counters! {
     Delivered "delivered" Handled "Datagrams that were handed to the service."
     ArpAnswered "arp_answered" Handled "ARP requests for an address of ours that the host answered."
     ArpLearned "arp_learned" Handled "ARP replies to a request of ours, taken into the neighbour table."
+    ArpShared "arp_shared" Handled "ARP replies handed to the port's other lcores, one of which may have asked."
     EchoAnswered "echo_answered" Handled "ICMP echo requests that the host answered."
 
     FaultLost "fault_lost" RxDrop "The fault port lost the frame on purpose."

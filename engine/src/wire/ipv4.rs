@@ -1,1 +1,261 @@
-//! ipv4
+//! IPv4 headers (RFC 791).
+
+use std::net::Ipv4Addr;
+
+use super::checksum::Sum;
+
+/// Length in bytes of a header without options.
+pub const HEADER_LEN: usize = 20;
+/// Don't fragment, in the field that it shares with the fragment offset.
+const DONT_FRAGMENT: u16 = 0x4000;
+/// More fragments and the offset: zero where a packet is whole.
+const FRAGMENT: u16 = 0x3fff;
+/// The congestion bits of the traffic class byte (RFC 3168).
+const ECN: u8 = 0x03;
+
+/// What a packet carries (IANA's protocol numbers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protocol(pub u8);
+
+impl Protocol {
+    /// ICMP (RFC 792).
+    pub const ICMP: Self = Self(1);
+    /// UDP (RFC 768).
+    pub const UDP: Self = Self(17);
+}
+
+/// A packet's version or lengths contradict each other or the bytes that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the IPv4 header's version or lengths contradict each other or the frame")]
+pub struct Malformed;
+
+/// An IPv4 packet in place: version and lengths are checked, the checksum is not.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    header: &'a [u8; HEADER_LEN],
+    /// The packet, without what a link padded it with.
+    bytes: &'a [u8],
+    header_len: usize,
+}
+
+impl<'a> Packet<'a> {
+    /// Checks the packet at the front of `bytes`.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the version isn't 4, or if not 20 ≤ header length ≤ total length
+    /// ≤ `bytes.len()`.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let header: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(Malformed)?;
+        let header_len = usize::from(header[0] & 0x0f) * 4;
+        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        if header[0] >> 4 != 4 || header_len < HEADER_LEN || total_len < header_len {
+            return Err(Malformed);
+        }
+        let bytes = bytes.get(..total_len).ok_or(Malformed)?;
+        Ok(Self { header, bytes, header_len })
+    }
+
+    /// Length of the header in bytes, options included: 20 to 60.
+    #[inline]
+    pub fn header_len(self) -> usize {
+        self.header_len
+    }
+
+    /// Length of the packet in bytes.
+    #[inline]
+    pub fn total_len(self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether the header's checksum is right.
+    #[inline]
+    pub fn is_checksum_valid(self) -> bool {
+        if self.header_len == HEADER_LEN {
+            return Sum::of(self.header).is_valid();
+        }
+        Sum::of(&self.bytes[..self.header_len]).is_valid()
+    }
+
+    /// Whether it is a part of a larger packet.
+    #[inline]
+    pub fn is_fragment(self) -> bool {
+        u16::from_be_bytes([self.header[6], self.header[7]]) & FRAGMENT != 0
+    }
+
+    /// The traffic class with the congestion bits cleared.
+    #[inline]
+    pub fn differentiated_services(self) -> u8 {
+        self.header[1] & !ECN
+    }
+
+    /// What it carries.
+    #[inline]
+    pub fn protocol(self) -> Protocol {
+        Protocol(self.header[9])
+    }
+
+    /// Who sent it.
+    #[inline]
+    pub fn source(self) -> Ipv4Addr {
+        let [.., a, b, c, d, _, _, _, _] = *self.header;
+        Ipv4Addr::new(a, b, c, d)
+    }
+
+    /// Whom it is for.
+    #[inline]
+    pub fn destination(self) -> Ipv4Addr {
+        let [.., a, b, c, d] = *self.header;
+        Ipv4Addr::new(a, b, c, d)
+    }
+
+    /// What it carries.
+    #[inline]
+    pub fn payload(self) -> &'a [u8] {
+        &self.bytes[self.header_len..]
+    }
+}
+
+/// The header of a packet that we send: no options, not to be fragmented, identification
+/// zero (RFC 6864, section 4.1: an atomic datagram needs none).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The traffic class, congestion bits clear.
+    pub differentiated_services: u8,
+    /// Hops that it may take.
+    pub ttl: u8,
+    /// What it carries.
+    pub protocol: Protocol,
+    /// Who sends it.
+    pub source: Ipv4Addr,
+    /// Whom it is for.
+    pub destination: Ipv4Addr,
+    /// Length of what it carries, in bytes.
+    pub payload_len: u16,
+}
+
+impl Header {
+    /// Writes the header with its checksum.
+    ///
+    /// `payload_len` is at most 65,515; the caller's MTU sees to that.
+    #[inline]
+    pub fn write(&self, into: &mut [u8; HEADER_LEN]) {
+        let total_len = self.payload_len.wrapping_add(HEADER_LEN as u16);
+        let [len_high, len_low] = total_len.to_be_bytes();
+        let [df_high, df_low] = DONT_FRAGMENT.to_be_bytes();
+        let [a, b, c, d] = self.source.octets();
+        let [e, f, g, h] = self.destination.octets();
+        let class = self.differentiated_services;
+        let mut header = [
+            0x45,
+            class,
+            len_high,
+            len_low,
+            0,
+            0,
+            df_high,
+            df_low,
+            self.ttl,
+            self.protocol.0,
+            0,
+            0,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+        ];
+        [header[10], header[11]] = Sum::of(&header).checksum();
+        *into = header;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet of 28 bytes with two bytes of padding behind it.
+    fn packet() -> [u8; 30] {
+        let mut bytes = [0; 30];
+        Header {
+            differentiated_services: 0xb8,
+            ttl: 64,
+            protocol: Protocol::UDP,
+            source: Ipv4Addr::new(10, 77, 0, 2),
+            destination: Ipv4Addr::new(10, 77, 0, 1),
+            payload_len: 8,
+        }
+        .write(bytes.first_chunk_mut().expect("long enough"));
+        bytes
+    }
+
+    #[test]
+    fn a_written_header_reads_back() {
+        let bytes = packet();
+        let packet = Packet::parse(&bytes).expect("valid");
+        assert_eq!((packet.header_len(), packet.total_len()), (20, 28));
+        assert_eq!(packet.payload().len(), 8);
+        assert!(packet.is_checksum_valid() && !packet.is_fragment());
+        assert_eq!(packet.differentiated_services(), 0xb8);
+        assert_eq!(packet.protocol(), Protocol::UDP);
+        assert_eq!(packet.source(), Ipv4Addr::new(10, 77, 0, 2));
+        assert_eq!(packet.destination(), Ipv4Addr::new(10, 77, 0, 1));
+    }
+
+    #[test]
+    fn checksums_agree_with_a_sum_by_hand() {
+        let mut bytes = packet();
+        let by_hand = |header: &[u8]| {
+            let sum: u32 = header.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
+            (sum & 0xffff) + (sum >> 16) == 0xffff
+        };
+        assert!(by_hand(&bytes[..20]) && Packet::parse(&bytes).expect("valid").is_checksum_valid());
+        bytes[8] ^= 1;
+        assert!(
+            !by_hand(&bytes[..20]) && !Packet::parse(&bytes).expect("lengths are right").is_checksum_valid()
+        );
+    }
+
+    #[test]
+    fn contradicting_lengths_are_malformed() {
+        let good = packet();
+        let broken = |index: usize, value: u8| {
+            let mut bytes = good;
+            bytes[index] = value;
+            Packet::parse(&bytes).err()
+        };
+        assert_eq!(broken(0, 0x65), Some(Malformed), "version");
+        assert_eq!(broken(0, 0x44), Some(Malformed), "header length under 20");
+        assert_eq!(broken(0, 0x48), Some(Malformed), "header longer than the packet");
+        assert_eq!(broken(3, 19), Some(Malformed), "total length under the header's");
+        assert_eq!(broken(3, 31), Some(Malformed), "total length over the frame");
+        assert_eq!(broken(3, 30), None);
+        assert_eq!(Packet::parse(&good[..19]).err(), Some(Malformed));
+    }
+
+    #[test]
+    fn options_are_part_of_the_header() {
+        let mut bytes = [0; 28];
+        bytes[..20].copy_from_slice(&packet()[..20]);
+        bytes[0] = 0x46;
+        bytes[20..24].copy_from_slice(&[1, 1, 1, 0]);
+        bytes[10..12].fill(0);
+        let checksum = Sum::of(&bytes[..24]).checksum();
+        bytes[10..12].copy_from_slice(&checksum);
+        let packet = Packet::parse(&bytes).expect("valid");
+        assert_eq!((packet.header_len(), packet.payload().len()), (24, 4));
+        assert!(packet.is_checksum_valid());
+    }
+
+    #[test]
+    fn fragments_are_seen_at_both_ends() {
+        for (flags, is_fragment) in [(0x4000_u16, false), (0x2000, true), (0x0001, true), (0x8000, false)] {
+            let mut bytes = packet();
+            bytes[6..8].copy_from_slice(&flags.to_be_bytes());
+            assert_eq!(Packet::parse(&bytes).expect("valid").is_fragment(), is_fragment, "{flags:04x}");
+        }
+    }
+}

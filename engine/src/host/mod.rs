@@ -1,0 +1,485 @@
+//! The host on the wire: everything between frames and datagrams.
+//!
+//! [`Host`] takes the frames of one queue. It classifies each (`classify`), answers ARP and
+//! ICMP echo itself, passes datagrams for its addresses and ports to the service, turns
+//! replies round in place (`reply`), and finds the way for what the service sends of its
+//! own accord (`outgoing`, `neighbours`). What it drops, it counts by name.
+
+mod addressing;
+mod classify;
+mod neighbours;
+mod outgoing;
+mod reply;
+mod siphash;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
+pub use siphash::HashKey;
+
+use classify::{Arp, Class, Rules, Udp, classify};
+use neighbours::{Neighbour, Neighbours};
+use reply::Style;
+
+use crate::forward::{Forward, Forwards};
+use crate::packet::{Burst, Lent, Packet, RxChecksums};
+use crate::port::{FrameQueue, PortId};
+use crate::service::{Arrival, Datagram, Outbox, Service, Tick, Verdict};
+use crate::telemetry::{Counter, Counters};
+use crate::time::Time;
+use crate::wire::ethernet::MacAddress;
+use crate::wire::{arp, ipv4, udp};
+use crate::worker::DatagramQueue;
+
+/// Frames that [`Host::drain`] takes from a ring at most, so that a peer that never stops
+/// sending can't keep a stopping program.
+const DRAIN_LIMIT: usize = 1 << 16;
+/// Answers that wait for another lcore of the port.
+const LEARNED: usize = 64;
+
+/// What a host is on its port.
+#[derive(Clone, Debug)]
+pub struct HostConfig {
+    /// Its port.
+    pub port: PortId,
+    /// Its addresses.
+    pub addressing: Addressing,
+    /// The UDP ports of its service.
+    pub udp_ports: UdpPorts,
+    /// Hops that its packets may take.
+    pub ttl: u8,
+    /// Frames that it takes and sends at a time.
+    pub burst: usize,
+    /// Datagrams that its service can send per call.
+    pub outbox: usize,
+    /// Secret key of its tables.
+    pub hash_key: HashKey,
+}
+
+impl HostConfig {
+    /// Packets that a host with this configuration holds at most beyond its bursts in flight.
+    pub fn held(&self) -> usize {
+        self.outbox + neighbours::HELD
+    }
+}
+
+/// A host on one queue of a frame port.
+#[derive(Debug)]
+pub struct Host<Q: FrameQueue> {
+    queue: Q,
+    port: PortId,
+    rules: Arc<Rules>,
+    style: Style,
+    /// Which of the port's words about checksums count.
+    trusted: Trusted,
+    /// The longest payload of a datagram that the MTU allows, in bytes.
+    max_payload: usize,
+    rx: Burst<Q::Packet>,
+    egress: Egress<Q::Packet>,
+    lent: Lent<Q::Packet>,
+    neighbours: Neighbours<Q::Packet>,
+    peers: Option<Peers>,
+    /// Room for one ARP request; empty between calls.
+    request: Burst<Q::Packet>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trusted {
+    ipv4: bool,
+    udp: bool,
+}
+
+impl<Q: FrameQueue> Host<Q> {
+    /// A host on `queue`.
+    pub fn new(queue: Q, config: HostConfig) -> Self {
+        let capabilities = queue.capabilities();
+        let (mac, mtu) = (capabilities.mac, usize::from(capabilities.mtu));
+        Self {
+            port: config.port,
+            rules: Arc::new(Rules {
+                mac,
+                addressing: config.addressing,
+                udp_ports: config.udp_ports,
+                unmarked_unfilled_checksums: capabilities.unmarked_unfilled_checksums,
+            }),
+            style: Style { mac, ttl: config.ttl, tx_udp_checksum: capabilities.tx_udp_checksum },
+            trusted: Trusted { ipv4: capabilities.rx_ipv4_checksum, udp: capabilities.rx_udp_checksum },
+            max_payload: mtu.saturating_sub(ipv4::HEADER_LEN + udp::HEADER_LEN),
+            rx: Burst::with_capacity(config.burst),
+            egress: Egress::with_capacity(config.burst),
+            lent: Lent::with_capacity(config.outbox),
+            neighbours: Neighbours::new(config.hash_key),
+            peers: None,
+            request: Burst::with_capacity(1),
+            counters: Arc::clone(queue.counters()),
+            queue,
+        }
+    }
+
+    /// Joins the hosts on the queues of one port: an ARP answer arrives on whichever queue
+    /// the device chooses, and not always on that of the lcore that asked.
+    pub fn join(hosts: &mut [Self]) {
+        let (senders, receivers): (Vec<_>, Vec<_>) = hosts.iter().map(|_| bounded(LEARNED)).unzip();
+        for (index, (host, inbox)) in hosts.iter_mut().zip(receivers).enumerate() {
+            let others = senders.iter().enumerate().filter(|&(other, _)| other != index);
+            host.peers = Some(Peers { outboxes: others.map(|(_, sender)| sender.clone()).collect(), inbox });
+        }
+    }
+
+    /// One received frame, to its end.
+    #[inline]
+    fn take_in<S: Service>(
+        &mut self,
+        now: Time,
+        mut packet: Q::Packet,
+        service: &mut S,
+        forwards: &mut Forwards<Q::Packet>,
+        tally: &mut Tally,
+    ) {
+        let checksums = self.trusted.checksums(&packet);
+        match classify(packet.frame(), checksums, &self.rules) {
+            Class::Udp(udp) => self.deliver(now, packet, &udp, service, forwards, tally),
+            Class::Drop(reason) => self.drop_received(packet, reason),
+            Class::Echo(echo) => {
+                self.counters.add(Counter::EchoAnswered, 1);
+                reply::echo(&mut packet, &echo, self.style);
+                self.host_reply(packet);
+            }
+            Class::Arp(arp) => self.arp(now, packet, &arp),
+        }
+    }
+
+    #[inline]
+    fn deliver<S: Service>(
+        &mut self,
+        now: Time,
+        mut packet: Q::Packet,
+        udp: &Udp,
+        service: &mut S,
+        forwards: &mut Forwards<Q::Packet>,
+        tally: &mut Tally,
+    ) {
+        tally.delivered += 1;
+        if udp.checksum == classify::UdpChecksum::Unfilled {
+            tally.unfilled += 1;
+        }
+        let arrival = Arrival {
+            source: SocketAddr::new(udp.ip.source.into(), udp.source_port),
+            destination: SocketAddr::new(udp.ip.destination.into(), udp.destination_port),
+            port: self.port,
+            vlan: udp.ip.link.vlan,
+        };
+        let start = udp.payload_start();
+        let mut datagram =
+            Datagram::new(packet.room_mut(), start, udp.payload_len, self.max_payload, arrival);
+        let mut outbox = Outbox::new(self.lent.parts(), self.max_payload);
+        let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
+        let (len, touched) = datagram.outcome();
+        match verdict {
+            Verdict::Reply if len <= self.max_payload => {
+                tally.replied += 1;
+                reply::udp(&mut packet, udp, len, touched, self.style);
+                self.egress.send(&mut self.queue, packet);
+            }
+            Verdict::Reply => {
+                tally.replied += 1;
+                self.drop_unsent(packet, Counter::TxOversize);
+            }
+            Verdict::Forward { port, from, to } => {
+                packet.set_frame_len(start + len);
+                self.forward(Forward { packet, payload_start: start, port: Some(port), from, to }, forwards);
+            }
+            Verdict::Drop => {
+                tally.service_dropped += 1;
+                self.egress.discard(&mut self.queue, packet);
+            }
+        }
+    }
+
+    fn forward(&mut self, forward: Forward<Q::Packet>, forwards: &mut Forwards<Q::Packet>) {
+        self.counters.add(Counter::ForwardedAway, 1);
+        if let Err(packet) = forwards.push(forward) {
+            self.counters.add(Counter::ForwardNoPort, 1);
+            self.egress.discard(&mut self.queue, packet);
+        }
+    }
+
+    #[cold]
+    fn arp(&mut self, now: Time, mut packet: Q::Packet, arp: &Arp) {
+        let own = self.rules.addressing.is_own(arp.link.vlan, arp.packet.target_ip);
+        match arp.packet.operation {
+            arp::Operation::REQUEST if own => {
+                self.counters.add(Counter::ArpAnswered, 1);
+                reply::arp(&mut packet, arp, self.style);
+                self.host_reply(packet);
+            }
+            arp::Operation::REPLY if own => {
+                let neighbour = Neighbour { vlan: arp.link.vlan, address: arp.packet.sender_ip };
+                let reason = self.arp_reply(now, Learned { neighbour, mac: arp.packet.sender_mac });
+                self.drop_received(packet, reason);
+            }
+            _ => self.drop_received(packet, Counter::ArpNotOurs),
+        }
+    }
+
+    /// Takes an answer in or hands it to the port's other lcores, one of which may have asked.
+    fn arp_reply(&mut self, now: Time, learned: Learned) -> Counter {
+        if self.neighbours.is_asked_for(learned.neighbour) {
+            self.learn(now, learned);
+            return Counter::ArpLearned;
+        }
+        match &self.peers {
+            Some(peers) => {
+                peers.tell(learned);
+                Counter::ArpShared
+            }
+            None => Counter::ArpUnsolicited,
+        }
+    }
+
+    /// Has the neighbours that wait for an answer do what is due.
+    #[cold]
+    fn maintain(&mut self, now: Time) {
+        while let Some(learned) = self.peers.as_ref().and_then(|peers| peers.inbox.try_recv().ok()) {
+            self.learn(now, learned);
+        }
+        if now >= self.neighbours.next_deadline() {
+            self.step_neighbours(now);
+        }
+        self.egress.flush(&mut self.queue);
+    }
+
+    #[inline]
+    fn host_reply(&mut self, packet: Q::Packet) {
+        self.counters.add(Counter::HostReplied, 1);
+        self.egress.send(&mut self.queue, packet);
+    }
+
+    #[inline]
+    fn drop_received(&mut self, packet: Q::Packet, reason: Counter) {
+        self.counters.add(reason, 1);
+        self.egress.discard(&mut self.queue, packet);
+    }
+
+    fn drop_unsent(&mut self, packet: Q::Packet, reason: Counter) {
+        self.counters.add(reason, 1);
+        self.egress.discard(&mut self.queue, packet);
+    }
+}
+
+impl<Q: FrameQueue> DatagramQueue for Host<Q> {
+    type Packet = Q::Packet;
+
+    fn port(&self) -> PortId {
+        self.port
+    }
+
+    fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    #[inline]
+    fn poll<S: Service>(
+        &mut self,
+        now: Time,
+        service: &mut S,
+        forwards: &mut Forwards<Self::Packet>,
+    ) -> usize {
+        let mut rx = std::mem::take(&mut self.rx);
+        self.queue.rx_burst(&mut rx);
+        let received = rx.len();
+        self.lend();
+        rx.iter().for_each(Packet::prefetch);
+        let mut tally = Tally::default();
+        for packet in rx.drain() {
+            self.take_in(now, packet, service, forwards, &mut tally);
+        }
+        self.rx = rx;
+        self.post(now, forwards);
+        self.egress.flush(&mut self.queue);
+        tally.count(received, &self.counters);
+        if self.neighbours.next_deadline() != Time::NEVER {
+            self.maintain(now);
+        }
+        received
+    }
+
+    fn tick<S: Service>(
+        &mut self,
+        now: Time,
+        service: &mut S,
+        forwards: &mut Forwards<Self::Packet>,
+    ) -> Tick {
+        self.lend();
+        let tick = service.on_tick(now, &mut Outbox::new(self.lent.parts(), self.max_payload));
+        self.post(now, forwards);
+        self.egress.flush(&mut self.queue);
+        tick
+    }
+
+    fn take_forwards(&mut self, now: Time, forwards: &mut Forwards<Self::Packet>) {
+        let port = self.port;
+        let rules = Arc::clone(&self.rules);
+        let is_mine = |forward: &Forward<_>| match forward.port {
+            Some(to) => to == port,
+            None => rules.addressing.owns(forward.from.ip()),
+        };
+        for forward in forwards.take(is_mine) {
+            self.counters.add(Counter::Forwarded, 1);
+            self.emit(now, forward.packet, forward.payload_start, forward.from, forward.to);
+        }
+        self.egress.flush(&mut self.queue);
+    }
+
+    fn discard_forwards(&mut self, forwards: &mut Forwards<Self::Packet>) {
+        for forward in forwards.take(|_| true) {
+            self.counters.add(Counter::ForwardNoPort, 1);
+            self.egress.discard(&mut self.queue, forward.packet);
+        }
+        self.egress.flush(&mut self.queue);
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.queue.is_exhausted()
+    }
+
+    fn drain(&mut self) {
+        for packet in self.neighbours.clear() {
+            self.counters.add(Counter::TxStopping, 1);
+            self.egress.discard(&mut self.queue, packet);
+        }
+        while self.lent.len() > 0 {
+            self.lent.give_back(&mut self.rx);
+            self.queue.free_burst(&mut self.rx);
+        }
+        let mut drained = 0;
+        while drained < DRAIN_LIMIT {
+            self.queue.rx_burst(&mut self.rx);
+            if self.rx.is_empty() {
+                break;
+            }
+            drained += self.rx.len();
+            self.counters.add(Counter::Stopping, self.rx.len() as u64);
+            self.queue.free_burst(&mut self.rx);
+        }
+        self.egress.flush(&mut self.queue);
+    }
+}
+
+impl Trusted {
+    #[inline]
+    fn checksums<P: Packet>(self, packet: &P) -> RxChecksums {
+        if !self.ipv4 && !self.udp {
+            return RxChecksums::default();
+        }
+        let mut said = packet.rx_checksums();
+        if !self.ipv4 {
+            said.ipv4 = Default::default();
+        }
+        if !self.udp {
+            said.udp = Default::default();
+        }
+        said
+    }
+}
+
+/// What the packets of one burst came to; the commonest counters, written once a burst.
+#[derive(Debug, Default)]
+struct Tally {
+    delivered: u64,
+    replied: u64,
+    service_dropped: u64,
+    unfilled: u64,
+}
+
+impl Tally {
+    #[inline]
+    fn count(&self, received: usize, counters: &Counters) {
+        counters.add(Counter::Polls, 1);
+        if received == 0 {
+            counters.add(Counter::EmptyPolls, 1);
+            return;
+        }
+        counters.add(Counter::Delivered, self.delivered);
+        counters.add(Counter::Replied, self.replied);
+        counters.add(Counter::ServiceDropped, self.service_dropped);
+        counters.add(Counter::ChecksumUnfilled, self.unfilled);
+    }
+}
+
+/// Packets on their way out: to be sent, and to be given back to their pools.
+#[derive(Debug)]
+struct Egress<P> {
+    tx: Burst<P>,
+    spent: Burst<P>,
+}
+
+impl<P: Packet> Egress<P> {
+    fn with_capacity(capacity: usize) -> Self {
+        Self { tx: Burst::with_capacity(capacity), spent: Burst::with_capacity(capacity) }
+    }
+
+    #[inline]
+    fn send<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
+        if self.tx.is_full() {
+            self.transmit(queue);
+        }
+        // There is room now.
+        let _ = self.tx.push(packet);
+    }
+
+    #[inline]
+    fn discard<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
+        if self.spent.is_full() {
+            queue.free_burst(&mut self.spent);
+        }
+        let _ = self.spent.push(packet);
+    }
+
+    /// Sends what is to be sent; what the port does not take is dropped and counted.
+    #[inline]
+    fn transmit<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q) {
+        queue.tx_burst(&mut self.tx);
+        if !self.tx.is_empty() {
+            queue.counters().add(Counter::TxFull, self.tx.len() as u64);
+            queue.free_burst(&mut self.tx);
+        }
+    }
+
+    #[inline]
+    fn flush<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q) {
+        if !self.tx.is_empty() {
+            self.transmit(queue);
+        }
+        if !self.spent.is_empty() {
+            queue.free_burst(&mut self.spent);
+        }
+    }
+}
+
+/// An answer to an ARP request.
+#[derive(Clone, Copy, Debug)]
+struct Learned {
+    neighbour: Neighbour,
+    mac: MacAddress,
+}
+
+/// The hosts on the other queues of the same port.
+#[derive(Debug)]
+struct Peers {
+    outboxes: Vec<Sender<Learned>>,
+    inbox: Receiver<Learned>,
+}
+
+impl Peers {
+    /// Tells every other host. One whose inbox is full does not listen: it asked for nothing.
+    fn tell(&self, learned: Learned) {
+        self.outboxes.iter().for_each(|outbox| {
+            let _ = outbox.try_send(learned);
+        });
+    }
+}

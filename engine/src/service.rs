@@ -1,0 +1,284 @@
+//! What an application implements: [`Service`], and what it is given.
+
+use std::net::SocketAddr;
+
+use crate::packet::{Letter, Room};
+use crate::port::PortId;
+use crate::time::Time;
+use crate::wire::vlan::VlanId;
+
+/// A UDP service. One value runs on each worker lcore and is that lcore's alone.
+///
+/// ```
+/// use gannet::{Datagram, Outbox, Service, Time, Verdict};
+///
+/// struct Shout;
+///
+/// impl Service for Shout {
+///     fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
+///         datagram.payload_mut().make_ascii_uppercase();
+///         Verdict::Reply
+///     }
+/// }
+/// ```
+///
+/// A service must not block: its lcore does nothing else meanwhile. A panic stops the
+/// program.
+pub trait Service: Send {
+    /// What kind of service it is; it decides which guards are on unless asked otherwise.
+    const ROLE: Role = Role::Stateless;
+
+    /// A datagram arrived for one of the program's addresses and ports.
+    fn on_datagram(&mut self, now: Time, datagram: &mut Datagram<'_>, outbox: &mut Outbox<'_>) -> Verdict;
+
+    /// The deadline that the last call named has come; the first call is at the start.
+    /// The default wants no further tick.
+    fn on_tick(&mut self, now: Time, outbox: &mut Outbox<'_>) -> Tick {
+        let _ = (now, outbox);
+        Tick::Done(Time::NEVER)
+    }
+}
+
+/// What kind of service it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A server that keeps nothing about its clients: an echo.
+    Stateless,
+    /// A server that keeps something about its clients: a game.
+    Stateful,
+    /// It sends first and is answered: a traffic generator.
+    Client,
+}
+
+/// What becomes of a datagram when the service has seen it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes back to its source, with the payload as it is now, in the same buffer.
+    Reply,
+    /// It leaves by a port of the same worker, with the payload as it is now.
+    Forward {
+        /// The port to leave by.
+        port: PortId,
+        /// One of that port's addresses.
+        from: SocketAddr,
+        /// The receiver.
+        to: SocketAddr,
+    },
+    /// It is dropped.
+    Drop,
+}
+
+/// When a service wants its next tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tick {
+    /// Not before this moment.
+    Done(Time),
+    /// As soon as received datagrams have had a turn: there is more to do or to send.
+    More,
+}
+
+/// A received datagram, in the buffer that it came in.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    /// All writable bytes from the frame's start.
+    room: &'a mut [u8],
+    start: usize,
+    len: usize,
+    /// The longest payload that a reply may have.
+    max_len: usize,
+    source: SocketAddr,
+    destination: SocketAddr,
+    port: PortId,
+    vlan: Option<VlanId>,
+    touched: bool,
+}
+
+impl<'a> Datagram<'a> {
+    /// A datagram whose payload is `room[start..start + len]` and may grow to `max_len`.
+    #[inline]
+    pub(crate) fn new(room: &'a mut [u8], start: usize, len: usize, max_len: usize, from: Arrival) -> Self {
+        let max_len = max_len.min(room.len() - start);
+        let Arrival { source, destination, port, vlan } = from;
+        Self { room, start, len, max_len, source, destination, port, vlan, touched: false }
+    }
+
+    /// Who sent it.
+    #[inline]
+    pub fn source(&self) -> SocketAddr {
+        self.source
+    }
+
+    /// Which of our addresses and ports it was sent to.
+    #[inline]
+    pub fn destination(&self) -> SocketAddr {
+        self.destination
+    }
+
+    /// The port that it came by.
+    #[inline]
+    pub fn port(&self) -> PortId {
+        self.port
+    }
+
+    /// The VLAN that it came in.
+    #[inline]
+    pub fn vlan(&self) -> Option<VlanId> {
+        self.vlan
+    }
+
+    /// The payload.
+    #[inline]
+    pub fn payload(&self) -> &[u8] {
+        &self.room[self.start..self.start + self.len]
+    }
+
+    /// The payload, to be changed in place. Its checksum will be renewed.
+    #[inline]
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        self.touched = true;
+        &mut self.room[self.start..self.start + self.len]
+    }
+
+    /// The longest payload that [`resize`](Self::resize) allows, in bytes: what the buffer
+    /// and the port's MTU leave. A payload that arrived longer keeps its length.
+    #[inline]
+    pub fn max_len(&self) -> usize {
+        self.max_len
+    }
+
+    /// Cuts the payload, or lengthens it with zeros, to `len` bytes.
+    ///
+    /// # Errors
+    /// [`TooLong`], and nothing changes, if `len` is over [`max_len`](Self::max_len).
+    pub fn resize(&mut self, len: usize) -> Result<(), TooLong> {
+        if len > self.max_len {
+            return Err(TooLong { len, max: self.max_len });
+        }
+        if len > self.len {
+            self.room[self.start + self.len..self.start + len].fill(0);
+        }
+        self.touched |= len != self.len;
+        self.len = len;
+        Ok(())
+    }
+
+    /// The payload's length in bytes and whether its checksum has to be renewed.
+    #[inline]
+    pub(crate) fn outcome(&self) -> (usize, bool) {
+        (self.len, self.touched)
+    }
+}
+
+/// Where a datagram comes from and by what way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    pub(crate) port: PortId,
+    pub(crate) vlan: Option<VlanId>,
+}
+
+/// A payload that does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a payload of {len} bytes does not fit: {max} is the most that the buffer and the MTU leave")]
+pub struct TooLong {
+    /// Bytes asked for.
+    pub len: usize,
+    /// Bytes that there are.
+    pub max: usize,
+}
+
+/// Why the outbox did not take a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// There is no room left before the next transmission. Send the rest on the next tick
+    /// ([`Tick::More`]) or drop it.
+    #[error("the outbox is full")]
+    Full,
+    /// The payload is longer than a room.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+}
+
+/// Datagrams that the service sends of its own accord, written straight into buffers of
+/// the port. Bounded; what it takes is sent when the call returns.
+#[derive(Debug)]
+pub struct Outbox<'a> {
+    rooms: &'a mut [Room],
+    letters: &'a mut Vec<Letter>,
+    max_len: usize,
+}
+
+impl<'a> Outbox<'a> {
+    #[inline]
+    pub(crate) fn new((rooms, letters): (&'a mut [Room], &'a mut Vec<Letter>), max_len: usize) -> Self {
+        Self { rooms, letters, max_len }
+    }
+
+    /// How many more datagrams it takes.
+    pub fn free(&self) -> usize {
+        self.rooms.len() - self.letters.len()
+    }
+
+    /// Sends `payload` from one of our addresses to `to`.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent.
+    pub fn send(&mut self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Result<(), SendError> {
+        self.send_with(from, to, payload.len(), |room| room.copy_from_slice(payload))
+    }
+
+    /// Sends `len` bytes that `write` puts in place, from one of our addresses to `to`. The
+    /// room holds whatever was there before; all of it is sent, so write all of it.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was sent and `write` was not called.
+    pub fn send_with(
+        &mut self,
+        from: SocketAddr,
+        to: SocketAddr,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), SendError> {
+        let room = self.rooms.get_mut(self.letters.len()).ok_or(SendError::Full)?.bytes();
+        let max = self.max_len.min(room.len());
+        let room = room.get_mut(..len).filter(|_| len <= max).ok_or(TooLong { len, max })?;
+        write(room);
+        self.letters.push(Letter { from, to, len });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrival() -> Arrival {
+        Arrival {
+            source: ([10, 77, 0, 2], 4660).into(),
+            destination: ([10, 77, 0, 1], 7).into(),
+            port: PortId(0),
+            vlan: None,
+        }
+    }
+
+    #[test]
+    fn reading_does_not_touch() {
+        let mut room = *b"....hello.....";
+        let datagram = Datagram::new(&mut room, 4, 5, 100, arrival());
+        assert_eq!(datagram.payload(), b"hello");
+        assert_eq!(datagram.outcome(), (5, false));
+    }
+
+    #[test]
+    fn a_payload_grows_with_zeros_as_far_as_there_is_room() {
+        let mut room = *b"....hello.....";
+        let mut datagram = Datagram::new(&mut room, 4, 5, 100, arrival());
+        assert_eq!(datagram.max_len(), 10);
+        assert_eq!(datagram.resize(11), Err(TooLong { len: 11, max: 10 }));
+        assert_eq!(datagram.resize(2), Ok(()));
+        assert_eq!(datagram.resize(4), Ok(()));
+        assert_eq!(datagram.payload(), b"he\0\0");
+        assert_eq!(datagram.outcome(), (4, true));
+    }
+}
