@@ -59,6 +59,14 @@ impl FromIterator<usize> for CpuSet {
     }
 }
 
+impl PartialEq for CpuSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for CpuSet {}
+
 impl std::fmt::Debug for CpuSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.iter()).finish()

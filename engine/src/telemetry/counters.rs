@@ -207,7 +207,7 @@ impl AddAssign<&Self> for Snapshot {
 /// Receiving: `received = delivered + answered by the host + each named drop`.
 /// Sending: `replied + forwarded + originated + the host's own = sent + each named drop`.
 /// While the engine runs, what it holds at the moment (the neighbour queue) is in the second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Balance {
     /// Received frames that no counter explains; negative if they are explained twice.
     pub rx_unexplained: i64,

@@ -1,5 +1,7 @@
 //! What happened, counted: one block of counters per queue, written by its lcore only.
 
 mod counters;
+mod report;
 
 pub use counters::{Balance, Counter, Counters, Kind, Snapshot};
+pub use report::{PortReport, QueueReport, Report};

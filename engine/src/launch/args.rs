@@ -1,0 +1,283 @@
+//! The command line: `PROGRAM [EAL arguments] -- [application arguments]`.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::port::fault::FaultConfig;
+
+/// The application arguments that every program has.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CommonArgs {
+    /// Where frames come from: dpdk, af_packet:IFACE[,IFACE…] or pcap:IN[,OUT]
+    #[arg(long, value_name = "PORT", default_value_t, help_heading = "Ports")]
+    pub io: Io,
+
+    /// An address of ours and its link: ADDR/LEN[@PORT[.VLAN]], PORT being a number or a name [repeatable]
+    #[arg(long, value_name = "ADDR/LEN", help_heading = "Host")]
+    pub ip: Vec<AddressArg>,
+
+    /// The router for destinations that are on no link of ours
+    #[arg(long, value_name = "ADDR", help_heading = "Host")]
+    pub gateway: Option<Ipv4Addr>,
+
+    /// A UDP port that the service listens on, or "all" [repeatable]
+    #[arg(long = "udp-port", value_name = "PORT", help_heading = "Host")]
+    pub udp_ports: Vec<UdpPortArg>,
+
+    /// Hops that packets of ours may take
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u8).range(1..), help_heading = "Host")]
+    pub ttl: u8,
+
+    /// Serve only these ports of the EAL's, by number or name
+    #[arg(long, value_name = "PORT,…", value_delimiter = ',', help_heading = "Ports")]
+    pub ports: Vec<String>,
+
+    /// Receive descriptors (ring slots) per queue
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Ports")]
+    pub rxd: Option<u16>,
+
+    /// Transmit descriptors per queue
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Ports")]
+    pub txd: Option<u16>,
+
+    /// The longest IP packet, in bytes
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(576..), help_heading = "Ports")]
+    pub mtu: Option<u16>,
+
+    /// Ask the device for frames to every address
+    #[arg(long, help_heading = "Ports")]
+    pub promiscuous: bool,
+
+    /// Frames that are taken and sent at a time
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512), help_heading = "Ports")]
+    pub burst: u16,
+
+    /// Do harm to received frames: loss=1%,duplicate=1%,reorder=1%,truncate=1%,short-tx=1%,seed=7
+    #[arg(long, value_name = "FAULTS", help_heading = "Ports")]
+    pub fault: Option<FaultConfig>,
+
+    /// Stop after this time: 10s, 500ms, 2m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Run")]
+    pub duration: Option<Duration>,
+
+    /// Print a line of statistics this often
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, help_heading = "Run")]
+    pub stats: Option<Duration>,
+
+    /// Write the end report to this file as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub json: Option<PathBuf>,
+}
+
+/// Where frames come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Io {
+    /// The ports that the EAL arguments bring.
+    #[default]
+    Dpdk,
+    /// Linux interfaces.
+    AfPacket(Vec<String>),
+    /// A capture, replayed, and what is sent recorded.
+    Pcap {
+        /// What is replayed.
+        input: PathBuf,
+        /// Where what is sent goes.
+        output: Option<PathBuf>,
+    },
+}
+
+impl FromStr for Io {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, rest) = text.split_once(':').map_or((text, None), |(kind, rest)| (kind, Some(rest)));
+        let rest = rest.filter(|rest| !rest.is_empty());
+        match (kind, rest) {
+            ("dpdk", None) => Ok(Self::Dpdk),
+            ("af_packet", Some(interfaces)) => {
+                let interfaces: Vec<_> = interfaces.split(',').map(str::to_owned).collect();
+                match interfaces.iter().any(String::is_empty) {
+                    true => Err("an interface name is empty".to_owned()),
+                    false => Ok(Self::AfPacket(interfaces)),
+                }
+            }
+            ("af_packet", None) => Err("name the interface, as in af_packet:eth0".to_owned()),
+            ("pcap", Some(files)) => {
+                let (input, output) = files.split_once(',').map_or((files, None), |(input, output)| (input, Some(output)));
+                Ok(Self::Pcap { input: input.into(), output: output.map(PathBuf::from) })
+            }
+            ("pcap", None) => Err("name the capture to replay, as in pcap:in.pcap,out.pcap".to_owned()),
+            ("socket", _) => Err("the socket port is not built yet; use af_packet:IFACE".to_owned()),
+            _ => Err("there are dpdk, af_packet:IFACE and pcap:IN[,OUT]".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Io {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dpdk => write!(f, "dpdk"),
+            Self::AfPacket(interfaces) => write!(f, "af_packet:{}", interfaces.join(",")),
+            Self::Pcap { input, output: None } => write!(f, "pcap:{}", input.display()),
+            Self::Pcap { input, output: Some(output) } => write!(f, "pcap:{},{}", input.display(), output.display()),
+        }
+    }
+}
+
+/// `ADDR/LEN[@PORT[.VLAN]]`; which port that is shows when the ports are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressArg {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Leading bits that the link's hosts share.
+    pub prefix_len: u8,
+    /// What stands behind the `@`.
+    pub place: Option<String>,
+}
+
+impl FromStr for AddressArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (prefix, place) = text.split_once('@').map_or((text, None), |(prefix, place)| (prefix, Some(place)));
+        let (address, len) =
+            prefix.split_once('/').ok_or_else(|| format!("the prefix length is missing: write {prefix}/24"))?;
+        if address.contains(':') {
+            return Err("IPv6 is not served yet; give an IPv4 address".to_owned());
+        }
+        let address: Ipv4Addr = address.parse().map_err(|_| format!("'{address}' is not an IPv4 address"))?;
+        let prefix_len = len.parse().ok().filter(|len| *len <= 32);
+        let prefix_len = prefix_len.ok_or_else(|| format!("'{len}' is not a prefix length from 0 to 32"))?;
+        if address.is_multicast() || address.is_broadcast() || address.is_unspecified() {
+            return Err(format!("{address} can't be a host's address"));
+        }
+        if place.is_some_and(str::is_empty) {
+            return Err("the port behind the @ is missing".to_owned());
+        }
+        Ok(Self { address, prefix_len, place: place.map(str::to_owned) })
+    }
+}
+
+/// A UDP port, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UdpPortArg {
+    /// This one.
+    One(u16),
+    /// All but 0.
+    All,
+}
+
+impl FromStr for UdpPortArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self::All),
+            "0" => Err("port 0 is nobody's".to_owned()),
+            _ => text.parse().map(Self::One).map_err(|_| "give a number from 1 to 65535, or all".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for UdpPortArg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::One(port) => port.fmt(f),
+            Self::All => write!(f, "all"),
+        }
+    }
+}
+
+/// Reads `10s`, `500ms`, `2m`, `1h`; a plain number is seconds.
+///
+/// # Errors
+/// What is wrong, in a sentence.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("'{unit}' is no unit of time: there are us, ms, s, m and h")),
+    };
+    let number: f64 = number.parse().map_err(|_| "write a number and a unit, as in 10s or 500ms".to_owned())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("{text} is too long a time"))
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if interval < Duration::from_millis(10) { Err("10ms is the shortest".to_owned()) } else { Ok(interval) }
+}
+
+/// The two halves of a command line, without the program's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Halves {
+    pub(super) eal: Vec<String>,
+    pub(super) application: Vec<String>,
+}
+
+impl Halves {
+    pub(super) fn split(args: impl IntoIterator<Item = String>) -> Self {
+        let mut args = args.into_iter();
+        let eal = args.by_ref().take_while(|arg| arg != "--").collect();
+        Self { eal, application: args.collect() }
+    }
+
+    /// Whether help was asked for, in whichever half.
+    pub(super) fn wants_help(&self) -> bool {
+        self.eal.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn io_names_a_port() {
+        assert_eq!("dpdk".parse(), Ok(Io::Dpdk));
+        assert_eq!("af_packet:a,b".parse(), Ok(Io::AfPacket(vec!["a".into(), "b".into()])));
+        let pcap = Io::Pcap { input: "in.pcap".into(), output: Some("out.pcap".into()) };
+        assert_eq!("pcap:in.pcap,out.pcap".parse(), Ok(pcap.clone()));
+        assert_eq!(pcap.to_string(), "pcap:in.pcap,out.pcap");
+        for bad in ["", "dpdk:x", "af_packet", "af_packet:", "af_packet:a,,b", "pcap:", "xdp:eth0", "socket"] {
+            assert!(bad.parse::<Io>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_a_prefix() {
+        let plain: AddressArg = "10.77.0.1/24".parse().expect("valid");
+        assert_eq!((plain.address, plain.prefix_len, plain.place), (Ipv4Addr::new(10, 77, 0, 1), 24, None));
+        let placed: AddressArg = "10.77.0.1/24@1.300".parse().expect("valid");
+        assert_eq!(placed.place.as_deref(), Some("1.300"));
+        assert_eq!("10.77.0.1".parse::<AddressArg>(), Err("the prefix length is missing: write 10.77.0.1/24".into()));
+        for bad in ["10.77.0.1/33", "10.77.0/24", "10.77.0.1/24@", "224.0.0.1/4", "0.0.0.0/0", "fd00::1/64", "/24"] {
+            assert!(bad.parse::<AddressArg>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "s", "1d", "-1s", "1e9h", "1..5s", "99999999999999999999h"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+        assert!(parse_interval("1ms").is_err());
+    }
+
+    #[test]
+    fn the_first_double_dash_divides() {
+        let args = ["-l", "1", "--", "--ip", "10.0.0.1/8", "--", "x"].map(String::from);
+        let halves = Halves::split(args);
+        assert_eq!(halves.eal, ["-l", "1"]);
+        assert_eq!(halves.application, ["--ip", "10.0.0.1/8", "--", "x"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! The control plane: signals, the run's duration, lines of statistics. It never touches a packet.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, TryRecvError};
+
+use super::eal_args::LcoreId;
+use super::panic::Panicked;
+use crate::sys::{Signals, StopFlag};
+use crate::telemetry::{Counters, Kind, Snapshot};
+
+/// How long the control plane sleeps between looks at its workers.
+const NAP: Duration = Duration::from_millis(50);
+
+/// A worker that ended, and how.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) lcore: LcoreId,
+    pub(super) result: Result<(), Panicked>,
+}
+
+/// What the control plane watches.
+pub(super) struct Control {
+    pub(super) signals: Signals,
+    pub(super) stop: StopFlag,
+    pub(super) ended: Receiver<Ended>,
+    pub(super) counters: Vec<Arc<Counters>>,
+    pub(super) duration: Option<Duration>,
+    pub(super) stats: Option<Duration>,
+}
+
+impl Control {
+    /// Watches until a signal, the end of the duration, or the end of the workers; then has
+    /// all workers stop. Gives the lcore whose service panicked, if one did.
+    pub(super) fn run(self) -> Option<LcoreId> {
+        let begin = Instant::now();
+        let mut statistics = Statistics { begin, last: begin, before: self.totals() };
+        let mut panicked = None;
+        while panicked.is_none() {
+            let is_over = self.duration.is_some_and(|duration| begin.elapsed() >= duration);
+            if is_over || self.signals.wait(self.nap(&statistics, begin)).is_some() {
+                break;
+            }
+            match self.ended.try_recv() {
+                Ok(Ended { lcore, result: Err(Panicked) }) => panicked = Some(lcore),
+                // All senders are gone when all workers have ended.
+                Err(TryRecvError::Disconnected) => break,
+                Ok(Ended { result: Ok(()), .. }) | Err(TryRecvError::Empty) => {}
+            }
+            if self.stats.is_some_and(|interval| statistics.last.elapsed() >= interval) {
+                statistics.print(self.totals());
+            }
+        }
+        self.stop.set();
+        // A worker may panic in its last turn; wait for all of them.
+        let failed = self.ended.iter().filter(|ended| ended.result.is_err()).map(|ended| ended.lcore).next();
+        panicked.or(failed)
+    }
+
+    /// How long to sleep: until the next thing is due, and never long.
+    fn nap(&self, statistics: &Statistics, begin: Instant) -> Duration {
+        let until_end = self.duration.map(|duration| duration.saturating_sub(begin.elapsed()));
+        let until_line = self.stats.map(|interval| interval.saturating_sub(statistics.last.elapsed()));
+        [until_end, until_line].into_iter().flatten().fold(NAP, Duration::min)
+    }
+
+    fn totals(&self) -> Snapshot {
+        let mut totals = Snapshot::default();
+        self.counters.iter().for_each(|counters| totals += &counters.snapshot());
+        totals
+    }
+}
+
+/// The live lines.
+struct Statistics {
+    begin: Instant,
+    last: Instant,
+    before: Snapshot,
+}
+
+impl Statistics {
+    /// Prints what happened since the last line: rates, and every drop by name.
+    fn print(&mut self, now: Snapshot) {
+        let seconds = self.last.elapsed().as_secs_f64();
+        let rate = |kind| ((now.total(kind) - self.before.total(kind)) as f64 / seconds).round();
+        let drops: Vec<_> = now
+            .non_zero()
+            .filter(|(counter, _)| matches!(counter.kind(), Kind::RxDrop | Kind::TxDrop))
+            .map(|(counter, value)| (counter, value - self.before[counter]))
+            .filter(|&(_, value)| value != 0)
+            .map(|(counter, value)| format!(" {}={value}", counter.name()))
+            .collect();
+        println!(
+            "stats: {:.1} s, received {}/s, sent {}/s, dropped{}",
+            self.begin.elapsed().as_secs_f64(),
+            rate(Kind::Received),
+            rate(Kind::Sent),
+            if drops.is_empty() { " none".to_owned() } else { drops.concat() },
+        );
+        self.last = Instant::now();
+        self.before = now;
+    }
+}

@@ -1,0 +1,140 @@
+//! Why a program did not start, or did not run to its end.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::eal_args::{EalArgsError, LcoreId};
+use crate::host::GatewayOffLink;
+use crate::port::af_packet::AfPacketError;
+#[cfg(feature = "dpdk")]
+use crate::port::dpdk::{DpdkError, EalError};
+use crate::port::pcap::PcapError;
+use crate::sys::RandomError;
+
+/// Why a program did not start, or did not run to its end.
+///
+/// `Debug` prints what `Display` does: a `main` that returns it shows a sentence to a person.
+#[derive(thiserror::Error)]
+pub enum Error {
+    /// An application argument; also what `--help` prints.
+    #[error("{0}")]
+    Arguments(#[from] clap::Error),
+    /// An EAL argument on a native port.
+    #[error(transparent)]
+    EalArguments(#[from] EalArgsError),
+    /// Arguments that contradict each other, or the ports.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The EAL did not start.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    /// A DPDK port did not open.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Dpdk(#[from] DpdkError),
+    /// An AF_PACKET port did not open.
+    #[error(transparent)]
+    AfPacket(#[from] AfPacketError),
+    /// A pcap port did not open.
+    #[error(transparent)]
+    Pcap(#[from] PcapError),
+    /// No secret keys.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A call to the system at start.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The report could not be written.
+    #[error("the report could not be written to {}: {source}", path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A service panicked. Its message, counters and backtrace were printed.
+    #[error("the service on lcore {0} panicked; the program stopped")]
+    WorkerPanicked(LcoreId),
+}
+
+/// Arguments that contradict each other, or the ports.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsageError {
+    /// No address.
+    #[error("no address: pass --ip ADDR/LEN behind --, as in -- --ip 10.77.0.1/24")]
+    NoAddress,
+    /// No UDP port.
+    #[error("no UDP port: pass --udp-port N, or --udp-port all")]
+    NoUdpPort,
+    /// The EAL arguments brought no port.
+    #[error(
+        "DPDK has no port: bind a NIC to vfio-pci and allow it with -a, name a virtual one with --vdev=…, \
+         or use a native port, as in -- --io af_packet:eth0"
+    )]
+    NoPorts,
+    /// `--io dpdk` in a build without DPDK.
+    #[error("this build has no DPDK: name a native port, as in -- --io af_packet:eth0, or build with the feature dpdk")]
+    NoDpdk,
+    /// `--ports` or `@PORT` names none of the ports.
+    #[error("there is no port '{name}': the ports are {known}")]
+    NoSuchPort {
+        /// What was named.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// The number behind the port's dot is no VLAN.
+    #[error("'{0}' is no VLAN: write a number from 1 to 4094")]
+    NoSuchVlan(String),
+    /// An address is given twice.
+    #[error("the address {0} is given twice for one port")]
+    AddressTwice(String),
+    /// An option of the application stands among the EAL's.
+    #[error("{0} is an application argument: it stands behind --, as in: {1}")]
+    BeforeDashes(String, String),
+    /// The gateway is on no link.
+    #[error(transparent)]
+    Gateway(#[from] GatewayOffLink),
+    /// `--ports` with a port that is not DPDK's.
+    #[error("--ports selects among the EAL's ports: leave it out with --io {0}")]
+    PortsWithoutEal(String),
+}
+
+impl Error {
+    /// The program's exit code: 2 for usage, 1 for a failure at run time, 0 after `--help`.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Arguments(error) => u8::try_from(error.exit_code()).unwrap_or(2),
+            Self::EalArguments(_) | Self::Usage(_) => 2,
+            #[cfg(feature = "dpdk")]
+            Self::Eal(error) if error.is_usage() => 2,
+            _ => 1,
+        }
+    }
+
+    /// Prints it: help to standard output, all else to standard error.
+    pub fn print(&self) {
+        match self {
+            Self::Arguments(error) => drop(error.print()),
+            _ => eprintln!("error: {self}"),
+        }
+    }
+
+    pub(super) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::System { what, source }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,274 @@
+//! From a command line to running lcores and back: arguments, ports, start, stop, report.
+//!
+//! [`run`] is the short form. The long form is [`Launch`]: parse, build what the lcores
+//! share, serve.
+//!
+//! ```no_run
+//! # use gannet::{App, Datagram, Launch, Outbox, Service, Time, Verdict};
+//! #[derive(clap::Args)]
+//! struct Arguments {
+//!     /// What to say
+//!     #[arg(long, default_value = "hello")]
+//!     greeting: String,
+//! }
+//!
+//! struct Greeter(std::sync::Arc<str>);
+//!
+//! impl Service for Greeter {
+//!     fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
+//!         if datagram.resize(self.0.len()).is_err() {
+//!             return Verdict::Drop;
+//!         }
+//!         datagram.payload_mut().copy_from_slice(self.0.as_bytes());
+//!         Verdict::Reply
+//!     }
+//! }
+//!
+//! fn main() -> gannet::Result<()> {
+//!     let app = App { name: "greeter", about: "Says the same to everybody", udp_port: Some(7) };
+//!     let (launch, arguments) = Launch::parse::<Arguments>(app, std::env::args())?;
+//!     let greeting = arguments.greeting.into();
+//!     launch.serve(|_lcore| Greeter(std::sync::Arc::clone(&greeting)))?;
+//!     Ok(())
+//! }
+//! ```
+
+mod args;
+mod control;
+mod eal_args;
+mod error;
+mod lcores;
+mod panic;
+mod serve;
+
+use clap::{Args, Command, FromArgMatches};
+
+pub use args::{AddressArg, CommonArgs, Io, UdpPortArg, parse_duration};
+pub use eal_args::{EalArgsError, LcoreId};
+pub use error::{Error, UsageError};
+
+use args::Halves;
+use lcores::Lcores;
+use serve::{Plan, serve};
+
+use crate::port::fault::Fault;
+use crate::port::{FrameQueue, OpenPort, af_packet, pcap};
+use crate::service::Service;
+use crate::sys::Signals;
+use crate::telemetry::Report;
+
+/// What a program's launch gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a program says of itself.
+#[derive(Clone, Copy, Debug)]
+pub struct App {
+    /// Its name, in usage and in the ready line.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    /// The UDP port that it listens on unless `--udp-port` says otherwise.
+    pub udp_port: Option<u16>,
+}
+
+/// A command line that was understood, ready to be served.
+#[derive(Debug)]
+pub struct Launch {
+    app: App,
+    program: String,
+    eal: Vec<String>,
+    args: CommonArgs,
+}
+
+/// Runs a service as a program of its own: `PROGRAM [EAL arguments] -- [application arguments]`.
+/// `make` is called once per worker lcore, on the main one.
+///
+/// Prints usage errors and help itself and ends the process with their exit code (2 and 0).
+///
+/// # Errors
+/// Whatever [`Launch::serve`] gives.
+pub fn run<S: Service + 'static>(make: impl FnMut(LcoreId) -> S) -> Result<()> {
+    #[derive(clap::Args)]
+    struct NoArguments {}
+    let app = App { name: "gannet service", about: "A UDP service on Gannet", udp_port: None };
+    let result = Launch::parse::<NoArguments>(app, std::env::args()).and_then(|(launch, _)| launch.serve(make));
+    match result {
+        Err(error) if error.exit_code() != 1 => {
+            error.print();
+            std::process::exit(error.exit_code().into())
+        }
+        result => result.map(drop),
+    }
+}
+
+impl Launch {
+    /// Reads a command line whose first word is the program's name. `A` are the program's own
+    /// arguments, which stand behind the `--` among the common ones.
+    ///
+    /// # Errors
+    /// [`Error::Arguments`], for `--help` too, or [`Error::Usage`].
+    pub fn parse<A: Args>(app: App, args: impl IntoIterator<Item = String>) -> Result<(Self, A)> {
+        let mut args = args.into_iter();
+        let program = args.next().unwrap_or_else(|| app.name.to_owned());
+        let halves = Halves::split(args);
+        let mut command = command::<A>(app);
+        if halves.wants_help() {
+            return Err(command.try_get_matches_from_mut([app.name, "--help"]).err().map_or_else(
+                || Error::Usage(UsageError::NoAddress),
+                Error::Arguments,
+            ));
+        }
+        misplaced(&command, &halves.eal, app)?;
+        let words = std::iter::once(app.name.to_owned()).chain(halves.application);
+        let matches = command.try_get_matches_from_mut(words)?;
+        let common = CommonArgs::from_arg_matches(&matches)?;
+        let own = A::from_arg_matches(&matches)?;
+        Ok((Self { app, program, eal: halves.eal, args: common }, own))
+    }
+
+    /// The common arguments.
+    pub fn args(&self) -> &CommonArgs {
+        &self.args
+    }
+
+    /// Serves until the program is stopped: by SIGINT or SIGTERM, at the end of `--duration`,
+    /// or at the end of a replay. `make` is called once per worker lcore, on the main one,
+    /// before any of them starts.
+    ///
+    /// # Errors
+    /// [`Error`]; the ports are closed then, too.
+    pub fn serve<S: Service + 'static>(self, mut make: impl FnMut(LcoreId) -> S) -> Result<Report> {
+        self.serve_together(|lcores| lcores.iter().map(|&lcore| make(lcore)).collect())
+    }
+
+    /// Like [`serve`](Self::serve), with all services made at once, so that they can be wired
+    /// to each other. `make` is given the worker lcores and gives as many services.
+    ///
+    /// # Errors
+    /// [`Error`]; the ports are closed then, too.
+    pub fn serve_together<S: Service + 'static>(self, make: impl FnOnce(&[LcoreId]) -> Vec<S>) -> Result<Report> {
+        start_log(&self.eal);
+        let signals = Signals::block().map_err(Error::system("blocking SIGINT and SIGTERM"))?;
+        match &self.args.io {
+            Io::Dpdk => self.serve_dpdk(signals, make),
+            io if !self.args.ports.is_empty() => Err(UsageError::PortsWithoutEal(io.to_string()).into()),
+            Io::AfPacket(interfaces) => {
+                let lcores = Lcores::native(&self.eal)?;
+                let plan = Plan::new(&self.app, &self.args, &lcores)?;
+                let ports = interfaces.iter().map(|interface| af_packet::open(interface, &plan.port));
+                let ports = ports.collect::<std::result::Result<_, _>>()?;
+                self.serve_ports(&lcores, signals, &plan, ports, make)
+            }
+            Io::Pcap { input, output } => {
+                let lcores = Lcores::native(&self.eal)?;
+                let plan = Plan::new(&self.app, &self.args, &lcores)?;
+                let port = pcap::open(input, output.as_deref(), &plan.port)?;
+                self.serve_ports(&lcores, signals, &plan, vec![port], make)
+            }
+        }
+    }
+
+    #[cfg(feature = "dpdk")]
+    fn serve_dpdk<S: Service + 'static>(
+        &self,
+        signals: Signals,
+        make: impl FnOnce(&[LcoreId]) -> Vec<S>,
+    ) -> Result<Report> {
+        if self.args.ip.is_empty() {
+            return Err(UsageError::NoAddress.into());
+        }
+        let lcores = Lcores::eal(&self.program, &self.eal)?;
+        let plan = Plan::new(&self.app, &self.args, &lcores)?;
+        let Some(eal) = lcores.as_eal() else { return Err(UsageError::NoDpdk.into()) };
+        let devices = select(&self.args.ports, eal.devices())?;
+        let ports = devices.into_iter().map(|device| crate::port::dpdk::open(eal, device, &plan.port));
+        let ports = ports.collect::<std::result::Result<_, _>>()?;
+        self.serve_ports(&lcores, signals, &plan, ports, make)
+    }
+
+    #[cfg(not(feature = "dpdk"))]
+    fn serve_dpdk<S: Service + 'static>(
+        &self,
+        _signals: Signals,
+        _make: impl FnOnce(&[LcoreId]) -> Vec<S>,
+    ) -> Result<Report> {
+        Err(UsageError::NoDpdk.into())
+    }
+
+    /// The one place where faults are put in, and where the types of the loop are settled.
+    fn serve_ports<Q, S>(
+        &self,
+        lcores: &Lcores,
+        signals: Signals,
+        plan: &Plan,
+        ports: Vec<OpenPort<Q>>,
+        make: impl FnOnce(&[LcoreId]) -> Vec<S>,
+    ) -> Result<Report>
+    where
+        Q: FrameQueue + 'static,
+        S: Service + 'static,
+    {
+        let Some(fault) = &self.args.fault else { return serve(self, lcores, signals, plan, ports, make) };
+        let wrap = |port: OpenPort<Q>| OpenPort {
+            queues: port.queues.into_iter().map(|queue| Fault::new(queue, fault.clone())).collect(),
+            control: port.control,
+        };
+        serve(self, lcores, signals, plan, ports.into_iter().map(wrap).collect(), make)
+    }
+}
+
+/// The command behind the `--`.
+fn command<A: Args>(app: App) -> Command {
+    let usage = format!("{} [EAL arguments] -- [application arguments]", app.name);
+    let command = Command::new(app.name).about(app.about).override_usage(usage).no_binary_name(false);
+    let command = A::augment_args(CommonArgs::augment_args(command));
+    command.after_help(
+        "EAL arguments go to DPDK as they are: -l CORES, -a PCI-ADDRESS, --vdev=…, --no-huge, --in-memory, …\n\
+         Native ports (--io af_packet:…, pcap:…) take -l, --lcores, --main-lcore and --log-level of them.",
+    )
+}
+
+/// An application argument among the EAL's is the commonest mistake, so it gets an answer of
+/// its own.
+fn misplaced(command: &Command, eal: &[String], app: App) -> std::result::Result<(), UsageError> {
+    // Of the names that both have, the EAL's counts.
+    let is_ours = |name: &str| command.get_arguments().any(|arg| arg.get_long() == Some(name));
+    for arg in eal {
+        let name = arg.strip_prefix("--").map(|arg| arg.split('=').next().unwrap_or(arg));
+        if name.is_some_and(is_ours) {
+            let example = format!("{} -l 0 -- {arg}", app.name);
+            return Err(UsageError::BeforeDashes(arg.clone(), example));
+        }
+    }
+    Ok(())
+}
+
+/// The devices that `--ports` names; all of them if it names none.
+#[cfg(feature = "dpdk")]
+fn select(
+    wanted: &[String],
+    devices: Vec<crate::port::dpdk::DeviceId>,
+) -> std::result::Result<Vec<crate::port::dpdk::DeviceId>, UsageError> {
+    if devices.is_empty() {
+        return Err(UsageError::NoPorts);
+    }
+    if wanted.is_empty() {
+        return Ok(devices);
+    }
+    let known: Vec<_> = devices.iter().enumerate().map(|(id, device)| format!("{id} ({})", device.name())).collect();
+    let chosen = wanted.iter().map(|name| {
+        let number = name.parse::<usize>().ok();
+        let mut matching = devices.iter().enumerate().filter(|(id, device)| number == Some(*id) || device.name() == name);
+        let found = matching.next().map(|(id, _)| id);
+        found.ok_or_else(|| UsageError::NoSuchPort { name: name.clone(), known: known.join(", ") })
+    });
+    let chosen = chosen.collect::<std::result::Result<Vec<_>, _>>()?;
+    let devices = devices.into_iter().enumerate().filter(|(id, _)| chosen.contains(id));
+    Ok(devices.map(|(_, device)| device).collect())
+}
+
+/// Starts the log on standard error, unless the program has one already.
+fn start_log(eal: &[String]) {
+    let level = eal_args::log_level(eal).unwrap_or(tracing::Level::INFO);
+    let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().try_init();
+}

@@ -1,0 +1,306 @@
+//! From open ports to a report: hosts, workers, the run, and the close.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::args::{AddressArg, CommonArgs, UdpPortArg};
+use super::control::{Control, Ended};
+use super::eal_args::LcoreId;
+use super::error::{Error, UsageError};
+use super::lcores::{Job, Lcores};
+use super::panic::guarded;
+use super::{App, Launch};
+use crate::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
+use crate::port::{FrameQueue, OpenPort, PortConfig, PortControl, PortDescription, PortId};
+use crate::service::Service;
+use crate::sys::{Clock, Signals, StopFlag, random_bytes};
+use crate::telemetry::{Counters, PortReport, QueueReport, Report};
+use crate::wire::vlan::VlanId;
+use crate::worker::{DatagramQueue, Worker};
+
+/// Datagrams that a service can send per call, in bursts.
+const OUTBOX_BURSTS: usize = 4;
+
+/// What every host of the program has in common.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) port: PortConfig,
+    udp_ports: UdpPorts,
+    named_udp_ports: Vec<UdpPortArg>,
+    outbox: usize,
+}
+
+impl Plan {
+    /// Reads the arguments that need no port to be understood.
+    pub(super) fn new(app: &App, args: &CommonArgs, lcores: &Lcores) -> Result<Self, UsageError> {
+        if args.ip.is_empty() {
+            return Err(UsageError::NoAddress);
+        }
+        let named: Vec<_> = match (args.udp_ports.as_slice(), app.udp_port) {
+            ([], Some(port)) => vec![UdpPortArg::One(port)],
+            ([], None) => return Err(UsageError::NoUdpPort),
+            (named, _) => named.to_vec(),
+        };
+        let udp_ports = if named.contains(&UdpPortArg::All) {
+            UdpPorts::all()
+        } else {
+            named.iter().filter_map(|port| if let UdpPortArg::One(port) = port { Some(*port) } else { None }).collect()
+        };
+        let burst = usize::from(args.burst);
+        let mut plan = Self { port: PortConfig::default(), udp_ports, named_udp_ports: named, outbox: burst * OUTBOX_BURSTS };
+        plan.port = PortConfig {
+            queues: lcores.workers().len(),
+            burst,
+            held: plan.host(PortId(0), Addressing::default(), HashKey::default(), args).held(),
+            rx_descriptors: args.rxd,
+            tx_descriptors: args.txd,
+            mtu: args.mtu,
+            promiscuous: args.promiscuous,
+        };
+        Ok(plan)
+    }
+
+    fn host(&self, port: PortId, addressing: Addressing, hash_key: HashKey, args: &CommonArgs) -> HostConfig {
+        HostConfig {
+            port,
+            addressing,
+            udp_ports: self.udp_ports.clone(),
+            ttl: args.ttl,
+            burst: usize::from(args.burst),
+            outbox: self.outbox,
+            hash_key,
+        }
+    }
+}
+
+/// Serves open ports until the program is stopped.
+pub(super) fn serve<Q, S>(
+    launch: &Launch,
+    lcores: &Lcores,
+    signals: Signals,
+    plan: &Plan,
+    ports: Vec<OpenPort<Q>>,
+    make: impl FnOnce(&[LcoreId]) -> Vec<S>,
+) -> Result<Report, Error>
+where
+    Q: FrameQueue + 'static,
+    S: Service + 'static,
+{
+    let (queues, controls): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.queues, port.control)).unzip();
+    let descriptions: Vec<_> = controls.iter().map(|control| control.description().clone()).collect();
+    let addressing = place_addresses(&launch.args, &descriptions)?;
+    describe(&descriptions, &addressing);
+    let hosts = hosts(plan, queues, &addressing, &launch.args)?;
+    let (teams, idle) = teams(lcores.workers(), hosts);
+    for lcore in idle {
+        println!("lcore {lcore} has no queue and rests: the ports have fewer queues than there are lcores");
+    }
+    let working: Vec<_> = teams.iter().map(|(lcore, _)| *lcore).collect();
+    let services = make(&working);
+    println!("{}", ready(launch, plan, &descriptions, &addressing));
+    let elapsed = Instant::now();
+    let (views, panicked) = run(launch, lcores, signals, teams, services)?;
+    let report = close(launch, elapsed, controls, &views);
+    write_report(launch, &report)?;
+    match panicked {
+        Some(lcore) => Err(Error::WorkerPanicked(lcore)),
+        None => Ok(report),
+    }
+}
+
+/// Which port each `--ip` is for.
+fn place_addresses(args: &CommonArgs, ports: &[PortDescription]) -> Result<Vec<Addressing>, UsageError> {
+    let mut placed: Vec<Vec<InterfaceAddress>> = vec![Vec::new(); ports.len()];
+    for arg in &args.ip {
+        let (port, vlan) = place(arg, ports)?;
+        let own = InterfaceAddress { address: arg.address, prefix_len: arg.prefix_len, vlan };
+        if placed[port].iter().any(|other| other.address == own.address) {
+            return Err(UsageError::AddressTwice(own.address.to_string()));
+        }
+        placed[port].push(own);
+    }
+    let reaches = |addresses: &[InterfaceAddress], gateway: Ipv4Addr| addresses.iter().any(|own| own.is_on_link(gateway));
+    // The gateway is on one port's link; where it is on none, the first port says so.
+    let home = args.gateway.map(|gateway| placed.iter().position(|own| reaches(own, gateway)).unwrap_or(0));
+    let gateway = |port| args.gateway.filter(|_| home == Some(port));
+    placed.into_iter().enumerate().map(|(port, own)| Ok(Addressing::new(own, gateway(port))?)).collect()
+}
+
+/// The port that an address is for, and its VLAN: port 0 and none unless it says so.
+fn place(arg: &AddressArg, ports: &[PortDescription]) -> Result<(usize, Option<VlanId>), UsageError> {
+    let Some(place) = &arg.place else { return Ok((0, None)) };
+    // A PCI address has a dot of its own, so the whole is tried as a name first.
+    if let Some(port) = find_port(place, ports) {
+        return Ok((port, None));
+    }
+    let no_such_port = |name: &str| UsageError::NoSuchPort { name: name.to_owned(), known: names(ports) };
+    let (name, vlan) = place.rsplit_once('.').ok_or_else(|| no_such_port(place))?;
+    let port = find_port(name, ports).ok_or_else(|| no_such_port(name))?;
+    let vlan = vlan.parse().ok().and_then(VlanId::new).ok_or_else(|| UsageError::NoSuchVlan(vlan.to_owned()))?;
+    Ok((port, Some(vlan)))
+}
+
+fn find_port(name: &str, ports: &[PortDescription]) -> Option<usize> {
+    let number = name.parse().ok().filter(|&number| number < ports.len());
+    number.or_else(|| ports.iter().position(|port| port.name == name))
+}
+
+fn names(ports: &[PortDescription]) -> String {
+    let names = ports.iter().enumerate().map(|(id, port)| format!("{id} ({})", port.name));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Says what was opened and granted.
+fn describe(ports: &[PortDescription], addressing: &[Addressing]) {
+    for (id, (port, own)) in ports.iter().zip(addressing).enumerate() {
+        let addresses: Vec<_> = own.addresses().iter().map(ToString::to_string).collect();
+        let addresses = if addresses.is_empty() { "no address, so it answers nothing".to_owned() } else { addresses.join(", ") };
+        println!("port {id}: {} ({}), {}, MTU {}, {addresses}", port.name, port.driver, port.mac, port.mtu);
+        port.granted.iter().for_each(|line| println!("  {line}"));
+    }
+}
+
+fn hosts<Q: FrameQueue>(
+    plan: &Plan,
+    queues: Vec<Vec<Q>>,
+    addressing: &[Addressing],
+    args: &CommonArgs,
+) -> Result<Vec<Vec<Host<Q>>>, Error> {
+    let key = random_bytes::<16>()?;
+    let (low, high) = key.split_at(8);
+    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    let hash_key = HashKey([word(low), word(high)]);
+    let ports = queues.into_iter().zip(addressing).enumerate();
+    Ok(ports
+        .map(|(id, (queues, own))| {
+            let config = plan.host(PortId(id as u16), own.clone(), hash_key, args);
+            let mut hosts: Vec<_> = queues.into_iter().map(|queue| Host::new(queue, config.clone())).collect();
+            if hosts.len() > 1 {
+                Host::join(&mut hosts);
+            }
+            hosts
+        })
+        .collect())
+}
+
+type Teams<Q> = Vec<(LcoreId, Vec<Host<Q>>)>;
+
+/// Gives each lcore its queue of each port. Those that are left without one are second.
+fn teams<Q: FrameQueue>(lcores: &[LcoreId], hosts: Vec<Vec<Host<Q>>>) -> (Teams<Q>, Vec<LcoreId>) {
+    let mut teams: Teams<Q> = lcores.iter().map(|&lcore| (lcore, Vec::new())).collect();
+    for port in hosts {
+        teams.iter_mut().zip(port).for_each(|((_, team), host)| team.push(host));
+    }
+    let idle = teams.iter().filter(|(_, team)| team.is_empty()).map(|(lcore, _)| *lcore).collect();
+    teams.retain(|(_, team)| !team.is_empty());
+    (teams, idle)
+}
+
+/// `ready: echo on dpdk net_tap0, 1 queue, 10.77.0.1:7`
+fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[Addressing]) -> String {
+    let udp_port = match plan.named_udp_ports.as_slice() {
+        [one] => format!(":{one}"),
+        several => format!(":{{{}}}", several.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
+    };
+    let each = ports.iter().zip(addressing).map(|(port, own)| {
+        let kind = port.driver.split(' ').next().unwrap_or_default();
+        let plural = if port.queues == 1 { "" } else { "s" };
+        let addresses: Vec<_> = own.addresses().iter().map(|own| format!("{}{udp_port}", own.address)).collect();
+        format!("{kind} {}, {} queue{plural}, {}", port.name, port.queues, addresses.join(" "))
+    });
+    format!("ready: {} on {}", launch.app.name, each.collect::<Vec<_>>().join("; "))
+}
+
+/// A queue that a worker serves, as the control plane sees it.
+struct View {
+    lcore: LcoreId,
+    port: PortId,
+    counters: Arc<Counters>,
+}
+
+fn run<Q, S>(
+    launch: &Launch,
+    lcores: &Lcores,
+    signals: Signals,
+    teams: Teams<Q>,
+    services: Vec<S>,
+) -> Result<(Vec<View>, Option<LcoreId>), Error>
+where
+    Q: FrameQueue + 'static,
+    S: Service + 'static,
+{
+    let stop = StopFlag::default();
+    let clock = Clock::start();
+    let (sender, ended) = bounded(teams.len());
+    let mut views = Vec::new();
+    let mut jobs = Vec::new();
+    for ((lcore, hosts), service) in teams.into_iter().zip(services) {
+        let view = |host: &Host<Q>| View { lcore, port: host.port(), counters: Arc::clone(host.counters()) };
+        views.extend(hosts.iter().map(view));
+        let forwards = usize::from(launch.args.burst) * (OUTBOX_BURSTS + 1);
+        let worker = Worker::new(hosts, service, forwards);
+        jobs.push((lcore, job(lcore, worker, clock, stop.clone(), sender.clone())));
+    }
+    drop(sender);
+    let control = Control {
+        signals,
+        stop,
+        ended,
+        counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
+        duration: launch.args.duration,
+        stats: launch.args.stats,
+    };
+    let panicked = Mutex::new(None);
+    lcores.run(jobs, || *panicked.lock().unwrap_or_else(PoisonError::into_inner) = control.run())?;
+    Ok((views, panicked.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+fn job<Q, S>(
+    lcore: LcoreId,
+    mut worker: Worker<Host<Q>, S>,
+    clock: Clock,
+    stop: StopFlag,
+    ended: Sender<Ended>,
+) -> Job
+where
+    Q: FrameQueue + 'static,
+    S: Service + 'static,
+{
+    Box::new(move || {
+        let counters = worker.queues().iter().map(|host| Arc::clone(host.counters())).collect();
+        let result = guarded(lcore, counters, || worker.run(&clock, &stop));
+        // The control plane is there until the last worker ended.
+        let _ = ended.send(Ended { lcore, result });
+    })
+}
+
+fn close(launch: &Launch, begin: Instant, controls: Vec<Box<dyn PortControl>>, views: &[View]) -> Report {
+    let elapsed = begin.elapsed();
+    let ports = controls.into_iter().map(|mut control| PortReport {
+        description: control.description().clone(),
+        extended_statistics: control.extended_statistics().into_iter().collect(),
+        pools: control.close(),
+    });
+    let queues = views.iter().map(|view| QueueReport {
+        lcore: view.lcore.0,
+        port: view.port,
+        counters: view.counters.snapshot(),
+    });
+    Report::new(launch.app.name, elapsed, ports.collect(), queues.collect())
+}
+
+fn write_report(launch: &Launch, report: &Report) -> Result<(), Error> {
+    println!("{report}");
+    let Some(path) = &launch.args.json else { return Ok(()) };
+    let write = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        serde_json::to_writer_pretty(&mut file, report)?;
+        std::io::Write::flush(&mut file)
+    };
+    write().map_err(|source| Error::Report { path: path.clone(), source })
+}

@@ -1,0 +1,141 @@
+//! What a run came to: for people, and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::{Balance, Counter, Kind, Snapshot};
+use crate::port::{PoolBalance, PortDescription, PortId};
+
+/// The end report of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The application's name.
+    pub app: String,
+    /// The library's version.
+    pub version: &'static str,
+    /// How long the workers ran, in seconds.
+    #[serde(rename = "seconds", serialize_with = "as_seconds")]
+    pub elapsed: Duration,
+    /// Every port.
+    pub ports: Vec<PortReport>,
+    /// Every queue.
+    pub queues: Vec<QueueReport>,
+    /// Sums over the queues.
+    #[serde(serialize_with = "as_map")]
+    pub totals: Snapshot,
+    /// What the sums leave unexplained.
+    pub balance: Balance,
+    /// Whether every buffer of every pool came back.
+    pub pools_balanced: bool,
+    /// Whether the counters of each queue explain every packet and the pools are balanced.
+    pub balanced: bool,
+}
+
+/// A port's part of the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct PortReport {
+    /// What it is.
+    #[serde(flatten)]
+    pub description: PortDescription,
+    /// The device's own statistics, as its driver names them.
+    pub extended_statistics: BTreeMap<String, u64>,
+    /// Its pools at its close.
+    pub pools: Vec<PoolBalance>,
+}
+
+/// A queue's part of the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueReport {
+    /// The lcore that served it.
+    pub lcore: u32,
+    /// Its port.
+    pub port: PortId,
+    /// Its counters at the end.
+    #[serde(serialize_with = "as_map")]
+    pub counters: Snapshot,
+}
+
+impl Report {
+    pub(crate) fn new(app: &str, elapsed: Duration, ports: Vec<PortReport>, queues: Vec<QueueReport>) -> Self {
+        let mut totals = Snapshot::default();
+        queues.iter().for_each(|queue| totals += &queue.counters);
+        let pools_balanced = ports.iter().flat_map(|port| &port.pools).all(PoolBalance::is_balanced);
+        Self {
+            app: app.to_owned(),
+            version: env!("CARGO_PKG_VERSION"),
+            elapsed,
+            balance: totals.balance(),
+            pools_balanced,
+            balanced: pools_balanced && queues.iter().all(|queue| queue.counters.balance().is_exact()),
+            ports,
+            queues,
+            totals,
+        }
+    }
+}
+
+fn as_seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// Every counter by its name, those at zero too: a reader need not guess.
+fn as_map<S: Serializer>(snapshot: &Snapshot, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(Counter::ALL.iter().map(|&counter| (counter.name(), snapshot[counter])))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ran {:.1} s", self.app, self.elapsed.as_secs_f64())?;
+        for (id, port) in self.ports.iter().enumerate() {
+            let about = &port.description;
+            writeln!(f, "port {id}: {} ({}), {} queues", about.name, about.driver, about.queues)?;
+            for pool in port.pools.iter().filter(|pool| !pool.is_balanced()) {
+                writeln!(f, "  pool {}: {} of {} buffers came back", pool.name, pool.free, pool.size)?;
+            }
+        }
+        for queue in &self.queues {
+            let (received, sent) = (queue.counters.total(Kind::Received), queue.counters.total(Kind::Sent));
+            writeln!(f, "lcore {} port {}: received {received}, sent {sent}", queue.lcore, queue.port)?;
+        }
+        for (counter, value) in self.totals.non_zero().filter(|(counter, _)| counter.kind() != Kind::Event) {
+            writeln!(f, "  {value:>14}  {:<24} {}", counter.name(), counter.sentence())?;
+        }
+        let Balance { rx_unexplained, tx_unexplained } = self.balance;
+        match self.balanced {
+            true => write!(f, "balance: every packet is explained, every buffer is back"),
+            false if self.pools_balanced => {
+                write!(f, "balance: NOT explained: {rx_unexplained} received, {tx_unexplained} to be sent")
+            }
+            false => write!(
+                f,
+                "balance: NOT explained: {rx_unexplained} received, {tx_unexplained} to be sent; buffers are missing"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Counters;
+
+    #[test]
+    fn a_missing_buffer_or_packet_unbalances_the_report() {
+        let queue = |counters: &Counters| QueueReport { lcore: 1, port: PortId(0), counters: counters.snapshot() };
+        let counters = Counters::default();
+        counters.add(Counter::Received, 1);
+        let broken = Report::new("echo", Duration::from_secs(1), vec![], vec![queue(&counters)]);
+        assert!(!broken.balanced && broken.to_string().contains("NOT explained: 1 received"));
+        counters.add(Counter::Runt, 1);
+        let report = Report::new("echo", Duration::from_secs(1), vec![], vec![queue(&counters)]);
+        assert!(report.balanced && report.to_string().contains("every packet is explained"));
+        let json = serde_json::to_value(&report).expect("serialisable");
+        assert_eq!(json["totals"]["runt"], 1);
+        assert_eq!(json["totals"]["replied"], 0);
+        assert_eq!(json["seconds"], 1.0);
+        assert_eq!(json["balance"]["rx_unexplained"], 0);
+    }
+}
