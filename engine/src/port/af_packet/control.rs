@@ -1,0 +1,69 @@
+//! The control plane's side of an open interface.
+
+use std::sync::Arc;
+
+use super::home::Home;
+use super::interface::Interface;
+use super::socket::Socket;
+use crate::port::{PoolBalance, PortControl, PortDescription};
+
+/// An open interface's description, statistics and end.
+pub(super) struct AfPacketControl {
+    pub(super) interface: Interface,
+    pub(super) description: PortDescription,
+    pub(super) queues: Vec<QueueControl>,
+}
+
+/// What control keeps of a queue.
+pub(super) struct QueueControl {
+    socket: Arc<Socket>,
+    home: Arc<Home>,
+    /// Sums of what the kernel counted between one look and the next.
+    ring_packets: u64,
+    ring_drops: u64,
+}
+
+impl QueueControl {
+    pub(super) fn new(socket: Arc<Socket>, home: Arc<Home>) -> Self {
+        Self { socket, home, ring_packets: 0, ring_drops: 0 }
+    }
+
+    fn refresh(&mut self) {
+        if let Ok(statistics) = self.socket.take_statistics() {
+            self.ring_packets += u64::from(statistics.packets);
+            self.ring_drops += u64::from(statistics.drops);
+        }
+    }
+}
+
+impl PortControl for AfPacketControl {
+    fn description(&self) -> &PortDescription {
+        &self.description
+    }
+
+    /// The interface's statistics by their names in sysfs, then per queue `rx_qN_ring_packets`,
+    /// the frames meant for the ring, and `rx_qN_ring_drops`, those that found it full.
+    fn extended_statistics(&mut self) -> Vec<(String, u64)> {
+        let mut statistics = self.interface.statistics();
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            queue.refresh();
+            statistics.push((format!("rx_q{index}_ring_packets"), queue.ring_packets));
+            statistics.push((format!("rx_q{index}_ring_drops"), queue.ring_drops));
+        }
+        statistics
+    }
+
+    fn close(self: Box<Self>) -> Vec<PoolBalance> {
+        let mut sums: Vec<PoolBalance> = Vec::new();
+        for balance in self.queues.iter().flat_map(|queue| queue.home.balances(&self.interface.name)) {
+            match sums.iter_mut().find(|sum| sum.name == balance.name) {
+                Some(sum) => {
+                    sum.size += balance.size;
+                    sum.free += balance.free;
+                }
+                None => sums.push(balance),
+            }
+        }
+        sums
+    }
+}
