@@ -11,6 +11,8 @@ mod neighbours;
 mod outgoing;
 mod reply;
 mod siphash;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -367,6 +369,13 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
             self.queue.free_burst(&mut self.rx);
         }
         self.egress.flush(&mut self.queue);
+    }
+}
+
+impl<Q: FrameQueue> Drop for Host<Q> {
+    /// A host that was not drained, or whose service panicked, gives back what it still has.
+    fn drop(&mut self) {
+        self.drain();
     }
 }
 

@@ -105,7 +105,8 @@ impl FromStr for Io {
             }
             ("af_packet", None) => Err("name the interface, as in af_packet:eth0".to_owned()),
             ("pcap", Some(files)) => {
-                let (input, output) = files.split_once(',').map_or((files, None), |(input, output)| (input, Some(output)));
+                let (input, output) =
+                    files.split_once(',').map_or((files, None), |(input, output)| (input, Some(output)));
                 Ok(Self::Pcap { input: input.into(), output: output.map(PathBuf::from) })
             }
             ("pcap", None) => Err("name the capture to replay, as in pcap:in.pcap,out.pcap".to_owned()),
@@ -121,7 +122,9 @@ impl std::fmt::Display for Io {
             Self::Dpdk => write!(f, "dpdk"),
             Self::AfPacket(interfaces) => write!(f, "af_packet:{}", interfaces.join(",")),
             Self::Pcap { input, output: None } => write!(f, "pcap:{}", input.display()),
-            Self::Pcap { input, output: Some(output) } => write!(f, "pcap:{},{}", input.display(), output.display()),
+            Self::Pcap { input, output: Some(output) } => {
+                write!(f, "pcap:{},{}", input.display(), output.display())
+            }
         }
     }
 }
@@ -141,9 +144,11 @@ impl FromStr for AddressArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (prefix, place) = text.split_once('@').map_or((text, None), |(prefix, place)| (prefix, Some(place)));
-        let (address, len) =
-            prefix.split_once('/').ok_or_else(|| format!("the prefix length is missing: write {prefix}/24"))?;
+        let (prefix, place) =
+            text.split_once('@').map_or((text, None), |(prefix, place)| (prefix, Some(place)));
+        let (address, len) = prefix
+            .split_once('/')
+            .ok_or_else(|| format!("the prefix length is missing: write {prefix}/24"))?;
         if address.contains(':') {
             return Err("IPv6 is not served yet; give an IPv4 address".to_owned());
         }
@@ -205,7 +210,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => return Err(format!("'{unit}' is no unit of time: there are us, ms, s, m and h")),
     };
-    let number: f64 = number.parse().map_err(|_| "write a number and a unit, as in 10s or 500ms".to_owned())?;
+    let number: f64 =
+        number.parse().map_err(|_| "write a number and a unit, as in 10s or 500ms".to_owned())?;
     Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("{text} is too long a time"))
 }
 
@@ -245,7 +251,8 @@ mod tests {
         let pcap = Io::Pcap { input: "in.pcap".into(), output: Some("out.pcap".into()) };
         assert_eq!("pcap:in.pcap,out.pcap".parse(), Ok(pcap.clone()));
         assert_eq!(pcap.to_string(), "pcap:in.pcap,out.pcap");
-        for bad in ["", "dpdk:x", "af_packet", "af_packet:", "af_packet:a,,b", "pcap:", "xdp:eth0", "socket"] {
+        for bad in ["", "dpdk:x", "af_packet", "af_packet:", "af_packet:a,,b", "pcap:", "xdp:eth0", "socket"]
+        {
             assert!(bad.parse::<Io>().is_err(), "{bad}");
         }
     }
@@ -256,8 +263,13 @@ mod tests {
         assert_eq!((plain.address, plain.prefix_len, plain.place), (Ipv4Addr::new(10, 77, 0, 1), 24, None));
         let placed: AddressArg = "10.77.0.1/24@1.300".parse().expect("valid");
         assert_eq!(placed.place.as_deref(), Some("1.300"));
-        assert_eq!("10.77.0.1".parse::<AddressArg>(), Err("the prefix length is missing: write 10.77.0.1/24".into()));
-        for bad in ["10.77.0.1/33", "10.77.0/24", "10.77.0.1/24@", "224.0.0.1/4", "0.0.0.0/0", "fd00::1/64", "/24"] {
+        assert_eq!(
+            "10.77.0.1".parse::<AddressArg>(),
+            Err("the prefix length is missing: write 10.77.0.1/24".into())
+        );
+        for bad in
+            ["10.77.0.1/33", "10.77.0/24", "10.77.0.1/24@", "224.0.0.1/4", "0.0.0.0/0", "fd00::1/64", "/24"]
+        {
             assert!(bad.parse::<AddressArg>().is_err(), "{bad}");
         }
     }

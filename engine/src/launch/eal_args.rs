@@ -66,13 +66,55 @@ pub enum EalArgsError {
 
 /// Options of DPDK 22.11 that take no part in a native port's start.
 const DPDK_ONLY: [&str; 49] = [
-    "-a", "-b", "-c", "-d", "-m", "-n", "-r", "-s", "-v", "--allow", "--base-virtaddr", "--block", "--create-uio-dev",
-    "--file-prefix", "--force-max-simd-bitwidth", "--huge-dir", "--huge-unlink", "--huge-worker-stack", "--in-memory",
-    "--iova-mode", "--legacy-mem", "--log-color", "--log-timestamp", "--match-allocations", "--mbuf-pool-ops-name",
-    "--memory-channels", "--memory-ranks", "--no-hpet", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
-    "--proc-type", "--service-corelist", "-S", "--single-file-segments", "--socket-limit", "--socket-mem", "--syslog",
-    "--telemetry", "--trace", "--trace-bufsz", "--trace-dir", "--trace-mode", "--vdev", "--version", "--vfio-intr",
-    "--vfio-vf-token", "--vmware-tsc-map",
+    "-a",
+    "-b",
+    "-c",
+    "-d",
+    "-m",
+    "-n",
+    "-r",
+    "-s",
+    "-v",
+    "--allow",
+    "--base-virtaddr",
+    "--block",
+    "--create-uio-dev",
+    "--file-prefix",
+    "--force-max-simd-bitwidth",
+    "--huge-dir",
+    "--huge-unlink",
+    "--huge-worker-stack",
+    "--in-memory",
+    "--iova-mode",
+    "--legacy-mem",
+    "--log-color",
+    "--log-timestamp",
+    "--match-allocations",
+    "--mbuf-pool-ops-name",
+    "--memory-channels",
+    "--memory-ranks",
+    "--no-hpet",
+    "--no-huge",
+    "--no-pci",
+    "--no-shconf",
+    "--no-telemetry",
+    "--proc-type",
+    "--service-corelist",
+    "-S",
+    "--single-file-segments",
+    "--socket-limit",
+    "--socket-mem",
+    "--syslog",
+    "--telemetry",
+    "--trace",
+    "--trace-bufsz",
+    "--trace-dir",
+    "--trace-mode",
+    "--vdev",
+    "--version",
+    "--vfio-intr",
+    "--vfio-vf-token",
+    "--vmware-tsc-map",
 ];
 
 impl NativeArgs {
@@ -99,7 +141,9 @@ impl NativeArgs {
         if lists.len() > 1 {
             return Err(EalArgsError::TwoLists);
         }
-        let lcores = lists.pop().unwrap_or_else(|| allowed.iter().map(|cpu| (LcoreId(cpu as u32), vec![cpu])).collect());
+        let lcores = lists
+            .pop()
+            .unwrap_or_else(|| allowed.iter().map(|cpu| (LcoreId(cpu as u32), vec![cpu])).collect());
         for (&lcore, cpus) in &lcores {
             if let Some(&cpu) = cpus.iter().find(|&&cpu| !allowed.contains(cpu)) {
                 return Err(EalArgsError::NoSuchCpu { lcore, cpu, allowed });
@@ -107,7 +151,11 @@ impl NativeArgs {
         }
         let lowest = lcores.keys().next().copied().unwrap_or(LcoreId(0));
         let main = main.unwrap_or(lowest);
-        if lcores.contains_key(&main) { Ok(Self { lcores, main }) } else { Err(EalArgsError::MainNotListed(main)) }
+        if lcores.contains_key(&main) {
+            Ok(Self { lcores, main })
+        } else {
+            Err(EalArgsError::MainNotListed(main))
+        }
     }
 
     /// The lcores that run workers: all but the main one, or the main one where it is alone.
@@ -130,7 +178,9 @@ pub(super) fn log_level(args: &[String]) -> Option<tracing::Level> {
                 "debug" | "8" => Some(tracing::Level::DEBUG),
                 "info" | "notice" | "7" | "6" => Some(tracing::Level::INFO),
                 "warning" | "5" => Some(tracing::Level::WARN),
-                "error" | "critical" | "alert" | "emergency" | "4" | "3" | "2" | "1" => Some(tracing::Level::ERROR),
+                "error" | "critical" | "alert" | "emergency" | "4" | "3" | "2" | "1" => {
+                    Some(tracing::Level::ERROR)
+                }
                 _ => None,
             };
         }
@@ -190,7 +240,7 @@ fn strip_parentheses(text: &str) -> &str {
 fn parse_set(text: &str, list: &str) -> Result<Vec<usize>, EalArgsError> {
     let error = |why| EalArgsError::List { list: list.to_owned(), why };
     let number = |text: &str| {
-        let number = text.trim().parse().ok().filter(|&number| number < CpuSet::CAPACITY);
+        let number = text.trim().parse::<usize>().ok().filter(|&number| number < CpuSet::CAPACITY);
         number.ok_or_else(|| error("write numbers and ranges, as in 0-2,5"))
     };
     let mut set = Vec::new();
@@ -250,7 +300,10 @@ mod tests {
         assert_eq!(parse(&["--ip"]).err(), Some(EalArgsError::Unknown("--ip".into())));
         assert_eq!(parse(&["-l"]).err(), Some(EalArgsError::NoValue("-l".into())));
         assert_eq!(parse(&["-l", "0", "--lcores", "1"]).err(), Some(EalArgsError::TwoLists));
-        assert_eq!(parse(&["-l", "0", "--main-lcore", "1"]).err(), Some(EalArgsError::MainNotListed(LcoreId(1))));
+        assert_eq!(
+            parse(&["-l", "0", "--main-lcore", "1"]).err(),
+            Some(EalArgsError::MainNotListed(LcoreId(1)))
+        );
         assert!(matches!(parse(&["-l", "9"]), Err(EalArgsError::NoSuchCpu { cpu: 9, .. })));
         for bad in ["", "x", "2-1", "1,,2", "-1", "99999"] {
             assert!(matches!(parse(&["-l", bad]), Err(EalArgsError::List { .. })), "{bad}");

@@ -59,6 +59,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The program made another number of services than there are worker lcores.
+    #[error("the program made {services} services for {lcores} worker lcores; it has to make one for each")]
+    ServiceCount {
+        /// Worker lcores that have a queue.
+        lcores: usize,
+        /// Services made.
+        services: usize,
+    },
     /// A service panicked. Its message, counters and backtrace were printed.
     #[error("the service on lcore {0} panicked; the program stopped")]
     WorkerPanicked(LcoreId),
@@ -80,7 +88,9 @@ pub enum UsageError {
     )]
     NoPorts,
     /// `--io dpdk` in a build without DPDK.
-    #[error("this build has no DPDK: name a native port, as in -- --io af_packet:eth0, or build with the feature dpdk")]
+    #[error(
+        "this build has no DPDK: name a native port, as in -- --io af_packet:eth0, or build with the feature dpdk"
+    )]
     NoDpdk,
     /// `--ports` or `@PORT` names none of the ports.
     #[error("there is no port '{name}': the ports are {known}")]

@@ -96,7 +96,11 @@ impl Lcores {
         })
     }
 
-    fn run_beside(&self, jobs: impl Iterator<Item = (LcoreId, Job)>, control: impl FnOnce()) -> Result<(), Error> {
+    fn run_beside(
+        &self,
+        jobs: impl Iterator<Item = (LcoreId, Job)>,
+        control: impl FnOnce(),
+    ) -> Result<(), Error> {
         match &self.source {
             Source::Native(_) => thread::scope(|scope| {
                 for (lcore, job) in jobs {

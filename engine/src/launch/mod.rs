@@ -51,8 +51,7 @@ use args::Halves;
 use lcores::Lcores;
 use serve::{Plan, serve};
 
-use crate::port::fault::Fault;
-use crate::port::{FrameQueue, OpenPort, af_packet, pcap};
+use crate::port::{FrameQueue, OpenPort, af_packet, fault, pcap};
 use crate::service::Service;
 use crate::sys::Signals;
 use crate::telemetry::Report;
@@ -75,6 +74,7 @@ pub struct App {
 #[derive(Debug)]
 pub struct Launch {
     app: App,
+    #[cfg_attr(not(feature = "dpdk"), expect(dead_code, reason = "the EAL wants it"))]
     program: String,
     eal: Vec<String>,
     args: CommonArgs,
@@ -91,7 +91,8 @@ pub fn run<S: Service + 'static>(make: impl FnMut(LcoreId) -> S) -> Result<()> {
     #[derive(clap::Args)]
     struct NoArguments {}
     let app = App { name: "gannet service", about: "A UDP service on Gannet", udp_port: None };
-    let result = Launch::parse::<NoArguments>(app, std::env::args()).and_then(|(launch, _)| launch.serve(make));
+    let result =
+        Launch::parse::<NoArguments>(app, std::env::args()).and_then(|(launch, _)| launch.serve(make));
     match result {
         Err(error) if error.exit_code() != 1 => {
             error.print();
@@ -113,10 +114,10 @@ impl Launch {
         let halves = Halves::split(args);
         let mut command = command::<A>(app);
         if halves.wants_help() {
-            return Err(command.try_get_matches_from_mut([app.name, "--help"]).err().map_or_else(
-                || Error::Usage(UsageError::NoAddress),
-                Error::Arguments,
-            ));
+            return Err(command
+                .try_get_matches_from_mut([app.name, "--help"])
+                .err()
+                .map_or_else(|| Error::Usage(UsageError::NoAddress), Error::Arguments));
         }
         misplaced(&command, &halves.eal, app)?;
         let words = std::iter::once(app.name.to_owned()).chain(halves.application);
@@ -146,7 +147,10 @@ impl Launch {
     ///
     /// # Errors
     /// [`Error`]; the ports are closed then, too.
-    pub fn serve_together<S: Service + 'static>(self, make: impl FnOnce(&[LcoreId]) -> Vec<S>) -> Result<Report> {
+    pub fn serve_together<S: Service + 'static>(
+        self,
+        make: impl FnOnce(&[LcoreId]) -> Vec<S>,
+    ) -> Result<Report> {
         start_log(&self.eal);
         let signals = Signals::block().map_err(Error::system("blocking SIGINT and SIGTERM"))?;
         match &self.args.io {
@@ -208,12 +212,9 @@ impl Launch {
         Q: FrameQueue + 'static,
         S: Service + 'static,
     {
-        let Some(fault) = &self.args.fault else { return serve(self, lcores, signals, plan, ports, make) };
-        let wrap = |port: OpenPort<Q>| OpenPort {
-            queues: port.queues.into_iter().map(|queue| Fault::new(queue, fault.clone())).collect(),
-            control: port.control,
-        };
-        serve(self, lcores, signals, plan, ports.into_iter().map(wrap).collect(), make)
+        let Some(faults) = &self.args.fault else { return serve(self, lcores, signals, plan, ports, make) };
+        let ports = ports.into_iter().map(|port| fault::wrap(port, faults)).collect();
+        serve(self, lcores, signals, plan, ports, make)
     }
 }
 
@@ -255,10 +256,12 @@ fn select(
     if wanted.is_empty() {
         return Ok(devices);
     }
-    let known: Vec<_> = devices.iter().enumerate().map(|(id, device)| format!("{id} ({})", device.name())).collect();
+    let known: Vec<_> =
+        devices.iter().enumerate().map(|(id, device)| format!("{id} ({})", device.name())).collect();
     let chosen = wanted.iter().map(|name| {
         let number = name.parse::<usize>().ok();
-        let mut matching = devices.iter().enumerate().filter(|(id, device)| number == Some(*id) || device.name() == name);
+        let mut matching =
+            devices.iter().enumerate().filter(|(id, device)| number == Some(*id) || device.name() == name);
         let found = matching.next().map(|(id, _)| id);
         found.ok_or_else(|| UsageError::NoSuchPort { name: name.clone(), known: known.join(", ") })
     });
@@ -270,5 +273,9 @@ fn select(
 /// Starts the log on standard error, unless the program has one already.
 fn start_log(eal: &[String]) {
     let level = eal_args::log_level(eal).unwrap_or(tracing::Level::INFO);
-    let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .try_init();
 }

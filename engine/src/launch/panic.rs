@@ -20,7 +20,11 @@ pub(super) struct Panicked;
 
 /// Runs a worker's loop. A panic in it is printed where it happens, so that a program built
 /// with `panic = "abort"` says the same before it ends.
-pub(super) fn guarded(lcore: LcoreId, counters: Vec<Arc<Counters>>, work: impl FnOnce()) -> Result<(), Panicked> {
+pub(super) fn guarded(
+    lcore: LcoreId,
+    counters: Vec<Arc<Counters>>,
+    work: impl FnOnce(),
+) -> Result<(), Panicked> {
     install_hook();
     WORKER.set(Some((lcore, counters)));
     // What unwinding leaves half done is the worker's own, and nobody uses it again.
@@ -43,8 +47,11 @@ fn install_hook() {
 fn print(info: &PanicHookInfo<'_>, lcore: LcoreId, counters: &[Arc<Counters>]) {
     eprintln!("lcore {lcore}: {info}");
     for (index, counters) in counters.iter().enumerate() {
-        let values: Vec<_> =
-            counters.snapshot().non_zero().map(|(counter, value)| format!("{}={value}", counter.name())).collect();
+        let values: Vec<_> = counters
+            .snapshot()
+            .non_zero()
+            .map(|(counter, value)| format!("{}={value}", counter.name()))
+            .collect();
         eprintln!("lcore {lcore}, queue {index}: {}", values.join(" "));
     }
     eprintln!("{}", Backtrace::force_capture());

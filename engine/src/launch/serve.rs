@@ -49,10 +49,18 @@ impl Plan {
         let udp_ports = if named.contains(&UdpPortArg::All) {
             UdpPorts::all()
         } else {
-            named.iter().filter_map(|port| if let UdpPortArg::One(port) = port { Some(*port) } else { None }).collect()
+            named
+                .iter()
+                .filter_map(|port| if let UdpPortArg::One(port) = port { Some(*port) } else { None })
+                .collect()
         };
         let burst = usize::from(args.burst);
-        let mut plan = Self { port: PortConfig::default(), udp_ports, named_udp_ports: named, outbox: burst * OUTBOX_BURSTS };
+        let mut plan = Self {
+            port: PortConfig::default(),
+            udp_ports,
+            named_udp_ports: named,
+            outbox: burst * OUTBOX_BURSTS,
+        };
         plan.port = PortConfig {
             queues: lcores.workers().len(),
             burst,
@@ -91,7 +99,8 @@ where
     Q: FrameQueue + 'static,
     S: Service + 'static,
 {
-    let (queues, controls): (Vec<_>, Vec<_>) = ports.into_iter().map(|port| (port.queues, port.control)).unzip();
+    let (queues, controls): (Vec<_>, Vec<_>) =
+        ports.into_iter().map(|port| (port.queues, port.control)).unzip();
     let descriptions: Vec<_> = controls.iter().map(|control| control.description().clone()).collect();
     let addressing = place_addresses(&launch.args, &descriptions)?;
     describe(&descriptions, &addressing);
@@ -102,6 +111,9 @@ where
     }
     let working: Vec<_> = teams.iter().map(|(lcore, _)| *lcore).collect();
     let services = make(&working);
+    if services.len() != working.len() {
+        return Err(Error::ServiceCount { lcores: working.len(), services: services.len() });
+    }
     println!("{}", ready(launch, plan, &descriptions, &addressing));
     let elapsed = Instant::now();
     let (views, panicked) = run(launch, lcores, signals, teams, services)?;
@@ -124,7 +136,9 @@ fn place_addresses(args: &CommonArgs, ports: &[PortDescription]) -> Result<Vec<A
         }
         placed[port].push(own);
     }
-    let reaches = |addresses: &[InterfaceAddress], gateway: Ipv4Addr| addresses.iter().any(|own| own.is_on_link(gateway));
+    let reaches = |addresses: &[InterfaceAddress], gateway: Ipv4Addr| {
+        addresses.iter().any(|own| own.is_on_link(gateway))
+    };
     // The gateway is on one port's link; where it is on none, the first port says so.
     let home = args.gateway.map(|gateway| placed.iter().position(|own| reaches(own, gateway)).unwrap_or(0));
     let gateway = |port| args.gateway.filter(|_| home == Some(port));
@@ -141,7 +155,8 @@ fn place(arg: &AddressArg, ports: &[PortDescription]) -> Result<(usize, Option<V
     let no_such_port = |name: &str| UsageError::NoSuchPort { name: name.to_owned(), known: names(ports) };
     let (name, vlan) = place.rsplit_once('.').ok_or_else(|| no_such_port(place))?;
     let port = find_port(name, ports).ok_or_else(|| no_such_port(name))?;
-    let vlan = vlan.parse().ok().and_then(VlanId::new).ok_or_else(|| UsageError::NoSuchVlan(vlan.to_owned()))?;
+    let vlan =
+        vlan.parse().ok().and_then(VlanId::new).ok_or_else(|| UsageError::NoSuchVlan(vlan.to_owned()))?;
     Ok((port, Some(vlan)))
 }
 
@@ -159,7 +174,11 @@ fn names(ports: &[PortDescription]) -> String {
 fn describe(ports: &[PortDescription], addressing: &[Addressing]) {
     for (id, (port, own)) in ports.iter().zip(addressing).enumerate() {
         let addresses: Vec<_> = own.addresses().iter().map(ToString::to_string).collect();
-        let addresses = if addresses.is_empty() { "no address, so it answers nothing".to_owned() } else { addresses.join(", ") };
+        let addresses = if addresses.is_empty() {
+            "no address, so it answers nothing".to_owned()
+        } else {
+            addresses.join(", ")
+        };
         println!("port {id}: {} ({}), {}, MTU {}, {addresses}", port.name, port.driver, port.mac, port.mtu);
         port.granted.iter().for_each(|line| println!("  {line}"));
     }
@@ -179,7 +198,8 @@ fn hosts<Q: FrameQueue>(
     Ok(ports
         .map(|(id, (queues, own))| {
             let config = plan.host(PortId(id as u16), own.clone(), hash_key, args);
-            let mut hosts: Vec<_> = queues.into_iter().map(|queue| Host::new(queue, config.clone())).collect();
+            let mut hosts: Vec<_> =
+                queues.into_iter().map(|queue| Host::new(queue, config.clone())).collect();
             if hosts.len() > 1 {
                 Host::join(&mut hosts);
             }
@@ -210,7 +230,8 @@ fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[
     let each = ports.iter().zip(addressing).map(|(port, own)| {
         let kind = port.driver.split(' ').next().unwrap_or_default();
         let plural = if port.queues == 1 { "" } else { "s" };
-        let addresses: Vec<_> = own.addresses().iter().map(|own| format!("{}{udp_port}", own.address)).collect();
+        let addresses: Vec<_> =
+            own.addresses().iter().map(|own| format!("{}{udp_port}", own.address)).collect();
         format!("{kind} {}, {} queue{plural}, {}", port.name, port.queues, addresses.join(" "))
     });
     format!("ready: {} on {}", launch.app.name, each.collect::<Vec<_>>().join("; "))

@@ -232,7 +232,11 @@ mod tests {
     fn names_are_unique_and_plain() {
         let names: HashSet<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
         assert_eq!(names.len(), COUNT);
-        assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        assert!(
+            names
+                .iter()
+                .all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+        );
         assert!(Counter::ALL.iter().enumerate().all(|(index, &counter)| counter as usize == index));
     }
 

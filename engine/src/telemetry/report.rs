@@ -59,7 +59,12 @@ pub struct QueueReport {
 }
 
 impl Report {
-    pub(crate) fn new(app: &str, elapsed: Duration, ports: Vec<PortReport>, queues: Vec<QueueReport>) -> Self {
+    pub(crate) fn new(
+        app: &str,
+        elapsed: Duration,
+        ports: Vec<PortReport>,
+        queues: Vec<QueueReport>,
+    ) -> Self {
         let mut totals = Snapshot::default();
         queues.iter().for_each(|queue| totals += &queue.counters);
         let pools_balanced = ports.iter().flat_map(|port| &port.pools).all(PoolBalance::is_balanced);
@@ -124,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_missing_buffer_or_packet_unbalances_the_report() {
-        let queue = |counters: &Counters| QueueReport { lcore: 1, port: PortId(0), counters: counters.snapshot() };
+        let queue =
+            |counters: &Counters| QueueReport { lcore: 1, port: PortId(0), counters: counters.snapshot() };
         let counters = Counters::default();
         counters.add(Counter::Received, 1);
         let broken = Report::new("echo", Duration::from_secs(1), vec![], vec![queue(&counters)]);

@@ -33,7 +33,7 @@ fn run(text: &str, count: u32) -> (Vec<Vec<u8>>, Snapshot) {
         while number % 200 == 199 && receive(&mut near) {}
     }
     while receive(&mut near) {}
-    assert_eq!(near.counters().snapshot()[Counter::Received], count.into(), "the drain was complete");
+    assert_eq!(near.counters().snapshot()[Counter::Received], u64::from(count), "the drain was complete");
     drop(far);
     assert!(!receive(&mut near) && near.is_exhausted());
     assert!(near.inner.pool_balance().is_balanced(), "{:?}", near.inner.pool_balance());
