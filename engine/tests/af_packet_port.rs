@@ -5,11 +5,13 @@
 //! `CI=true`, where a skip is a failure.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
+use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -124,7 +126,8 @@ fn outgoing_frames_are_not_received() {
 #[test]
 fn two_queues_share_the_flows_and_keep_each_in_one_place() {
     in_lab("two_queues_share_the_flows_and_keep_each_in_one_place", |lab| {
-        const FLOWS: usize = 24;
+        // Odd, so that dealing frames out in turn would not look like keeping flows together.
+        const FLOWS: usize = 25;
         const EACH: usize = 10;
         let mut near = lab.near_port(&PortConfig { queues: 2, ..PortConfig::default() });
         assert_eq!((near.queues.len(), near.control.description().queues), (2, 2));
@@ -425,6 +428,38 @@ fn the_interface_describes_itself() {
 }
 
 #[test]
+fn the_own_statistics_of_the_interface_are_read() {
+    in_lab("the_own_statistics_of_the_interface_are_read", |lab| {
+        let (mut near, mut far) = (lab.near_port(&PortConfig::default()), lab.far_port());
+        far.send(&[frame(NEAR_MAC, 60), frame(NEAR_MAC, 60)]);
+        let mut received = near.receive(2);
+        near.queue().free_burst(&mut received);
+        let statistics = lab.near.inside(|| {
+            show_own_sysfs();
+            near.control.extended_statistics()
+        });
+        let statistics: HashMap<_, _> = statistics.into_iter().collect();
+        assert_eq!((statistics["rx_packets"], statistics["rx_bytes"]), (2, 120));
+        assert_eq!((statistics["rx_q0_ring_packets"], statistics["rx_q0_ring_drops"]), (2, 0));
+        near.finish();
+        far.finish();
+    });
+}
+
+#[test]
+fn several_queues_of_an_interface_that_is_down_open_or_say_what_to_do() {
+    in_lab("several_queues_of_an_interface_that_is_down_open_or_say_what_to_do", |lab| {
+        lab.near.ip("link set near0 down");
+        let config = PortConfig { queues: 2, ..PortConfig::default() };
+        // It depends on the kernel: newer ones open them.
+        match lab.near.inside(|| af_packet::open("near0", &config)) {
+            Ok(OpenPort { queues, control }) => Port { queues, control }.finish(),
+            Err(error) => assert!(error.to_string().contains("`ip link set near0 up`"), "{error}"),
+        }
+    });
+}
+
+#[test]
 fn what_cannot_be_opened_says_why() {
     in_lab("what_cannot_be_opened_says_why", |lab| {
         let refused = |interface: &str, config: &PortConfig| {
@@ -604,7 +639,8 @@ fn in_lab(name: &str, test: impl FnOnce(&Lab)) {
 fn skip(name: &str, reason: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{name} can't run: {reason}");
     // Past the test harness, which keeps what passing tests print to itself.
-    writeln!(io::stdout(), "skipped: {name}: {reason}").expect("standard output");
+    // On a line of its own, whatever the harness is writing.
+    writeln!(io::stdout(), "\nskipped: {name}: {reason}").expect("standard output");
 }
 
 impl Lab {
@@ -695,6 +731,21 @@ fn give_up_rights() {
     // SAFETY: the call takes three numbers.
     let result = unsafe { libc::syscall(libc::SYS_setresuid, NOBODY, NOBODY, NOBODY) };
     assert_eq!(result, 0, "setresuid: {}", io::Error::last_os_error());
+}
+
+/// Mounts sysfs anew for the calling thread alone: it shows the interfaces of the network
+/// namespace in which it was mounted.
+fn show_own_sysfs() {
+    let check = |result| assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    // SAFETY: the call takes numbers, and changes this thread only.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNS) });
+    let mount = |kind: Option<&CStr>, at: &CStr, flags| {
+        let kind = kind.map_or(ptr::null(), CStr::as_ptr);
+        // SAFETY: the names live through the call, and the others may be null.
+        check(unsafe { libc::mount(c"none".as_ptr(), at.as_ptr(), kind, flags, ptr::null()) });
+    };
+    mount(None, c"/", libc::MS_REC | libc::MS_PRIVATE);
+    mount(Some(c"sysfs"), c"/sys", 0);
 }
 
 /// A TAP interface, and the program's end of it.
