@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# scripts/demo: its arguments, the demo itself with fewer datagrams and a test for each row, an engine
+# that fails, and what is left behind after Ctrl-C.
+set -euo pipefail
+# shellcheck source=harness.sh
+. "$(dirname "${BASH_SOURCE[0]}")/harness.sh"
+
+demo=$scripts/demo
+table=$(mktemp)
+trap 'rm -f "$table"' EXIT
+
+test_usage_errors() {
+    expect 2 "$demo" --count
+    output_has "--count needs a number"
+    expect 2 "$demo" --rate fast
+    expect 2 "$demo" --quietly
+    output_has "'--quietly' is no option"
+}
+
+test_demo_succeeds() { same 0 "$demo_status"; }
+test_row_dpdk_net_tap() { row "dpdk net_tap"; }
+test_row_dpdk_net_af_packet() { row "dpdk net_af_packet"; }
+test_row_af_packet() { row "af_packet"; }
+test_row_dpdk_net_ring() { row "dpdk net_ring"; }
+test_row_dpdk_net_pcap() { row "dpdk net_pcap"; }
+test_row_memory() { row "memory"; }
+
+test_a_missing_program_is_said() {
+    CARGO_TARGET_DIR=$scratch expect 1 "$demo" --no-build
+    output_has "is not built"
+}
+
+test_an_engine_that_fails_shows_its_log() {
+    mkdir -p "$scratch/release/examples"
+    printf '#!/bin/sh\necho "error: broken on purpose"\nexit 1\n' >"$scratch/release/gannet"
+    cp "$scratch/release/gannet" "$scratch/release/examples/lab"
+    chmod -R a+rx "$scratch"
+    CARGO_TARGET_DIR=$scratch expect 1 "$demo" --no-build --count 10
+    output_has "| error: broken on purpose"
+    output_has "FAILED: the lab ended with status 1"
+}
+
+test_ctrl_c_leaves_nothing_behind() {
+    local pid status=0 before
+    ! grep -q '^  .*namespace' "$table" || skip "no network namespaces here"
+    before=$(reserved_pages)
+    mkdir "$scratch/tmp"
+    TMPDIR=$scratch/tmp env --default-signal=INT "$demo" --no-build --count 100000 >"$scratch/log" 2>&1 &
+    pid=$!
+    until grep -q '^  [a-z]' "$scratch/log"; do
+        kill -0 "$pid" || { cat "$scratch/log"; exit 1; }
+        sleep 0.1
+    done
+    sleep 1
+    kill -INT "$pid"
+    wait "$pid" || status=$?
+    same 130 "$status"
+    same "" "$(ls "$scratch/tmp")"
+    same "" "$(ip netns list | grep "^gannet-$pid-")"
+    same "" "$(pgrep -fa "$scratch/[t]mp")" # engine and client are given files there
+    same "$before" "$(reserved_pages)"
+}
+
+reserved_pages() { cat /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages 2>/dev/null || true; }
+
+# row NAME: the row is in the table and balanced, or among the missing with a reason.
+row() {
+    local reason
+    reason=$(sed -n "s/^  $1: //p" "$table")
+    [[ -z $reason ]] || skip_row "$reason"
+    grep -Eq "^$1 +500 +500 .*balanced$" "$table" || { echo "no good row '$1'"; exit 1; }
+}
+
+skip_row() {
+    echo "skipped: ${FUNCNAME[2]}: $1"
+    [[ ${CI:-} != true ]] || exit 1
+    exit 0
+}
+
+demo_status=0
+"$demo" --count 500 </dev/null 2>&1 | tee "$table" || demo_status=$?
+run_tests
