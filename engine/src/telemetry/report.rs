@@ -96,7 +96,8 @@ impl fmt::Display for Report {
         writeln!(f, "{} ran {:.1} s", self.app, self.elapsed.as_secs_f64())?;
         for (id, port) in self.ports.iter().enumerate() {
             let about = &port.description;
-            writeln!(f, "port {id}: {} ({}), {} queues", about.name, about.driver, about.queues)?;
+            let plural = if about.queues == 1 { "" } else { "s" };
+            writeln!(f, "port {id}: {} ({}), {} queue{plural}", about.name, about.driver, about.queues)?;
             for pool in port.pools.iter().filter(|pool| !pool.is_balanced()) {
                 writeln!(f, "  pool {}: {} of {} buffers came back", pool.name, pool.free, pool.size)?;
             }

@@ -1,0 +1,4 @@
+//! placeholder
+fn main() {
+    println!("cargo:rustc-env=GANNET_GIT_COMMIT=x");
+}
