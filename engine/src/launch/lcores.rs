@@ -2,6 +2,8 @@
 
 use std::thread;
 
+use crossbeam_channel::bounded;
+
 use super::eal_args::{LcoreId, NativeArgs};
 use super::error::Error;
 #[cfg(feature = "dpdk")]
@@ -102,16 +104,7 @@ impl Lcores {
         control: impl FnOnce(),
     ) -> Result<(), Error> {
         match &self.source {
-            Source::Native(_) => thread::scope(|scope| {
-                for (lcore, job) in jobs {
-                    let name = format!("lcore-{lcore}");
-                    let work = move || self.pin(lcore).map(|()| job());
-                    let thread = thread::Builder::new().name(name).spawn_scoped(scope, work);
-                    thread.map_err(Error::system(format!("the thread of lcore {lcore}")))?;
-                }
-                control();
-                Ok(())
-            }),
+            Source::Native(_) => self.run_threads(jobs, control),
             #[cfg(feature = "dpdk")]
             Source::Eal(eal) => {
                 let mut launched = Vec::new();
@@ -126,6 +119,37 @@ impl Lcores {
                 Ok(())
             }
         }
+    }
+
+    /// A thread for each job. None starts to work before all of them are pinned.
+    fn run_threads(
+        &self,
+        jobs: impl Iterator<Item = (LcoreId, Job)>,
+        control: impl FnOnce(),
+    ) -> Result<(), Error> {
+        thread::scope(|scope| {
+            let mut starts = Vec::new();
+            for (lcore, job) in jobs {
+                let (pinned, is_pinned) = bounded(1);
+                let (start, started) = bounded(1);
+                let work = move || {
+                    let _ = pinned.send(self.pin(lcore));
+                    // Where another one failed to start, the sender is gone.
+                    if started.recv().is_ok() {
+                        job();
+                    }
+                };
+                let thread = thread::Builder::new().name(format!("lcore-{lcore}")).spawn_scoped(scope, work);
+                thread.map_err(Error::system(format!("the thread of lcore {lcore}")))?;
+                is_pinned.recv().unwrap_or(Ok(()))?;
+                starts.push(start);
+            }
+            for start in starts {
+                let _ = start.send(());
+            }
+            control();
+            Ok(())
+        })
     }
 
     fn pin(&self, lcore: LcoreId) -> Result<(), Error> {

@@ -41,6 +41,10 @@ mod lcores;
 mod panic;
 mod serve;
 
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+
 use clap::{Args, Command, FromArgMatches};
 
 pub use args::{AddressArg, CommonArgs, Io, UdpPortArg, parse_duration};
@@ -90,7 +94,13 @@ pub struct Launch {
 pub fn run<S: Service + 'static>(make: impl FnMut(LcoreId) -> S) -> Result<()> {
     #[derive(clap::Args)]
     struct NoArguments {}
-    let app = App { name: "gannet service", about: "A UDP service on Gannet", udp_port: None };
+    let program = std::env::args().next().unwrap_or_default();
+    let name = Path::new(&program)
+        .file_name()
+        .map_or("service".to_owned(), |name| name.to_string_lossy().into_owned());
+    // Once per process, and needed to its end.
+    let app =
+        App { name: Box::leak(name.into_boxed_str()), about: "A UDP service on Gannet", udp_port: None };
     let result =
         Launch::parse::<NoArguments>(app, std::env::args()).and_then(|(launch, _)| launch.serve(make));
     match result {
@@ -278,4 +288,9 @@ fn start_log(eal: &[String]) {
         .with_writer(std::io::stderr)
         .without_time()
         .try_init();
+}
+
+/// Prints a line to standard output. A reader that went away is no reason to stop serving.
+fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
