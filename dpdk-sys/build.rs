@@ -19,7 +19,7 @@ const SHARED: &[&str] = &["rte_net_ring", "rte_ethdev", "rte_mbuf", "rte_mempool
 /// What is bound, as regular expressions; the types that these use come along.
 const FUNCTIONS: &[&str] = &[
     "rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state)",
-    "rte_(get_main_lcore|get_next_lcore|lcore_is_enabled|lcore_count|strerror|version)",
+    "rte_(get_main_lcore|get_next_lcore|lcore_is_enabled|lcore_count|socket_id|strerror|version)",
     "rte_pktmbuf_(pool_create|free_bulk|copy)",
     "rte_mempool_(avail_count|free|obj_iter)",
     "rte_ring_(create|free)",
@@ -101,7 +101,7 @@ fn bind(flags: &[String]) {
         .clang_args(flags)
         .allowlist_function(FUNCTIONS.join("|"))
         .allowlist_var(
-            "DPDK_SYS_.*|RTE_(MAX_LCORE|PKTMBUF_HEADROOM|MEMPOOL_CACHE_MAX_SIZE|ETH_NAME_MAX_LEN)|RING_F_.*",
+            "DPDK_SYS_.*|RTE_(MAX_LCORE|MAX_ETHPORTS|PKTMBUF_HEADROOM|MEMPOOL_CACHE_MAX_SIZE|ETH_NAME_MAX_LEN)|RING_F_.*",
         )
         // Read through the offsets of wrapper.h; alignment and size still hold.
         .opaque_type("rte_mbuf")

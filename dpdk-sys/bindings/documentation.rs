@@ -481,6 +481,7 @@ impl<T: Copy + Default, const N: usize> Default for __BindgenOpaqueArray64<[T; N
         Self([<T as Default>::default(); N])
     }
 }
+pub const RTE_MAX_ETHPORTS: u32 = 32;
 pub const RTE_MAX_LCORE: u32 = 128;
 pub const RTE_MEMPOOL_CACHE_MAX_SIZE: u32 = 512;
 pub const RTE_PKTMBUF_HEADROOM: u32 = 128;
@@ -2932,6 +2933,7 @@ unsafe extern "C" {
     pub fn rte_eal_wait_lcore(worker_id: ::core::ffi::c_uint) -> ::core::ffi::c_int;
     pub fn rte_get_main_lcore() -> ::core::ffi::c_uint;
     pub fn rte_lcore_count() -> ::core::ffi::c_uint;
+    pub fn rte_socket_id() -> ::core::ffi::c_uint;
     pub fn rte_lcore_is_enabled(lcore_id: ::core::ffi::c_uint) -> ::core::ffi::c_int;
     pub fn rte_get_next_lcore(
         i: ::core::ffi::c_uint,
