@@ -78,8 +78,6 @@ pub struct App {
 #[derive(Debug)]
 pub struct Launch {
     app: App,
-    #[cfg_attr(not(feature = "dpdk"), expect(dead_code, reason = "the EAL wants it"))]
-    program: String,
     eal: Vec<String>,
     args: CommonArgs,
 }
@@ -120,7 +118,7 @@ impl Launch {
     /// [`Error::Arguments`], for `--help` too, or [`Error::Usage`].
     pub fn parse<A: Args>(app: App, args: impl IntoIterator<Item = String>) -> Result<(Self, A)> {
         let mut args = args.into_iter();
-        let program = args.next().unwrap_or_else(|| app.name.to_owned());
+        args.next();
         let halves = Halves::split(args);
         let mut command = command::<A>(app);
         if halves.wants_help() {
@@ -134,7 +132,7 @@ impl Launch {
         let matches = command.try_get_matches_from_mut(words)?;
         let common = CommonArgs::from_arg_matches(&matches)?;
         let own = A::from_arg_matches(&matches)?;
-        Ok((Self { app, program, eal: halves.eal, args: common }, own))
+        Ok((Self { app, eal: halves.eal, args: common }, own))
     }
 
     /// The common arguments.
@@ -191,7 +189,7 @@ impl Launch {
         if self.args.ip.is_empty() {
             return Err(UsageError::NoAddress.into());
         }
-        let lcores = Lcores::eal(&self.program, &self.eal)?;
+        let lcores = Lcores::eal(&self.eal)?;
         let plan = Plan::new(&self.app, &self.args, &lcores)?;
         let Some(eal) = lcores.as_eal() else { return Err(UsageError::NoDpdk.into()) };
         let devices = select(&self.args.ports, eal.devices())?;
