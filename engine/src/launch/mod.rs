@@ -118,16 +118,11 @@ impl Launch {
     /// [`Error::Arguments`], for `--help` too, or [`Error::Usage`].
     pub fn parse<A: Args>(app: App, args: impl IntoIterator<Item = String>) -> Result<(Self, A)> {
         let mut args = args.into_iter();
-        args.next();
+        let program = args.next().unwrap_or_else(|| app.name.to_owned());
+        let program = Path::new(&program).file_name().map_or(app.name.into(), |name| name.to_string_lossy());
         let halves = Halves::split(args);
-        let mut command = command::<A>(app);
-        if halves.wants_help() {
-            return Err(command
-                .try_get_matches_from_mut([app.name, "--help"])
-                .err()
-                .map_or_else(|| Error::Usage(UsageError::NoAddress), Error::Arguments));
-        }
-        misplaced(&command, &halves.eal, app)?;
+        let mut command = command::<A>(app, &program);
+        misplaced(&command, &halves.eal, &program)?;
         let words = std::iter::once(app.name.to_owned()).chain(halves.application);
         let matches = command.try_get_matches_from_mut(words)?;
         let common = CommonArgs::from_arg_matches(&matches)?;
@@ -227,11 +222,11 @@ impl Launch {
 }
 
 /// The command behind the `--`.
-fn command<A: Args>(app: App) -> Command {
-    let usage = format!("{} [EAL arguments] -- [application arguments]", app.name);
-    let command = Command::new(app.name).about(app.about).override_usage(usage).no_binary_name(false);
-    let command = A::augment_args(CommonArgs::augment_args(command));
-    command.after_help(
+fn command<A: Args>(app: App, program: &str) -> Command {
+    let usage = format!("{program} [EAL arguments] -- [application arguments]");
+    let command = A::augment_args(CommonArgs::augment_args(Command::new(app.name).override_usage(usage)));
+    // Last, since the structs of arguments bring descriptions of their own.
+    command.about(app.about).after_help(
         "EAL arguments go to DPDK as they are: -l CORES, -a PCI-ADDRESS, --vdev=…, --no-huge, --in-memory, …\n\
          Native ports (--io af_packet:…, pcap:…) take -l, --lcores, --main-lcore and --log-level of them.",
     )
@@ -239,13 +234,13 @@ fn command<A: Args>(app: App) -> Command {
 
 /// An application argument among the EAL's is the commonest mistake, so it gets an answer of
 /// its own.
-fn misplaced(command: &Command, eal: &[String], app: App) -> std::result::Result<(), UsageError> {
+fn misplaced(command: &Command, eal: &[String], program: &str) -> std::result::Result<(), UsageError> {
     // Of the names that both have, the EAL's counts.
     let is_ours = |name: &str| command.get_arguments().any(|arg| arg.get_long() == Some(name));
     for arg in eal {
         let name = arg.strip_prefix("--").map(|arg| arg.split('=').next().unwrap_or(arg));
         if name.is_some_and(is_ours) {
-            let example = format!("{} -l 0 -- {arg}", app.name);
+            let example = format!("{program} -l 0 -- {arg}");
             return Err(UsageError::BeforeDashes(arg.clone(), example));
         }
     }

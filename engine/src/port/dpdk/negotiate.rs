@@ -76,7 +76,8 @@ fn queues(info: &sys::rte_eth_dev_info, config: &PortConfig, granted: &mut Vec<S
     let queues = wanted.min(most);
     let short =
         if queues < wanted { format!(" of {wanted} wanted: the device has no more") } else { String::new() };
-    granted.push(format!("{queues} queue pairs{short}"));
+    let plural = if queues == 1 { "" } else { "s" };
+    granted.push(format!("{queues} queue pair{plural}{short}"));
     queues
 }
 
