@@ -582,6 +582,7 @@ impl PacketSocket {
 // ---- what spoils an EAL, in processes of their own ---------------------------------
 
 const CASE: &str = "GANNET_DPDK_CASE";
+const PREFIX: &str = "GANNET_DPDK_PREFIX";
 
 /// Runs a case of [`child`] in a process of its own.
 fn in_a_process(case: &str) {
@@ -609,6 +610,27 @@ fn a_queue_keeps_its_device_open() {
 }
 
 #[test]
+fn a_port_without_memory_says_what_to_do() {
+    in_a_process("no memory");
+}
+
+#[test]
+fn a_file_prefix_in_use_is_told() {
+    in_a_process("prefix");
+}
+
+#[test]
+fn af_packet_hides_what_the_kernel_left_unfilled() {
+    // SAFETY: no preconditions.
+    if unsafe { libc::geteuid() } == 0 {
+        in_a_process("af_packet");
+    } else {
+        assert!(env::var_os("CI").is_none(), "net_af_packet wants root");
+        eprintln!("skipped: net_af_packet wants root");
+    }
+}
+
+#[test]
 fn child() {
     let base = base_arguments();
     let fails = |more: &str| Eal::init(&arguments(&format!("{base} {more}"))).expect_err("it fails");
@@ -633,6 +655,15 @@ fn child() {
         }
         "leak" => leak(&base),
         "queue alive" => queue_alive(&base),
+        "no memory" => no_memory(&base),
+        "prefix" => prefix(&base),
+        "same prefix" => {
+            let prefix = env::var(PREFIX).expect("the parent's");
+            let line = base.replace("--no-shconf", &format!("--file-prefix {prefix}"));
+            let error = Eal::init(&arguments(&line)).expect_err("the parent has it");
+            assert!(matches!(error, EalError::PrefixInUse { .. }), "{error}");
+        }
+        "af_packet" => af_packet(&base),
         case => panic!("no case {case}"),
     }
 }
@@ -661,4 +692,46 @@ fn queue_alive(base: &str) {
     let mut burst = Burst::with_capacity(4);
     assert_eq!(received(&mut queue, &mut burst), 4);
     queue.free_burst(&mut burst);
+}
+
+fn no_memory(base: &str) {
+    let eal = Eal::init(&arguments(&format!("{base} --vdev=net_null0"))).expect("the EAL starts");
+    let config =
+        PortConfig { rx_descriptors: Some(65_000), tx_descriptors: Some(65_000), ..PortConfig::default() };
+    let device = eal.device("net_null0").expect("a device");
+    let error = dpdk::open(&eal, device, &config).map(|_| ()).expect_err("more than the EAL has");
+    assert!(matches!(error, DpdkError::Pool { .. }), "{error}");
+    assert!(error.to_string().contains("--rxd"), "{error}");
+    let (left, _) = dpdk::crosswise_rings(&eal, 64).expect("the EAL goes on");
+    let (queue, port) = opened(&eal, left.name(), &PortConfig::default());
+    drop(queue);
+    balanced(&port.control.close(), 1);
+}
+
+fn prefix(base: &str) {
+    let prefix = format!("gannet-test-{}", std::process::id());
+    let line = base.replace("--no-shconf", &format!("--file-prefix {prefix}"));
+    let eal = Eal::init(&arguments(&line)).expect("the EAL starts");
+    // SAFETY: no other thread reads the environment now.
+    unsafe { env::set_var(PREFIX, prefix) };
+    in_a_process("same prefix");
+    drop(eal);
+}
+
+fn af_packet(base: &str) {
+    let eal =
+        Eal::init(&arguments(&format!("{base} --vdev=net_af_packet0,iface=lo"))).expect("the EAL starts");
+    let (mut queue, port) = opened(&eal, "net_af_packet0", &PortConfig::default());
+    let capabilities = queue.capabilities();
+    assert!(capabilities.unmarked_unfilled_checksums && !capabilities.tx_udp_checksum);
+    assert!(capabilities.mac.is_unicast(), "made up, since lo has none");
+    let mac = std::fs::read_to_string("/sys/class/net/lo/address").expect("lo");
+    assert_eq!(mac.trim(), "00:00:00:00:00:00", "and lo is left alone");
+    let mut burst = Burst::with_capacity(BURST);
+    for _ in 0..10 {
+        queue.rx_burst(&mut burst);
+        queue.free_burst(&mut burst);
+    }
+    drop(queue);
+    balanced(&port.control.close(), 1);
 }
