@@ -10,8 +10,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -67,6 +67,7 @@ fn one_eal() {
     devices(&eal, tap);
     launches(&eal);
     rings(&eal);
+    echo_on_a_worker(&eal);
     null(&eal);
     if tap {
         tap_with_two_queues(&eal);
@@ -209,6 +210,53 @@ fn echo(a: &mut DpdkQueue, b: &mut DpdkQueue) {
     let (a, b) = (a.counters().snapshot(), b.counters().snapshot());
     assert_eq!([a[Counter::Sent], a[Counter::Received]], [100 * BURST as u64; 2]);
     assert_eq!([b[Counter::Sent], b[Counter::Received]], [100 * BURST as u64; 2]);
+}
+
+/// One queue echoes on a worker lcore while the other sends from here as fast as it can.
+fn echo_on_a_worker(eal: &Eal) {
+    let Some(&worker) = eal.lcores().workers.first() else {
+        eprintln!("skipped: an echo on a worker lcore wants two CPUs");
+        return;
+    };
+    const FRAMES: usize = 200_000;
+    let (left, right) = dpdk::crosswise_rings(eal, 256).expect("rings");
+    let (mut a, left_port) = opened(eal, left.name(), &PortConfig::default());
+    let (mut b, right_port) = opened(eal, right.name(), &PortConfig::default());
+    let (stop, back) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
+    let stopped = Arc::clone(&stop);
+    let work = move || {
+        let mut burst = Burst::with_capacity(BURST);
+        while !stopped.load(SeqCst) || received(&mut b, &mut burst) > 0 {
+            b.rx_burst(&mut burst);
+            b.tx_burst(&mut burst);
+            b.free_burst(&mut burst);
+        }
+        back.0.send(b).expect("the test waits");
+    };
+    eal.launch(worker, Box::new(work)).expect("a worker lcore");
+    let mut burst = Burst::with_capacity(BURST);
+    let mut sent = 0;
+    while sent < FRAMES {
+        a.alloc_burst(&mut burst);
+        let offered = burst.len();
+        a.tx_burst(&mut burst);
+        sent += offered - burst.len();
+        a.free_burst(&mut burst);
+        received(&mut a, &mut burst);
+        a.free_burst(&mut burst);
+    }
+    stop.store(true, SeqCst);
+    eal.wait(worker).expect("no panic");
+    let b = back.1.recv().expect("the queue comes back");
+    while received(&mut a, &mut burst) > 0 {
+        a.free_burst(&mut burst);
+    }
+    let (there, here) = (b.counters().snapshot(), a.counters().snapshot());
+    assert_eq!((here[Counter::Sent], there[Counter::Received]), (sent as u64, sent as u64));
+    assert_eq!(there[Counter::Sent], here[Counter::Received]);
+    drop((a, b));
+    balanced(&right_port.control.close(), 0);
+    balanced(&left_port.control.close(), 2);
 }
 
 fn short_transmit(a: &mut DpdkQueue, b: &mut DpdkQueue) {
@@ -710,12 +758,19 @@ fn no_memory(base: &str) {
 
 fn prefix(base: &str) {
     let prefix = format!("gannet-test-{}", std::process::id());
+    let folder = env::temp_dir().join(&prefix);
+    std::fs::create_dir(&folder).expect("a new folder");
     let line = base.replace("--no-shconf", &format!("--file-prefix {prefix}"));
-    let eal = Eal::init(&arguments(&line)).expect("the EAL starts");
+    // The EAL leaves its files behind; here they are easily found again.
     // SAFETY: no other thread reads the environment now.
-    unsafe { env::set_var(PREFIX, prefix) };
+    unsafe {
+        env::set_var("RUNTIME_DIRECTORY", &folder);
+        env::set_var(PREFIX, prefix);
+    }
+    let eal = Eal::init(&arguments(&line)).expect("the EAL starts");
     in_a_process("same prefix");
     drop(eal);
+    std::fs::remove_dir_all(folder).expect("our folder");
 }
 
 fn af_packet(base: &str) {

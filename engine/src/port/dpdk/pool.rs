@@ -115,6 +115,7 @@ impl Pool {
     }
 
     /// The name of the device that it was made for.
+    #[cfg(debug_assertions)]
     pub(super) fn name(&self) -> &str {
         &self.name
     }
