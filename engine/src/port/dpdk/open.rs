@@ -189,7 +189,8 @@ fn create_pool(
     Ok(pool)
 }
 
-/// The device's address, or for one that has none (rings) a locally administered one.
+/// The device's address, or for one that has none (rings) a locally administered one. The
+/// device is not told: behind some drivers lies a kernel's interface, which would be changed.
 fn station_address(device: &Device, granted: &mut Vec<String>) -> MacAddress {
     let mac = device.mac();
     if mac.is_unicast() {
@@ -197,7 +198,6 @@ fn station_address(device: &Device, granted: &mut Vec<String>) -> MacAddress {
     }
     let [high, low] = device.port().to_be_bytes();
     let own = MacAddress([0x02, b'G', b'N', b'T', high, low]);
-    device.set_mac(own);
     granted.push(format!("MAC address {own} made up: the device has none"));
     own
 }
