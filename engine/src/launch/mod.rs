@@ -221,8 +221,9 @@ impl Launch {
 /// The command behind the `--`.
 fn command<A: Args>(app: App) -> Command {
     let usage = format!("{} [EAL arguments] -- [application arguments]", app.name);
-    let command = Command::new(app.name).about(app.about).override_usage(usage).no_binary_name(false);
-    let command = A::augment_args(CommonArgs::augment_args(command));
+    let command = Command::new(app.name).override_usage(usage).no_binary_name(false);
+    // Arguments bring a description of their own along, so the program's comes after them.
+    let command = A::augment_args(CommonArgs::augment_args(command)).about(app.about).long_about(None);
     command.after_help(
         "EAL arguments go to DPDK as they are: -l CORES, -a PCI-ADDRESS, --vdev=…, --no-huge, --in-memory, …\n\
          Native ports (--io af_packet:…, pcap:…) take -l, --lcores, --main-lcore and --log-level of them.",
