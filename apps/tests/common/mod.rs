@@ -2,7 +2,8 @@
 //! it in, and skipping by name where a right is missing.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-mod network;
+pub(crate) mod client;
+pub(crate) mod network;
 mod program;
 
 use std::fs::File;
@@ -10,9 +11,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-#[allow(unused_imports, reason = "each test program uses a part of it")]
-pub(crate) use network::{Lab, Namespace, udp_client};
-pub(crate) use program::{Ended, Program, gannet};
+pub(crate) use self::network::Lab;
+pub(crate) use self::program::{Ended, Program, gannet};
 
 /// Says that a test can't run here. With `CI=true` that is a failure.
 pub(crate) fn skip(name: &str, reason: &str) {

@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use super::{Scratch, script, skip, turn, unique};
+use super::client::{Tally, exchange};
+use super::{Scratch, skip, turn, unique};
 
 /// The wire of a test: `near0` in the engine's namespace, with no address of the kernel's,
 /// and `far0` in the client's, which has 10.77.0.2/24.
@@ -106,6 +107,11 @@ impl Namespace {
         socket
     }
 
+    /// Sends `count` datagrams of 1 to 1472 bytes to `to`.
+    pub(crate) fn udp_client(&self, to: &str, count: u64) -> Tally {
+        exchange(&self.socket("0.0.0.0:0"), to, count)
+    }
+
     /// Runs `work` on a thread in the namespace. Sockets that it opens stay there.
     fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let namespace = File::open(format!("/run/netns/{}", self.0)).expect("the namespace");
@@ -129,20 +135,4 @@ fn succeed(output: &Output) -> String {
     let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     assert!(output.status.success(), "{}: {stdout}{stderr}", output.status);
     stdout.into_owned()
-}
-
-/// Sends `count` paced datagrams of 1 to 1472 bytes from the namespace's kernel to
-/// `to`, and gives the client's report.
-pub(crate) fn udp_client(space: &Namespace, to: &str, count: u32) -> serde_json::Value {
-    let count = count.to_string();
-    let client = script("udp_client.py");
-    let output = space
-        .command("python3")
-        .arg(client)
-        .args(["--to", to, "--count", &count, "--rate", "2500"])
-        .output()
-        .expect("python3 is there");
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&text)
-        .unwrap_or_else(|error| panic!("{error}: {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
