@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args();
     let program = args.next().unwrap_or_else(|| "gannet".to_owned());
     let result = match args.next().as_deref() {
-        Some("echo") => echo::run(std::iter::once(program).chain(args)),
+        Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
         Some("-h" | "--help" | "help") => return print(USAGE),
         Some("-V" | "--version" | "version") => return print(&version::line()),
         Some(other) => return usage_error(&format!("there is no application '{other}'")),

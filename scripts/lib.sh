@@ -61,8 +61,10 @@ install_packages() {
     fi
 }
 
+# Its errors are shown, and not the many lines of a package that is unpacked.
 apt_get() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@" </dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=120 "$@" </dev/null >/dev/null
 }
 
 # ---- the build ---------------------------------------------------------------

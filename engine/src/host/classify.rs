@@ -107,7 +107,8 @@ fn frame_class(frame: &[u8], checksums: RxChecksums, rules: &Rules) -> Result<Cl
     if !to_us && header.destination().is_unicast() {
         return Err(Counter::NotOurMac);
     }
-    if !header.source().is_unicast() || header.source() == rules.mac {
+    // Our own address as the source is no error: a TAP's two ends share one.
+    if !header.source().is_unicast() {
         return Err(Counter::SourceMac);
     }
     let (link, ether_type, rest) = match header.ether_type() {

@@ -199,7 +199,6 @@ fn every_broken_frame_has_its_name() {
     assert_eq!(dropped_as(&with(5, 9)), "not_our_mac");
     assert_eq!(dropped_as(&with(0, 3)), "group_mac");
     assert_eq!(dropped_as(&with(6, 3)), "source_mac");
-    assert_eq!(dropped_as(&with(11, 1)), "source_mac");
     assert_eq!(dropped_as(&with(12, 0x86)), "ether_type_unknown");
     assert_eq!(dropped_as(&with(14, 0x55)), "ipv4_malformed");
     assert_eq!(dropped_as(&with(17, 200)), "ipv4_malformed");
@@ -379,7 +378,9 @@ fn a_peer_that_stops_reading_costs_replies_and_no_buffers() {
 #[test]
 fn ticks_come_when_they_are_due_and_in_slices() {
     let mut lab = Lab::new(Obedient::default());
-    (0..10).for_each(|_| drop(lab.turn()));
+    for _ in 0..10 {
+        lab.turn();
+    }
     assert_eq!(lab.service().ticks, 3, "two slices more, then a rest");
     lab.advance(Duration::from_millis(9));
     assert_eq!(lab.service().ticks, 3);

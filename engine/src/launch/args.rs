@@ -228,15 +228,14 @@ pub(super) struct Halves {
 }
 
 impl Halves {
+    /// Help is the application's to give, whichever half asks for it.
     pub(super) fn split(args: impl IntoIterator<Item = String>) -> Self {
         let mut args = args.into_iter();
-        let eal = args.by_ref().take_while(|arg| arg != "--").collect();
+        let eal: Vec<_> = args.by_ref().take_while(|arg| arg != "--").collect();
+        if eal.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help")) {
+            return Self { eal: Vec::new(), application: vec!["--help".to_owned()] };
+        }
         Self { eal, application: args.collect() }
-    }
-
-    /// Whether help was asked for, in whichever half.
-    pub(super) fn wants_help(&self) -> bool {
-        self.eal.iter().any(|arg| matches!(arg.as_str(), "-h" | "--help"))
     }
 }
 
@@ -291,5 +290,6 @@ mod tests {
         let halves = Halves::split(args);
         assert_eq!(halves.eal, ["-l", "1"]);
         assert_eq!(halves.application, ["--ip", "10.0.0.1/8", "--", "x"]);
+        assert_eq!(Halves::split(["-l", "1", "-h"].map(String::from)).application, ["--help"]);
     }
 }

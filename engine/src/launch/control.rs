@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::eal_args::LcoreId;
 use super::panic::Panicked;
+use super::say;
 use crate::sys::{Signals, StopFlag};
 use crate::telemetry::{Counters, Kind, Snapshot};
 
@@ -91,13 +92,13 @@ impl Statistics {
             .filter(|&(_, value)| value != 0)
             .map(|(counter, value)| format!(" {}={value}", counter.name()))
             .collect();
-        println!(
+        say(format_args!(
             "stats: {:.1} s, received {}/s, sent {}/s, dropped{}",
             self.begin.elapsed().as_secs_f64(),
             rate(Kind::Received),
             rate(Kind::Sent),
             if drops.is_empty() { " none".to_owned() } else { drops.concat() },
-        );
+        ));
         self.last = Instant::now();
         self.before = now;
     }

@@ -56,7 +56,7 @@ pub enum EalArgsError {
         /// The CPU.
         cpu: usize,
         /// Those that there are.
-        allowed: CpuSet,
+        allowed: Box<CpuSet>,
     },
     /// A main lcore that is not in the list.
     #[error("--main-lcore {0} is not one of the lcores: add it to -l, or name one of those")]
@@ -148,7 +148,7 @@ impl NativeArgs {
             .unwrap_or_else(|| allowed.iter().map(|cpu| (LcoreId(cpu as u32), vec![cpu])).collect());
         for (&lcore, cpus) in &lcores {
             if let Some(&cpu) = cpus.iter().find(|&&cpu| !allowed.contains(cpu)) {
-                return Err(EalArgsError::NoSuchCpu { lcore, cpu, allowed });
+                return Err(EalArgsError::NoSuchCpu { lcore, cpu, allowed: Box::new(allowed) });
             }
         }
         let lowest = lcores.keys().next().copied().unwrap_or(LcoreId(0));

@@ -8,7 +8,7 @@ use super::eal_args::{EalArgsError, LcoreId};
 use crate::host::GatewayOffLink;
 use crate::port::af_packet::AfPacketError;
 #[cfg(feature = "dpdk")]
-use crate::port::dpdk::{DpdkError, EalError};
+use crate::port::dpdk::{DpdkError, EalError, LaunchError};
 use crate::port::pcap::PcapError;
 use crate::sys::RandomError;
 
@@ -34,6 +34,10 @@ pub enum Error {
     #[cfg(feature = "dpdk")]
     #[error(transparent)]
     Dpdk(#[from] DpdkError),
+    /// An lcore of the EAL took no work.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Lcore(#[from] LaunchError),
     /// An AF_PACKET port did not open.
     #[error(transparent)]
     AfPacket(#[from] AfPacketError),

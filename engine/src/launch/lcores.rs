@@ -2,11 +2,13 @@
 
 use std::thread;
 
+use crossbeam_channel::bounded;
+
 use super::eal_args::{LcoreId, NativeArgs};
 use super::error::Error;
 #[cfg(feature = "dpdk")]
 use crate::port::dpdk::Eal;
-use crate::sys::CpuSet;
+use crate::sys::{CpuSet, StopFlag};
 
 /// What an lcore runs.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -35,11 +37,10 @@ impl Lcores {
 
     /// The EAL's, which it starts.
     #[cfg(feature = "dpdk")]
-    pub(super) fn eal(program: &str, args: &[String]) -> Result<Self, Error> {
+    pub(super) fn eal(args: &[String]) -> Result<Self, Error> {
         let unpinned = CpuSet::current().map_err(Error::system("the CPUs of this process"))?;
-        let args: Vec<_> = std::iter::once(program.to_owned()).chain(args.iter().cloned()).collect();
-        let eal = Eal::init(&args)?;
-        let lcores = eal.lcores();
+        let eal = Eal::init(args)?;
+        let lcores = eal.lcores().clone();
         let workers = if lcores.workers.is_empty() { vec![lcores.main] } else { lcores.workers };
         Ok(Self { workers: workers.into_iter().map(LcoreId).collect(), source: Source::Eal(eal), unpinned })
     }
@@ -59,85 +60,109 @@ impl Lcores {
     }
 
     /// Runs `jobs` on their lcores and `control` beside them: on the main lcore, or, where
-    /// that one works alone, on a thread that is not pinned. Returns when all have ended.
-    pub(super) fn run(&self, jobs: Vec<(LcoreId, Job)>, control: impl FnOnce() + Send) -> Result<(), Error> {
-        let mut jobs = jobs.into_iter();
-        if self.is_main_alone()
-            && let Some((lcore, job)) = jobs.next()
-        {
-            return self.run_alone(lcore, job, control);
-        }
-        self.run_beside(jobs, control)
-    }
-
-    fn is_main_alone(&self) -> bool {
+    /// that one works alone, on a thread that is not pinned. Returns when all have ended. If
+    /// one can't be started, `stop` ends the others.
+    pub(super) fn run(
+        &self,
+        jobs: Vec<(LcoreId, Job)>,
+        stop: &StopFlag,
+        control: impl FnOnce() + Send,
+    ) -> Result<(), Error> {
         match &self.source {
-            Source::Native(args) => args.lcores.len() == 1,
+            Source::Native(args) if args.lcores.len() == 1 => {
+                self.run_alone(jobs, control, |lcore| pin(args, lcore))
+            }
+            Source::Native(args) => run_threads(args, jobs, control),
+            // The EAL pinned its lcores when it started.
             #[cfg(feature = "dpdk")]
-            Source::Eal(eal) => eal.lcores().workers.is_empty(),
+            Source::Eal(eal) if eal.lcores().workers.is_empty() => self.run_alone(jobs, control, |_| Ok(())),
+            #[cfg(feature = "dpdk")]
+            Source::Eal(eal) => run_on_eal(eal, jobs, stop, control),
         }
     }
 
-    fn run_alone(&self, lcore: LcoreId, job: Job, control: impl FnOnce() + Send) -> Result<(), Error> {
+    fn run_alone(
+        &self,
+        jobs: Vec<(LcoreId, Job)>,
+        control: impl FnOnce() + Send,
+        pin: impl FnOnce(LcoreId) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some((lcore, job)) = jobs.into_iter().next() else { return Ok(()) };
         thread::scope(|scope| {
             let unpinned = self.unpinned;
-            let control = thread::Builder::new().name("control".to_owned()).spawn_scoped(scope, move || {
+            let (start, started) = bounded(1);
+            let control = move || {
                 // A thread inherits the pin of the one that starts it. Where it can't be let
                 // go it shares the worker's CPU, which is slower and not wrong.
                 let _ = unpinned.pin_current_thread();
-                control();
-            });
-            let control = control.map_err(Error::system("the control thread"))?;
-            self.pin(lcore)?;
+                if started.recv().is_ok() {
+                    control();
+                }
+            };
+            let thread = thread::Builder::new().name("control".to_owned()).spawn_scoped(scope, control);
+            thread.map_err(Error::system("the control thread"))?;
+            pin(lcore)?;
+            let _ = start.send(());
             job();
-            // Its panic is ours: the scope passes it on.
-            drop(control);
             Ok(())
         })
     }
+}
 
-    fn run_beside(
-        &self,
-        jobs: impl Iterator<Item = (LcoreId, Job)>,
-        control: impl FnOnce(),
-    ) -> Result<(), Error> {
-        match &self.source {
-            Source::Native(_) => thread::scope(|scope| {
-                for (lcore, job) in jobs {
-                    let name = format!("lcore-{lcore}");
-                    let work = move || self.pin(lcore).map(|()| job());
-                    let thread = thread::Builder::new().name(name).spawn_scoped(scope, work);
-                    thread.map_err(Error::system(format!("the thread of lcore {lcore}")))?;
+/// A thread for each job. None starts to work before all of them are pinned.
+fn run_threads(args: &NativeArgs, jobs: Vec<(LcoreId, Job)>, control: impl FnOnce()) -> Result<(), Error> {
+    thread::scope(|scope| {
+        let mut starts = Vec::new();
+        for (lcore, job) in jobs {
+            let (pinned, is_pinned) = bounded(1);
+            let (start, started) = bounded(1);
+            let work = move || {
+                let _ = pinned.send(pin(args, lcore));
+                // Where another one failed to start, the sender is gone.
+                if started.recv().is_ok() {
+                    job();
                 }
-                control();
-                Ok(())
-            }),
-            #[cfg(feature = "dpdk")]
-            Source::Eal(eal) => {
-                let mut launched = Vec::new();
-                for (lcore, job) in jobs {
-                    eal.launch(lcore.0, job)?;
-                    launched.push(lcore);
-                }
-                control();
-                for lcore in launched {
-                    eal.wait(lcore.0).map_err(|_| Error::WorkerPanicked(lcore))?;
-                }
-                Ok(())
-            }
+            };
+            let thread = thread::Builder::new().name(format!("lcore-{lcore}")).spawn_scoped(scope, work);
+            thread.map_err(Error::system(format!("the thread of lcore {lcore}")))?;
+            is_pinned.recv().unwrap_or(Ok(()))?;
+            starts.push(start);
+        }
+        for start in starts {
+            let _ = start.send(());
+        }
+        control();
+        Ok(())
+    })
+}
+
+fn pin(args: &NativeArgs, lcore: LcoreId) -> Result<(), Error> {
+    let cpus = args.lcores.get(&lcore).into_iter().flatten().copied();
+    let pinned = CpuSet::from_iter(cpus).pin_current_thread();
+    pinned.map_err(Error::system(format!("pinning lcore {lcore} to its CPU")))
+}
+
+#[cfg(feature = "dpdk")]
+fn run_on_eal(
+    eal: &Eal,
+    jobs: Vec<(LcoreId, Job)>,
+    stop: &StopFlag,
+    control: impl FnOnce(),
+) -> Result<(), Error> {
+    let mut launched = Vec::new();
+    let mut failure = None;
+    for (lcore, job) in jobs {
+        match eal.launch(lcore.0, job) {
+            Ok(()) => launched.push(lcore),
+            Err(error) => failure = Some(error),
         }
     }
-
-    fn pin(&self, lcore: LcoreId) -> Result<(), Error> {
-        match &self.source {
-            Source::Native(args) => {
-                let cpus = args.lcores.get(&lcore).into_iter().flatten().copied();
-                let pinned = CpuSet::from_iter(cpus).pin_current_thread();
-                pinned.map_err(Error::system(format!("pinning lcore {lcore} to its CPU")))
-            }
-            // The EAL pinned its lcores when it started.
-            #[cfg(feature = "dpdk")]
-            Source::Eal(_) => Ok(()),
-        }
+    match failure {
+        Some(_) => stop.set(),
+        None => control(),
     }
+    for lcore in launched {
+        eal.wait(lcore.0).map_err(|_| Error::WorkerPanicked(lcore))?;
+    }
+    failure.map_or(Ok(()), |error| Err(error.into()))
 }

@@ -41,6 +41,10 @@ mod lcores;
 mod panic;
 mod serve;
 
+use std::fmt::Display;
+use std::io::Write;
+use std::path::Path;
+
 use clap::{Args, Command, FromArgMatches};
 
 pub use args::{AddressArg, CommonArgs, Io, UdpPortArg, parse_duration};
@@ -74,8 +78,6 @@ pub struct App {
 #[derive(Debug)]
 pub struct Launch {
     app: App,
-    #[cfg_attr(not(feature = "dpdk"), expect(dead_code, reason = "the EAL wants it"))]
-    program: String,
     eal: Vec<String>,
     args: CommonArgs,
 }
@@ -90,7 +92,13 @@ pub struct Launch {
 pub fn run<S: Service + 'static>(make: impl FnMut(LcoreId) -> S) -> Result<()> {
     #[derive(clap::Args)]
     struct NoArguments {}
-    let app = App { name: "gannet service", about: "A UDP service on Gannet", udp_port: None };
+    let program = std::env::args().next().unwrap_or_default();
+    let name = Path::new(&program)
+        .file_name()
+        .map_or("service".to_owned(), |name| name.to_string_lossy().into_owned());
+    // Once per process, and needed to its end.
+    let app =
+        App { name: Box::leak(name.into_boxed_str()), about: "A UDP service on Gannet", udp_port: None };
     let result =
         Launch::parse::<NoArguments>(app, std::env::args()).and_then(|(launch, _)| launch.serve(make));
     match result {
@@ -111,20 +119,15 @@ impl Launch {
     pub fn parse<A: Args>(app: App, args: impl IntoIterator<Item = String>) -> Result<(Self, A)> {
         let mut args = args.into_iter();
         let program = args.next().unwrap_or_else(|| app.name.to_owned());
+        let program = Path::new(&program).file_name().map_or(app.name.into(), |name| name.to_string_lossy());
         let halves = Halves::split(args);
-        let mut command = command::<A>(app);
-        if halves.wants_help() {
-            return Err(command
-                .try_get_matches_from_mut([app.name, "--help"])
-                .err()
-                .map_or_else(|| Error::Usage(UsageError::NoAddress), Error::Arguments));
-        }
-        misplaced(&command, &halves.eal, app)?;
+        let mut command = command::<A>(app, &program);
+        misplaced(&command, &halves.eal, &program)?;
         let words = std::iter::once(app.name.to_owned()).chain(halves.application);
         let matches = command.try_get_matches_from_mut(words)?;
         let common = CommonArgs::from_arg_matches(&matches)?;
         let own = A::from_arg_matches(&matches)?;
-        Ok((Self { app, program, eal: halves.eal, args: common }, own))
+        Ok((Self { app, eal: halves.eal, args: common }, own))
     }
 
     /// The common arguments.
@@ -181,7 +184,7 @@ impl Launch {
         if self.args.ip.is_empty() {
             return Err(UsageError::NoAddress.into());
         }
-        let lcores = Lcores::eal(&self.program, &self.eal)?;
+        let lcores = Lcores::eal(&self.eal)?;
         let plan = Plan::new(&self.app, &self.args, &lcores)?;
         let Some(eal) = lcores.as_eal() else { return Err(UsageError::NoDpdk.into()) };
         let devices = select(&self.args.ports, eal.devices())?;
@@ -219,12 +222,11 @@ impl Launch {
 }
 
 /// The command behind the `--`.
-fn command<A: Args>(app: App) -> Command {
-    let usage = format!("{} [EAL arguments] -- [application arguments]", app.name);
-    let command = Command::new(app.name).override_usage(usage).no_binary_name(false);
-    // Arguments bring a description of their own along, so the program's comes after them.
-    let command = A::augment_args(CommonArgs::augment_args(command)).about(app.about).long_about(None);
-    command.after_help(
+fn command<A: Args>(app: App, program: &str) -> Command {
+    let usage = format!("{program} [EAL arguments] -- [application arguments]");
+    let command = A::augment_args(CommonArgs::augment_args(Command::new(app.name).override_usage(usage)));
+    // Last, since the structs of arguments bring descriptions of their own.
+    command.about(app.about).after_help(
         "EAL arguments go to DPDK as they are: -l CORES, -a PCI-ADDRESS, --vdev=…, --no-huge, --in-memory, …\n\
          Native ports (--io af_packet:…, pcap:…) take -l, --lcores, --main-lcore and --log-level of them.",
     )
@@ -232,13 +234,13 @@ fn command<A: Args>(app: App) -> Command {
 
 /// An application argument among the EAL's is the commonest mistake, so it gets an answer of
 /// its own.
-fn misplaced(command: &Command, eal: &[String], app: App) -> std::result::Result<(), UsageError> {
+fn misplaced(command: &Command, eal: &[String], program: &str) -> std::result::Result<(), UsageError> {
     // Of the names that both have, the EAL's counts.
     let is_ours = |name: &str| command.get_arguments().any(|arg| arg.get_long() == Some(name));
     for arg in eal {
         let name = arg.strip_prefix("--").map(|arg| arg.split('=').next().unwrap_or(arg));
         if name.is_some_and(is_ours) {
-            let example = format!("{} -l 0 -- {arg}", app.name);
+            let example = format!("{program} -l 0 -- {arg}");
             return Err(UsageError::BeforeDashes(arg.clone(), example));
         }
     }
@@ -279,4 +281,9 @@ fn start_log(eal: &[String]) {
         .with_writer(std::io::stderr)
         .without_time()
         .try_init();
+}
+
+/// Prints a line to standard output. A reader that went away is no reason to stop serving.
+fn say(line: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -14,7 +14,7 @@ use super::eal_args::LcoreId;
 use super::error::{Error, UsageError};
 use super::lcores::{Job, Lcores};
 use super::panic::guarded;
-use super::{App, Launch};
+use super::{App, Launch, say};
 use crate::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
 use crate::port::{FrameQueue, OpenPort, PortConfig, PortControl, PortDescription, PortId};
 use crate::service::Service;
@@ -107,14 +107,16 @@ where
     let hosts = hosts(plan, queues, &addressing, &launch.args)?;
     let (teams, idle) = teams(lcores.workers(), hosts);
     for lcore in idle {
-        println!("lcore {lcore} has no queue and rests: the ports have fewer queues than there are lcores");
+        say(format_args!(
+            "lcore {lcore} has no queue and rests: the ports have fewer queues than there are lcores"
+        ));
     }
     let working: Vec<_> = teams.iter().map(|(lcore, _)| *lcore).collect();
     let services = make(&working);
     if services.len() != working.len() {
         return Err(Error::ServiceCount { lcores: working.len(), services: services.len() });
     }
-    println!("{}", ready(launch, plan, &descriptions, &addressing));
+    say(ready(launch, plan, &descriptions, &addressing));
     let elapsed = Instant::now();
     let (views, panicked) = run(launch, lcores, signals, teams, services)?;
     let report = close(launch, elapsed, controls, &views);
@@ -179,8 +181,11 @@ fn describe(ports: &[PortDescription], addressing: &[Addressing]) {
         } else {
             addresses.join(", ")
         };
-        println!("port {id}: {} ({}), {}, MTU {}, {addresses}", port.name, port.driver, port.mac, port.mtu);
-        port.granted.iter().for_each(|line| println!("  {line}"));
+        say(format_args!(
+            "port {id}: {} ({}), {}, MTU {}, {addresses}",
+            port.name, port.driver, port.mac, port.mtu
+        ));
+        port.granted.iter().for_each(|line| say(format_args!("  {line}")));
     }
 }
 
@@ -271,14 +276,14 @@ where
     drop(sender);
     let control = Control {
         signals,
-        stop,
+        stop: stop.clone(),
         ended,
         counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
     let panicked = Mutex::new(None);
-    lcores.run(jobs, || *panicked.lock().unwrap_or_else(PoisonError::into_inner) = control.run())?;
+    lcores.run(jobs, &stop, || *panicked.lock().unwrap_or_else(PoisonError::into_inner) = control.run())?;
     Ok((views, panicked.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
@@ -317,7 +322,7 @@ fn close(launch: &Launch, begin: Instant, controls: Vec<Box<dyn PortControl>>, v
 }
 
 fn write_report(launch: &Launch, report: &Report) -> Result<(), Error> {
-    println!("{report}");
+    say(report);
     let Some(path) = &launch.args.json else { return Ok(()) };
     let write = || {
         let mut file = BufWriter::new(File::create(path)?);

@@ -69,7 +69,7 @@ counters! {
     Runt "runt" RxDrop "The frame was shorter than the headers that it announces."
     NotOurMac "not_our_mac" RxDrop "The frame was for another station's MAC address."
     GroupMac "group_mac" RxDrop "A unicast IP packet came in a broadcast or multicast frame (RFC 1122, 3.3.6)."
-    SourceMac "source_mac" RxDrop "The sender's MAC address was a group's, all zeros or our own."
+    SourceMac "source_mac" RxDrop "The sender's MAC address was a group's or all zeros."
     EtherTypeUnknown "ether_type_unknown" RxDrop "The frame carried neither IPv4 nor ARP."
     VlanNotOurs "vlan_not_ours" RxDrop "The frame had a VLAN tag in which the port has no address, or two tags."
     ArpMalformed "arp_malformed" RxDrop "The ARP packet was not for IPv4 over Ethernet, or its addresses contradict the frame's."

@@ -1,1 +1,69 @@
-//! dpdk
+//! DPDK ports: frames from any poll-mode driver (PMD).
+//!
+//! [`Eal::init`] starts DPDK with the user's EAL arguments, once per process. It finds the
+//! [devices](Eal::devices), and [`open`] makes a port of one: it negotiates queues, RSS,
+//! descriptors, MTU and offloads with the device, and gives one [`DpdkQueue`] per worker.
+//! [`Eal::launch`] runs a worker on its lcore.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `arguments` | reading the EAL arguments without taking them |
+//! | `preflight` | what would make the EAL fail, said better than it does |
+//! | `eal` | start, devices, end |
+//! | `launch` | work on lcores |
+//! | `negotiate` | what is asked of a device, given what it offers |
+//! | `open` | a device made a port: negotiated, started, split into queues |
+//! | `device` | a device's name, and the calls that configure, read and end it |
+//! | `queue` | a queue pair: bursts in and out |
+//! | `mbuf` | a packet |
+//! | `pool` | a mempool of them |
+//! | `registry` | what the process has open, and the balance of its pools at the end |
+//! | `ledger` | debug builds: who owns each mbuf |
+//! | `rings` | two ports of shared memory, joined crosswise: the lab without a NIC |
+//!
+//! # Ownership of buffers
+//! Every port has one mempool, on its device's NUMA node. Frames are forwarded between
+//! ports in place, so another port's rings may hold a pool's buffers until that other port
+//! is closed; the pools are therefore measured, and freed, when the last port closes
+//! ([`PortControl::close`](crate::port::PortControl::close) of that one gives all balances).
+//! A pool that misses a buffer is never freed: whoever has that buffer still finds it valid.
+
+mod arguments;
+mod device;
+mod eal;
+mod launch;
+mod ledger;
+mod mbuf;
+mod negotiate;
+mod open;
+mod pool;
+mod preflight;
+mod queue;
+mod registry;
+mod rings;
+
+pub use device::{DeviceId, DpdkError};
+pub use eal::{Eal, EalError, InitialAffinity, Lcores, dpdk_version};
+pub use launch::LaunchError;
+pub use mbuf::Mbuf;
+pub use open::open;
+pub use queue::DpdkQueue;
+pub use rings::crosswise_rings;
+
+/// DPDK's sentence for an error number, without its sign.
+fn error_text(error: i32) -> String {
+    // SAFETY: gives a zero-terminated string for every number; it is the thread's own until
+    // its next call.
+    unsafe { std::ffi::CStr::from_ptr(dpdk_sys::rte_strerror(error.abs())) }.to_string_lossy().into_owned()
+}
+
+/// A name as C takes it.
+fn c_string(name: &str) -> Result<std::ffi::CString, DpdkError> {
+    std::ffi::CString::new(name).map_err(|_| DpdkError::ZeroByte { name: name.to_owned() })
+}
+
+/// `rte_errno` of this thread.
+fn last_error() -> i32 {
+    // SAFETY: reads a thread-local variable.
+    unsafe { dpdk_sys::shim_rte_errno() }
+}

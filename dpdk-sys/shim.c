@@ -1,0 +1,89 @@
+/* One extern function per static inline that the bindings need: bindgen can't call inlines. */
+#include "wrapper.h"
+
+#include <string.h>
+
+int shim_rte_errno(void)
+{
+	return rte_errno;
+}
+
+unsigned shim_rte_lcore_id(void)
+{
+	return rte_lcore_id();
+}
+
+uint16_t shim_rte_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_rx_burst(port, queue, mbufs, count);
+}
+
+uint16_t shim_rte_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_tx_burst(port, queue, mbufs, count);
+}
+
+uint16_t shim_rte_eth_tx_prepare(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_tx_prepare(port, queue, mbufs, count);
+}
+
+int shim_rte_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned count)
+{
+	return rte_pktmbuf_alloc_bulk(pool, mbufs, count);
+}
+
+void shim_rte_pktmbuf_free(struct rte_mbuf *mbuf)
+{
+	rte_pktmbuf_free(mbuf);
+}
+
+int shim_rte_pktmbuf_linearize(struct rte_mbuf *mbuf)
+{
+	return rte_pktmbuf_linearize(mbuf);
+}
+
+uint16_t shim_rte_mbuf_refcnt_update(struct rte_mbuf *mbuf, int16_t value)
+{
+	return rte_mbuf_refcnt_update(mbuf, value);
+}
+
+int shim_rte_ring_dequeue(struct rte_ring *ring, void **object)
+{
+	return rte_ring_dequeue(ring, object);
+}
+
+int shim_rte_eth_link_get_nowait(uint16_t port, uint32_t *speed)
+{
+	struct rte_eth_link link = {0};
+	int error = rte_eth_link_get_nowait(port, &link);
+
+	*speed = link.link_speed;
+	return error < 0 ? error : link.link_status == RTE_ETH_LINK_UP;
+}
+
+size_t shim_mbuf_size(void)
+{
+	return sizeof(struct rte_mbuf);
+}
+
+size_t shim_mbuf_offset(const char *field)
+{
+#define FIELD(name)                                                                                          \
+	if (strcmp(field, #name) == 0)                                                                       \
+		return offsetof(struct rte_mbuf, name)
+	FIELD(buf_addr);
+	FIELD(data_off);
+	FIELD(refcnt);
+	FIELD(nb_segs);
+	FIELD(port);
+	FIELD(ol_flags);
+	FIELD(pkt_len);
+	FIELD(data_len);
+	FIELD(buf_len);
+	FIELD(pool);
+	FIELD(next);
+	FIELD(tx_offload);
+#undef FIELD
+	return SIZE_MAX;
+}

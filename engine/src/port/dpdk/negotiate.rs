@@ -1,0 +1,187 @@
+//! What is asked of a device, given what it offers (`rte_eth_dev_info`). Pure decisions,
+//! each with a line for [`PortDescription::granted`](crate::port::PortDescription::granted).
+
+use dpdk_sys as sys;
+
+use super::pool::MAX_MTU;
+use crate::port::PortConfig;
+
+/// Ethernet header and frame check sequence, in bytes: what devices count around an MTU.
+const ETHERNET_OVERHEAD: u32 = 14 + 4;
+/// Descriptors per ring where neither the user nor the driver has a wish.
+const DEFAULT_DESCRIPTORS: u16 = 1024;
+
+/// RSS hash functions that spread UDP over queues by flow, and what else there may be by address.
+const RSS_WANTED: &[(u64, &str)] = &[
+    (sys::DPDK_SYS_RTE_ETH_RSS_IPV4, "ipv4"),
+    (sys::DPDK_SYS_RTE_ETH_RSS_FRAG_IPV4, "ipv4-frag"),
+    (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV4_UDP, "ipv4-udp"),
+    (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV4_OTHER, "ipv4-other"),
+    (sys::DPDK_SYS_RTE_ETH_RSS_IPV6, "ipv6"),
+    (sys::DPDK_SYS_RTE_ETH_RSS_FRAG_IPV6, "ipv6-frag"),
+    (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV6_UDP, "ipv6-udp"),
+    (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV6_OTHER, "ipv6-other"),
+];
+
+const RX_WANTED: &[(u64, &str)] = &[
+    (sys::DPDK_SYS_RTE_ETH_RX_OFFLOAD_IPV4_CKSUM, "IPv4 checksum on receive"),
+    (sys::DPDK_SYS_RTE_ETH_RX_OFFLOAD_UDP_CKSUM, "UDP checksum on receive"),
+];
+
+// The host writes IPv4 header checksums itself; the offload is asked for because drivers
+// expect the two together.
+const TX_WANTED: &[(u64, &str)] = &[
+    (sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_IPV4_CKSUM, "IPv4 checksum on transmit"),
+    (sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_UDP_CKSUM, "UDP checksum on transmit"),
+];
+
+/// What a device is configured with.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Queue pairs.
+    pub(super) queues: u16,
+    /// The longest IP packet to ask for, in bytes.
+    pub(super) mtu: u16,
+    pub(super) rx_descriptors: u16,
+    pub(super) tx_descriptors: u16,
+    pub(super) rx_offloads: u64,
+    pub(super) tx_offloads: u64,
+    /// RSS hash functions; 0 for no RSS.
+    pub(super) rss_functions: u64,
+    /// A line for each decision.
+    pub(super) granted: Vec<String>,
+}
+
+impl Plan {
+    /// Decides. `device_mtu` is what the device has now, in bytes.
+    pub(super) fn new(info: &sys::rte_eth_dev_info, device_mtu: u16, config: &PortConfig) -> Self {
+        let mut granted = Vec::new();
+        let queues = queues(info, config, &mut granted);
+        Self {
+            queues,
+            mtu: mtu(info, device_mtu, config, &mut granted),
+            rx_descriptors: descriptors(config.rx_descriptors, info.default_rxportconf.ring_size),
+            tx_descriptors: descriptors(config.tx_descriptors, info.default_txportconf.ring_size),
+            rss_functions: rss(info, queues, &mut granted),
+            rx_offloads: offloads(RX_WANTED, info.rx_offload_capa, &mut granted),
+            tx_offloads: transmit_offloads(info, &mut granted),
+            granted,
+        }
+    }
+}
+
+fn queues(info: &sys::rte_eth_dev_info, config: &PortConfig, granted: &mut Vec<String>) -> u16 {
+    let most = info.max_rx_queues.min(info.max_tx_queues).max(1);
+    let wanted = u16::try_from(config.queues.max(1)).unwrap_or(u16::MAX);
+    let queues = wanted.min(most);
+    let short =
+        if queues < wanted { format!(" of {wanted} wanted: the device has no more") } else { String::new() };
+    let plural = if queues == 1 { "" } else { "s" };
+    granted.push(format!("{queues} queue pair{plural}{short}"));
+    queues
+}
+
+fn mtu(info: &sys::rte_eth_dev_info, device_mtu: u16, config: &PortConfig, granted: &mut Vec<String>) -> u16 {
+    let frame_limit = info.max_rx_pktlen.saturating_sub(ETHERNET_OVERHEAD);
+    let longest = frame_limit.min(u32::from(info.max_mtu)).min(u32::from(MAX_MTU)) as u16;
+    let longest = if longest == 0 { MAX_MTU } else { longest };
+    let wanted = config.mtu.unwrap_or(device_mtu);
+    let mtu = wanted.min(longest).max(info.min_mtu);
+    if mtu != wanted {
+        granted.push(format!("MTU {mtu} of {wanted} wanted: the device takes {} to {longest}", info.min_mtu));
+    }
+    mtu
+}
+
+fn descriptors(wanted: Option<u16>, preferred: u16) -> u16 {
+    wanted.unwrap_or(if preferred == 0 { DEFAULT_DESCRIPTORS } else { preferred })
+}
+
+fn rss(info: &sys::rte_eth_dev_info, queues: u16, granted: &mut Vec<String>) -> u64 {
+    if queues < 2 {
+        return 0;
+    }
+    let offered = |&&(function, _): &&(u64, &str)| info.flow_type_rss_offloads & function != 0;
+    let (mut functions, mut names) = (0, Vec::new());
+    for (function, name) in RSS_WANTED.iter().filter(offered) {
+        functions |= function;
+        names.push(*name);
+    }
+    granted.push(match functions {
+        0 => {
+            "RSS refused: the device spreads frames over its queues by its own rule, or not at all".to_owned()
+        }
+        _ => format!("RSS over {}", names.join(", ")),
+    });
+    functions
+}
+
+fn offloads(wanted: &[(u64, &str)], offered: u64, granted: &mut Vec<String>) -> u64 {
+    for (bit, name) in wanted {
+        let answer = if offered & bit == 0 { "refused: done in software" } else { "granted" };
+        granted.push(format!("{name} {answer}"));
+    }
+    wanted.iter().map(|(bit, _)| bit & offered).sum()
+}
+
+fn transmit_offloads(info: &sys::rte_eth_dev_info, granted: &mut Vec<String>) -> u64 {
+    // Fast free promises that all mbufs of a TX queue come from one pool. Frames forwarded
+    // from other ports come from theirs, and would go back to the wrong one.
+    if info.tx_offload_capa & sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE != 0 {
+        granted
+            .push("mbuf fast free not asked for: forwarded frames come from other ports' pools".to_owned());
+    }
+    let offered = info.tx_offload_capa;
+    offloads(TX_WANTED, offered, granted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nic() -> sys::rte_eth_dev_info {
+        sys::rte_eth_dev_info {
+            max_rx_queues: 4,
+            max_tx_queues: 8,
+            max_rx_pktlen: 9618,
+            max_mtu: 9600,
+            min_mtu: 68,
+            rx_offload_capa: u64::MAX,
+            tx_offload_capa: sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_UDP_CKSUM
+                | sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE,
+            flow_type_rss_offloads: sys::DPDK_SYS_RTE_ETH_RSS_IPV4 | 1 << 63,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_device_that_has_less_gives_less_and_says_so() {
+        let config =
+            PortConfig { queues: 16, mtu: Some(10_000), rx_descriptors: Some(77), ..Default::default() };
+        let plan = Plan::new(&nic(), 1500, &config);
+        assert_eq!((plan.queues, plan.mtu), (4, 9600));
+        assert_eq!((plan.rx_descriptors, plan.tx_descriptors), (77, DEFAULT_DESCRIPTORS));
+        assert_eq!(plan.rss_functions, sys::DPDK_SYS_RTE_ETH_RSS_IPV4);
+        assert_eq!(plan.tx_offloads, sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_UDP_CKSUM);
+        let lines = plan.granted.join("\n");
+        for line in
+            ["4 queue pairs of 16 wanted", "MTU 9600 of 10000", "RSS over ipv4", "fast free not asked"]
+        {
+            assert!(lines.contains(line), "{line} is in:\n{lines}");
+        }
+    }
+
+    #[test]
+    fn a_device_without_anything_is_taken_as_it_is() {
+        let ring = sys::rte_eth_dev_info {
+            max_rx_queues: 1,
+            max_tx_queues: 1,
+            max_rx_pktlen: u32::MAX,
+            max_mtu: u16::MAX,
+            ..Default::default()
+        };
+        let plan = Plan::new(&ring, 1500, &PortConfig::default());
+        assert_eq!((plan.queues, plan.mtu, plan.rss_functions), (1, 1500, 0));
+        assert_eq!((plan.rx_offloads, plan.tx_offloads), (0, 0));
+    }
+}

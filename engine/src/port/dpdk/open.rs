@@ -1,0 +1,278 @@
+//! Making a port of a device: negotiate, start, split into queues; and its control side.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dpdk_sys as sys;
+
+use super::device::{Device, DeviceId, DpdkError};
+use super::eal::Eal;
+use super::negotiate::Plan;
+use super::pool::{MAX_MTU, Needs, Pool};
+use super::queue::DpdkQueue;
+use super::{error_text, registry};
+use crate::port::{Capabilities, OpenPort, PoolBalance, PortConfig, PortControl, PortDescription};
+use crate::wire::ethernet::MacAddress;
+
+/// How long `open` waits for a link before it goes on without.
+const LINK_WAIT: Duration = Duration::from_secs(3);
+const LINK_POLL: Duration = Duration::from_millis(50);
+
+/// Opens a device, once, with as many of the queues, descriptors, offloads and bytes of MTU
+/// that `config` asks for as the device grants; each decision is a line in
+/// [`PortDescription::granted`]. Waits up to three seconds for the link.
+///
+/// # Errors
+/// A [`DpdkError`] if there is no such device, it is open already, there is no memory for
+/// its buffers, or the driver fails. A device that failed is closed for good.
+pub fn open(eal: &Eal, device: DeviceId, config: &PortConfig) -> Result<OpenPort<DpdkQueue>, DpdkError> {
+    // A device may have been closed since, and its number taken by another.
+    let device = eal.device(device.name())?;
+    let port = device.port();
+    if !registry::claim(port) {
+        return Err(DpdkError::AlreadyOpen { device: device.name().to_owned() });
+    }
+    // SAFETY: claimed.
+    let device = unsafe { Device::new(device) };
+    match start(&device, eal.lcores().count(), config) {
+        Ok(started) => Ok(split(device, started, config.burst)),
+        Err(error) => {
+            device.close();
+            // SAFETY: closed, and it has no queues yet.
+            unsafe { registry::closed(port) };
+            Err(error)
+        }
+    }
+}
+
+/// A device that runs.
+struct Started {
+    pool: Arc<Pool>,
+    capabilities: Capabilities,
+    description: PortDescription,
+}
+
+fn start(device: &Device, lcores: usize, config: &PortConfig) -> Result<Started, DpdkError> {
+    let info = device.info()?;
+    let mut plan = Plan::new(&info, device.mtu()?, config);
+    let mtu = configure(device, &info, &mut plan, config.mtu.is_some())?;
+    adjust_descriptors(device, &mut plan)?;
+    let pool = create_pool(device, &info, &mut plan, mtu, lcores, config)?;
+    device.set_up_queues(&info, &plan, &pool)?;
+    device.start()?;
+    let mac = station_address(device, &mut plan.granted);
+    set_promiscuous(device, config.promiscuous, &mut plan.granted);
+    wait_for_link(device, &mut plan.granted);
+
+    let driver = driver_name(&info);
+    let capabilities = Capabilities {
+        mac,
+        mtu,
+        rx_ipv4_checksum: plan.rx_offloads & sys::DPDK_SYS_RTE_ETH_RX_OFFLOAD_IPV4_CKSUM != 0,
+        rx_udp_checksum: plan.rx_offloads & sys::DPDK_SYS_RTE_ETH_RX_OFFLOAD_UDP_CKSUM != 0,
+        tx_udp_checksum: plan.tx_offloads & sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_UDP_CKSUM != 0,
+        unmarked_unfilled_checksums: driver == "net_af_packet",
+    };
+    let description = PortDescription {
+        name: device.name().to_owned(),
+        driver: format!("dpdk {driver}"),
+        mac,
+        mtu,
+        queues: plan.queues.into(),
+        numa_node: device.numa_node(),
+        granted: plan.granted,
+    };
+    Ok(Started { pool, capabilities, description })
+}
+
+/// One value per queue of a started device.
+fn split(device: Device, started: Started, burst: usize) -> OpenPort<DpdkQueue> {
+    let Started { pool, capabilities, description } = started;
+    let device = Arc::new(device);
+    let queue = |index: usize| {
+        // SAFETY: the device was started with that many queues, all on this pool; this is the one place
+        // that makes them, and it runs once per device.
+        unsafe { DpdkQueue::new(&device, index as u16, &pool, capabilities.clone(), burst) }
+    };
+    let queues = (0..description.queues).map(queue).collect();
+    OpenPort { queues, control: Box::new(DpdkControl { device, description }) }
+}
+
+/// Configures the device and gives the MTU that it ended up with, in bytes.
+fn configure(
+    device: &Device,
+    info: &sys::rte_eth_dev_info,
+    plan: &mut Plan,
+    mtu_asked: bool,
+) -> Result<u16, DpdkError> {
+    let own = device.mtu()?;
+    let mut key = vec![0; if plan.rss_functions == 0 { 0 } else { info.hash_key_size.into() }];
+    if plan.rss_functions != 0 {
+        plan.granted.push(match key.len() {
+            0 => "RSS key the driver's own: it takes none".to_owned(),
+            len => format!("RSS key random, {len} bytes"),
+        });
+        fill_randomly(device, &mut key)?;
+    }
+    if let Err(error) = device.configure(plan, plan.mtu, &mut key) {
+        if plan.mtu == own {
+            return Err(error);
+        }
+        plan.granted.push(format!("MTU {} refused, {own} kept: {error}", plan.mtu));
+        device.configure(plan, own, &mut key)?;
+    } else if mtu_asked {
+        match device.set_mtu(plan.mtu) {
+            Ok(()) => plan.granted.push(format!("MTU {} granted", plan.mtu)),
+            Err(error) if error == -libc::ENOTSUP => {
+                plan.granted
+                    .push(format!("MTU {} by configuration: the driver has no call for it", plan.mtu));
+            }
+            Err(error) => {
+                plan.granted.push(format!("MTU {} refused, {own} kept: {}", plan.mtu, error_text(error)));
+                device.configure(plan, own, &mut key)?;
+            }
+        }
+    }
+    Ok(device.mtu()?.min(MAX_MTU))
+}
+
+/// Fills an RSS key, so that nobody outside can aim all flows at one queue.
+fn fill_randomly(device: &Device, key: &mut [u8]) -> Result<(), DpdkError> {
+    // SAFETY: a buffer of that length. Keys are shorter than the 256 bytes that are never given in part.
+    let got = unsafe { libc::getrandom(key.as_mut_ptr().cast(), key.len(), 0) };
+    if usize::try_from(got) == Ok(key.len()) {
+        return Ok(());
+    }
+    Err(DpdkError::Call {
+        device: device.name().to_owned(),
+        call: "getrandom",
+        reason: std::io::Error::last_os_error().to_string(),
+        way_out: "the kernel gives no random numbers: start with one lcore, which needs no RSS key",
+    })
+}
+
+fn adjust_descriptors(device: &Device, plan: &mut Plan) -> Result<(), DpdkError> {
+    let wanted = (plan.rx_descriptors, plan.tx_descriptors);
+    let (rx, tx) = device.adjust_descriptors(wanted.0, wanted.1)?;
+    let of = |got, wanted| if got == wanted { String::new() } else { format!(" (of {wanted} wanted)") };
+    plan.granted.push(format!(
+        "{rx} RX{} and {tx} TX{} descriptors a queue",
+        of(rx, wanted.0),
+        of(tx, wanted.1)
+    ));
+    (plan.rx_descriptors, plan.tx_descriptors) = (rx, tx);
+    Ok(())
+}
+
+fn create_pool(
+    device: &Device,
+    info: &sys::rte_eth_dev_info,
+    plan: &mut Plan,
+    mtu: u16,
+    lcores: usize,
+    config: &PortConfig,
+) -> Result<Arc<Pool>, DpdkError> {
+    let needs = Needs {
+        queues: plan.queues.into(),
+        rx_descriptors: plan.rx_descriptors,
+        tx_descriptors: plan.tx_descriptors,
+        burst: config.burst,
+        held: config.held,
+        lcores,
+        mtu,
+        min_rx_buffer: info.min_rx_bufsize as usize,
+    };
+    let pool = Arc::new(Pool::create(device.name(), device.numa_node(), &needs)?);
+    registry::keep_pool(Arc::clone(&pool));
+    plan.granted.push(format!("{} buffers for frames of up to {} bytes", pool.size(), pool.frame_room()));
+    Ok(pool)
+}
+
+/// The device's address, or for one that has none (rings) a locally administered one. The
+/// device is not told: behind some drivers lies a kernel's interface, which would be changed.
+fn station_address(device: &Device, granted: &mut Vec<String>) -> MacAddress {
+    let mac = device.mac();
+    if mac.is_unicast() {
+        return mac;
+    }
+    let [high, low] = device.port().to_be_bytes();
+    let own = MacAddress([0x02, b'G', b'N', b'T', high, low]);
+    granted.push(format!("MAC address {own} made up: the device has none"));
+    own
+}
+
+fn set_promiscuous(device: &Device, wanted: bool, granted: &mut Vec<String>) {
+    if device.is_promiscuous() == wanted && !wanted {
+        return;
+    }
+    let done = device.set_promiscuous(wanted);
+    let answer = if done { "as asked" } else { "refused" };
+    granted.push(format!("promiscuous mode {}, {answer}", if wanted { "on" } else { "off" }));
+}
+
+fn wait_for_link(device: &Device, granted: &mut Vec<String>) {
+    let start = Instant::now();
+    let mut said = false;
+    let speed = loop {
+        let speed = device.link_speed();
+        if speed.is_some() || start.elapsed() >= LINK_WAIT {
+            break speed;
+        }
+        if !said {
+            tracing::info!(device = device.name(), "waiting up to {} s for the link", LINK_WAIT.as_secs());
+            said = true;
+        }
+        thread::sleep(LINK_POLL);
+    };
+    granted.push(match speed {
+        None => {
+            tracing::warn!(device = device.name(), "the link is down: going on without");
+            "link down".to_owned()
+        }
+        Some(0 | u32::MAX) => "link up".to_owned(),
+        Some(speed) => format!("link up, {speed} Mbit/s"),
+    });
+}
+
+fn driver_name(info: &sys::rte_eth_dev_info) -> String {
+    if info.driver_name.is_null() {
+        return "unknown".to_owned();
+    }
+    // SAFETY: a static, zero-terminated string of the driver.
+    unsafe { std::ffi::CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned()
+}
+
+/// The control plane's side of a DPDK port. Dropped without [`close`](PortControl::close),
+/// it leaves the device open.
+struct DpdkControl {
+    device: Arc<Device>,
+    description: PortDescription,
+}
+
+impl PortControl for DpdkControl {
+    fn description(&self) -> &PortDescription {
+        &self.description
+    }
+
+    fn extended_statistics(&mut self) -> Vec<(String, u64)> {
+        self.device.extended_statistics()
+    }
+
+    /// Stops and closes the device. Gives the balances of all DPDK pools if it was the last
+    /// open port, else none: another port's rings may still hold buffers of this one's pool.
+    fn close(self: Box<Self>) -> Vec<PoolBalance> {
+        let port = self.device.port();
+        match Arc::try_unwrap(self.device) {
+            Ok(device) => {
+                device.close();
+                // SAFETY: closed, and a queue would have a share of the device.
+                unsafe { registry::closed(port) }
+            }
+            Err(device) => {
+                tracing::error!(device = device.name(), "left open: a queue of it is still in use");
+                Vec::new()
+            }
+        }
+    }
+}
