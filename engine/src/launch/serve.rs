@@ -237,7 +237,8 @@ fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[
         let plural = if port.queues == 1 { "" } else { "s" };
         let addresses: Vec<_> =
             own.addresses().iter().map(|own| format!("{}{udp_port}", own.address)).collect();
-        format!("{kind} {}, {} queue{plural}, {}", port.name, port.queues, addresses.join(" "))
+        let addresses = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(" ") };
+        format!("{kind} {}, {} queue{plural}, {addresses}", port.name, port.queues)
     });
     format!("ready: {} on {}", launch.app.name, each.collect::<Vec<_>>().join("; "))
 }
