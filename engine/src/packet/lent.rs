@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::ptr::NonNull;
 
 use super::{Burst, Packet};
+use crate::port::HEADROOM;
 
 /// Bytes that a lent room keeps free in front of the payload for the headers to come:
 /// Ethernet, two VLAN tags, IPv6 and UDP, rounded up to a multiple of 16.
@@ -32,6 +33,9 @@ unsafe impl Send for Room {}
 
 impl Room {
     fn of<P: Packet>(packet: &mut P) -> Self {
+        // The headers go into the headroom as far as it reaches: a payload of the whole MTU
+        // has to fit behind them, and a port need not have more room than a frame takes.
+        let _ = packet.grow_front(HEADROOM);
         let payload = packet.room_mut().get_mut(HEADER_ROOM..).unwrap_or_default();
         Self { payload: NonNull::from(&mut *payload).cast(), capacity: payload.len() }
     }
