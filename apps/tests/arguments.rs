@@ -6,7 +6,8 @@ mod common;
 use std::process::Command;
 
 use common::network::Namespace;
-use common::{Ended, Lab, Program, Scratch, gannet, skip, turn};
+use common::program::gannet;
+use common::{Ended, Lab, Program, Scratch, skip, turn};
 
 /// An interface that need not be there: what is wrong is found before it is opened.
 const NATIVE: &str = "-- --io af_packet:near0 --ip 10.77.0.1/24";

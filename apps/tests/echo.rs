@@ -8,7 +8,8 @@ mod common;
 use std::process::Command;
 
 use common::client::Tally;
-use common::{Ended, Lab, Program, Scratch, cpus, gannet, script, turn};
+use common::program::gannet;
+use common::{Ended, Lab, Program, Scratch, cpus, script, turn};
 use serde_json::Value;
 
 const ADDRESS: &str = "--ip 10.77.0.1/24 --udp-port 7";

@@ -4,7 +4,7 @@
 
 pub(crate) mod client;
 pub(crate) mod network;
-mod program;
+pub(crate) mod program;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use self::network::Lab;
-pub(crate) use self::program::{Ended, Program, gannet};
+pub(crate) use self::program::{Ended, Program};
 
 /// Says that a test can't run here. With `CI=true` that is a failure.
 pub(crate) fn skip(name: &str, reason: &str) {
