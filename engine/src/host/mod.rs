@@ -86,6 +86,7 @@ pub struct Host<Q: FrameQueue> {
     /// Room for one ARP request; empty between calls.
     request: Burst<Q::Packet>,
     counters: Arc<Counters>,
+    is_drained: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +118,7 @@ impl<Q: FrameQueue> Host<Q> {
             peers: None,
             request: Burst::with_capacity(1),
             counters: Arc::clone(queue.counters()),
+            is_drained: false,
             queue,
         }
     }
@@ -346,6 +348,7 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
     }
 
     fn drain(&mut self) {
+        self.is_drained = true;
         for packet in self.neighbours.clear() {
             self.counters.add(Counter::TxStopping, 1);
             self.egress.discard(&mut self.queue, packet);
@@ -371,7 +374,9 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
 impl<Q: FrameQueue> Drop for Host<Q> {
     /// A host that was not drained, or whose service panicked, gives back what it still has.
     fn drop(&mut self) {
-        self.drain();
+        if !self.is_drained {
+            self.drain();
+        }
     }
 }
 
