@@ -276,14 +276,14 @@ where
     drop(sender);
     let control = Control {
         signals,
-        stop: stop.clone(),
+        stop,
         ended,
         counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
     let panicked = Mutex::new(None);
-    lcores.run(jobs, &stop, || *panicked.lock().unwrap_or_else(PoisonError::into_inner) = control.run())?;
+    lcores.run(jobs, || *panicked.lock().unwrap_or_else(PoisonError::into_inner) = control.run())?;
     Ok((views, panicked.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 

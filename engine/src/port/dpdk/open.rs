@@ -206,9 +206,13 @@ fn set_promiscuous(device: &Device, wanted: bool, granted: &mut Vec<String>) {
     if device.is_promiscuous() == wanted && !wanted {
         return;
     }
-    let done = device.set_promiscuous(wanted);
-    let answer = if done { "as asked" } else { "refused" };
-    granted.push(format!("promiscuous mode {}, {answer}", if wanted { "on" } else { "off" }));
+    let line = match (wanted, device.set_promiscuous(wanted)) {
+        (true, true) => "promiscuous mode on, as asked",
+        (true, false) => "promiscuous mode refused: the device does not switch it on",
+        (false, true) => "promiscuous mode switched off",
+        (false, false) => "promiscuous mode stays on: the device does not switch it off",
+    };
+    granted.push(line.to_owned());
 }
 
 fn wait_for_link(device: &Device, granted: &mut Vec<String>) {
