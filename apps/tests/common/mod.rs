@@ -27,7 +27,8 @@ pub(crate) fn skip(name: &str, reason: &str) {
 /// a test program and between several. Held until dropped.
 pub(crate) fn turn() -> File {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("turn.lock");
-    let file = File::create(path).expect("a lock file");
+    // It may be another user's.
+    let file = File::create(&path).or_else(|_| File::open(&path)).expect("a lock file");
     file.lock().expect("the lock");
     file
 }
