@@ -102,7 +102,6 @@ fn panicked(ended: &Ended) -> u64 {
         "fragile.rs:",
         &format!("lcore {lcore}, queue 0: received="),
         "rust_begin_unwind",
-        "on_datagram",
         "worker.rs:",
         &format!("the service on lcore {lcore} panicked; the program stopped"),
     ] {
