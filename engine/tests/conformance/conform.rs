@@ -86,9 +86,7 @@ pub(crate) fn compare(
     let mut faults = Vec::new();
     for ((case, expected), outcome) in reference.iter().zip(outcomes) {
         match (exception(exceptions, &case.name), expected == outcome) {
-            (None, false) => {
-                faults.push(format!("{}:\n  expected {expected:02x?}\n  but got {outcome:02x?}", case.name))
-            }
+            (None, false) => faults.push(format!("{}: {}", case.name, difference(expected, outcome))),
             (Some(reason), true) => {
                 faults.push(format!("{}: listed ({reason}), but the same after all", case.name))
             }
@@ -101,6 +99,23 @@ pub(crate) fn compare(
         }
     }
     assert!(faults.is_empty(), "{port}: {} frames differ\n{}", faults.len(), faults.join("\n"));
+}
+
+/// What is not the same, in a line.
+fn difference(expected: &Outcome, outcome: &Outcome) -> String {
+    let counted = (expected.counted != outcome.counted)
+        .then(|| format!("counted {:?}, expected {:?}", outcome.counted, expected.counted));
+    let answered = (expected.answers != outcome.answers).then(|| {
+        let short =
+            |answers: &[Vec<u8>]| format!("{:02x?}", answers.first().map(|answer| answer.chunks(64).next()));
+        format!(
+            "{} answers {}, expected {}",
+            outcome.answers.len(),
+            short(&outcome.answers),
+            short(&expected.answers)
+        )
+    });
+    [counted, answered].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// The same answers in the same order and the same counters where frames share a burst.

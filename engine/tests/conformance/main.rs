@@ -16,6 +16,8 @@
 mod af_packet;
 mod build;
 mod conform;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod frames;
 mod lab;
 mod memory;
