@@ -3020,10 +3020,6 @@ unsafe extern "C" {
     pub fn rte_eth_dev_info_get(port_id: u16, dev_info: *mut rte_eth_dev_info) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_get_mtu(port_id: u16, mtu: *mut u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_set_mtu(port_id: u16, mtu: u16) -> ::core::ffi::c_int;
-    pub fn rte_eth_dev_default_mac_addr_set(
-        port_id: u16,
-        mac_addr: *mut rte_ether_addr,
-    ) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_get_port_by_name(
         name: *const ::core::ffi::c_char,
         port_id: *mut u16,

@@ -7,8 +7,10 @@
 
 mod addressing;
 mod classify;
+mod egress;
 mod neighbours;
 mod outgoing;
+mod peers;
 mod reply;
 mod siphash;
 #[cfg(test)]
@@ -17,13 +19,13 @@ mod tests;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
 pub use siphash::HashKey;
 
 use classify::{Arp, Class, Rules, Udp, classify};
+use egress::Egress;
 use neighbours::{Neighbour, Neighbours};
+use peers::{Learned, Peers};
 use reply::Style;
 
 use crate::forward::{Forward, Forwards};
@@ -32,15 +34,12 @@ use crate::port::{FrameQueue, PortId};
 use crate::service::{Arrival, Datagram, Outbox, Service, Tick, Verdict};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
-use crate::wire::ethernet::MacAddress;
 use crate::wire::{arp, ipv4, udp};
 use crate::worker::DatagramQueue;
 
 /// Frames that [`Host::drain`] takes from a ring at most, so that a peer that never stops
 /// sending can't keep a stopping program.
 const DRAIN_LIMIT: usize = 1 << 16;
-/// Answers that wait for another lcore of the port.
-const LEARNED: usize = 64;
 
 /// What a host is on its port.
 #[derive(Clone, Debug)]
@@ -87,6 +86,7 @@ pub struct Host<Q: FrameQueue> {
     /// Room for one ARP request; empty between calls.
     request: Burst<Q::Packet>,
     counters: Arc<Counters>,
+    is_drained: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +118,7 @@ impl<Q: FrameQueue> Host<Q> {
             peers: None,
             request: Burst::with_capacity(1),
             counters: Arc::clone(queue.counters()),
+            is_drained: false,
             queue,
         }
     }
@@ -125,11 +126,8 @@ impl<Q: FrameQueue> Host<Q> {
     /// Joins the hosts on the queues of one port: an ARP answer arrives on whichever queue
     /// the device chooses, and not always on that of the lcore that asked.
     pub fn join(hosts: &mut [Self]) {
-        let (senders, receivers): (Vec<_>, Vec<_>) = hosts.iter().map(|_| bounded(LEARNED)).unzip();
-        for (index, (host, inbox)) in hosts.iter_mut().zip(receivers).enumerate() {
-            let others = senders.iter().enumerate().filter(|&(other, _)| other != index);
-            host.peers = Some(Peers { outboxes: others.map(|(_, sender)| sender.clone()).collect(), inbox });
-        }
+        let peers = Peers::of_each(hosts.len());
+        hosts.iter_mut().zip(peers).for_each(|(host, peers)| host.peers = Some(peers));
     }
 
     /// One received frame, to its end.
@@ -246,7 +244,7 @@ impl<Q: FrameQueue> Host<Q> {
     /// Has the neighbours that wait for an answer do what is due.
     #[cold]
     fn maintain(&mut self, now: Time) {
-        while let Some(learned) = self.peers.as_ref().and_then(|peers| peers.inbox.try_recv().ok()) {
+        while let Some(learned) = self.peers.as_ref().and_then(Peers::hear) {
             self.learn(now, learned);
         }
         if now >= self.neighbours.next_deadline() {
@@ -350,6 +348,7 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
     }
 
     fn drain(&mut self) {
+        self.is_drained = true;
         for packet in self.neighbours.clear() {
             self.counters.add(Counter::TxStopping, 1);
             self.egress.discard(&mut self.queue, packet);
@@ -375,7 +374,9 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
 impl<Q: FrameQueue> Drop for Host<Q> {
     /// A host that was not drained, or whose service panicked, gives back what it still has.
     fn drop(&mut self) {
-        self.drain();
+        if !self.is_drained {
+            self.drain();
+        }
     }
 }
 
@@ -417,78 +418,5 @@ impl Tally {
         counters.add(Counter::Replied, self.replied);
         counters.add(Counter::ServiceDropped, self.service_dropped);
         counters.add(Counter::ChecksumUnfilled, self.unfilled);
-    }
-}
-
-/// Packets on their way out: to be sent, and to be given back to their pools.
-#[derive(Debug)]
-struct Egress<P> {
-    tx: Burst<P>,
-    spent: Burst<P>,
-}
-
-impl<P: Packet> Egress<P> {
-    fn with_capacity(capacity: usize) -> Self {
-        Self { tx: Burst::with_capacity(capacity), spent: Burst::with_capacity(capacity) }
-    }
-
-    #[inline]
-    fn send<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
-        if self.tx.is_full() {
-            self.transmit(queue);
-        }
-        // There is room now.
-        let _ = self.tx.push(packet);
-    }
-
-    #[inline]
-    fn discard<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
-        if self.spent.is_full() {
-            queue.free_burst(&mut self.spent);
-        }
-        let _ = self.spent.push(packet);
-    }
-
-    /// Sends what is to be sent; what the port does not take is dropped and counted.
-    #[inline]
-    fn transmit<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q) {
-        queue.tx_burst(&mut self.tx);
-        if !self.tx.is_empty() {
-            queue.counters().add(Counter::TxFull, self.tx.len() as u64);
-            queue.free_burst(&mut self.tx);
-        }
-    }
-
-    #[inline]
-    fn flush<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q) {
-        if !self.tx.is_empty() {
-            self.transmit(queue);
-        }
-        if !self.spent.is_empty() {
-            queue.free_burst(&mut self.spent);
-        }
-    }
-}
-
-/// An answer to an ARP request.
-#[derive(Clone, Copy, Debug)]
-struct Learned {
-    neighbour: Neighbour,
-    mac: MacAddress,
-}
-
-/// The hosts on the other queues of the same port.
-#[derive(Debug)]
-struct Peers {
-    outboxes: Vec<Sender<Learned>>,
-    inbox: Receiver<Learned>,
-}
-
-impl Peers {
-    /// Tells every other host. One whose inbox is full does not listen: it asked for nothing.
-    fn tell(&self, learned: Learned) {
-        self.outboxes.iter().for_each(|outbox| {
-            let _ = outbox.try_send(learned);
-        });
     }
 }

@@ -4,9 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::addressing::NextHop;
 use super::neighbours::{Neighbour, Request, Step};
-use super::{Host, Learned, reply};
+use super::peers::Learned;
+use super::{Host, reply};
 use crate::forward::{Forward, Forwards};
-use crate::packet::{HEADER_ROOM, Packet};
+use crate::packet::Packet;
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
@@ -37,15 +38,10 @@ impl<Q: FrameQueue> Host<Q> {
         for (packet, letter) in lent.take() {
             if self.rules.addressing.owns(letter.from.ip()) {
                 self.counters.add(Counter::Originated, 1);
-                self.emit(now, packet, HEADER_ROOM, letter.from, letter.to);
+                self.emit(now, packet, 0, letter.from, letter.to);
             } else {
-                let forward = Forward {
-                    packet,
-                    payload_start: HEADER_ROOM,
-                    port: None,
-                    from: letter.from,
-                    to: letter.to,
-                };
+                let forward =
+                    Forward { packet, payload_start: 0, port: None, from: letter.from, to: letter.to };
                 self.forward(forward, forwards);
             }
         }

@@ -38,6 +38,12 @@ impl Service for Obedient {
                 outbox.send(([10, 99, 0, 1], 7).into(), SocketAddr::from(PEER), b"not ours").expect("room");
                 Verdict::Drop
             }
+            Some(b'l') => {
+                let longest = [b'l'; 1472];
+                outbox.send(own, SocketAddr::from(PEER), &longest).expect("the MTU's worth fits");
+                assert!(outbox.send(own, SocketAddr::from(PEER), &[0; 1473]).is_err());
+                Verdict::Drop
+            }
             Some(b'm') => {
                 while outbox.send(own, SocketAddr::from(PEER), b"one of many").is_ok() {}
                 Verdict::Drop
@@ -306,6 +312,14 @@ fn what_the_service_sends_waits_for_arp_and_leaves_in_order() {
     let (counters, pool) = lab.close();
     assert!(counters.balance().is_exact() && pool.is_balanced());
     assert_eq!((counters[Counter::Originated], counters[Counter::SentLate]), (2, 2));
+}
+
+#[test]
+fn the_longest_datagram_of_the_mtu_leaves() {
+    let mut lab = Lab::new(Obedient::default());
+    assert_eq!(lab.exchange("10.77.0.2:4660", 7, b"l").map(|payload| payload.len()), Some(1472));
+    let (counters, pool) = lab.close();
+    assert!(counters.balance().is_exact() && pool.is_balanced());
 }
 
 #[test]

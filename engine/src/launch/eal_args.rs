@@ -47,7 +47,9 @@ pub enum EalArgsError {
         why: &'static str,
     },
     /// A CPU that this process has not got.
-    #[error("lcore {lcore}: CPU {cpu} is not one of this process's: {allowed:?}")]
+    #[error(
+        "lcore {lcore}: CPU {cpu} is not one of this process's, {allowed:?}: name others with -l or --lcores"
+    )]
     NoSuchCpu {
         /// The lcore that wants it.
         lcore: LcoreId,
@@ -57,10 +59,10 @@ pub enum EalArgsError {
         allowed: Box<CpuSet>,
     },
     /// A main lcore that is not in the list.
-    #[error("--main-lcore {0} is not one of the lcores")]
+    #[error("--main-lcore {0} is not one of the lcores: add it to -l, or name one of those")]
     MainNotListed(LcoreId),
     /// Two lists.
-    #[error("-l and --lcores exclude each other: give one")]
+    #[error("the lcores are listed twice: give one -l or one --lcores")]
     TwoLists,
 }
 

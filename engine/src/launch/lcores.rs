@@ -7,8 +7,8 @@ use crossbeam_channel::bounded;
 use super::eal_args::{LcoreId, NativeArgs};
 use super::error::Error;
 #[cfg(feature = "dpdk")]
-use crate::port::dpdk::Eal;
-use crate::sys::{CpuSet, StopFlag};
+use crate::port::dpdk::{Eal, LaunchError};
+use crate::sys::CpuSet;
 
 /// What an lcore runs.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -60,14 +60,9 @@ impl Lcores {
     }
 
     /// Runs `jobs` on their lcores and `control` beside them: on the main lcore, or, where
-    /// that one works alone, on a thread that is not pinned. Returns when all have ended. If
-    /// one can't be started, `stop` ends the others.
-    pub(super) fn run(
-        &self,
-        jobs: Vec<(LcoreId, Job)>,
-        stop: &StopFlag,
-        control: impl FnOnce() + Send,
-    ) -> Result<(), Error> {
+    /// that one works alone, on a thread that is not pinned. Returns when all have ended.
+    /// If one can't be started, none is.
+    pub(super) fn run(&self, jobs: Vec<(LcoreId, Job)>, control: impl FnOnce() + Send) -> Result<(), Error> {
         match &self.source {
             Source::Native(args) if args.lcores.len() == 1 => {
                 self.run_alone(jobs, control, |lcore| pin(args, lcore))
@@ -77,7 +72,7 @@ impl Lcores {
             #[cfg(feature = "dpdk")]
             Source::Eal(eal) if eal.lcores().workers.is_empty() => self.run_alone(jobs, control, |_| Ok(())),
             #[cfg(feature = "dpdk")]
-            Source::Eal(eal) => run_on_eal(eal, jobs, stop, control),
+            Source::Eal(eal) => run_on_eal(eal, jobs, control),
         }
     }
 
@@ -142,27 +137,33 @@ fn pin(args: &NativeArgs, lcore: LcoreId) -> Result<(), Error> {
     pinned.map_err(Error::system(format!("pinning lcore {lcore} to its CPU")))
 }
 
+/// The EAL's lcores, already pinned. None starts to work before all of them are launched.
 #[cfg(feature = "dpdk")]
-fn run_on_eal(
-    eal: &Eal,
-    jobs: Vec<(LcoreId, Job)>,
-    stop: &StopFlag,
-    control: impl FnOnce(),
-) -> Result<(), Error> {
-    let mut launched = Vec::new();
-    let mut failure = None;
-    for (lcore, job) in jobs {
-        match eal.launch(lcore.0, job) {
-            Ok(()) => launched.push(lcore),
-            Err(error) => failure = Some(error),
+fn run_on_eal(eal: &Eal, jobs: Vec<(LcoreId, Job)>, control: impl FnOnce()) -> Result<(), Error> {
+    let mut starts = Vec::new();
+    let launch = || {
+        for (lcore, job) in jobs {
+            let (start, started) = bounded(1);
+            let work = move || {
+                if started.recv().is_ok() {
+                    job();
+                }
+            };
+            eal.launch(lcore.0, Box::new(work))?;
+            starts.push((lcore, start));
         }
+        Ok(())
+    };
+    let launched: Result<(), LaunchError> = launch();
+    // Where one failed to start, the others' senders are dropped unused.
+    let lcores: Vec<_> = starts.iter().map(|(lcore, _)| *lcore).collect();
+    if launched.is_ok() {
+        starts.iter().for_each(|(_, start)| _ = start.send(()));
+        control();
     }
-    match failure {
-        Some(_) => stop.set(),
-        None => control(),
-    }
-    for lcore in launched {
+    drop(starts);
+    for lcore in lcores {
         eal.wait(lcore.0).map_err(|_| Error::WorkerPanicked(lcore))?;
     }
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    Ok(launched?)
 }

@@ -237,7 +237,8 @@ fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[
         let plural = if port.queues == 1 { "" } else { "s" };
         let addresses: Vec<_> =
             own.addresses().iter().map(|own| format!("{}{udp_port}", own.address)).collect();
-        format!("{kind} {}, {} queue{plural}, {}", port.name, port.queues, addresses.join(" "))
+        let addresses = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(" ") };
+        format!("{kind} {}, {} queue{plural}, {addresses}", port.name, port.queues)
     });
     format!("ready: {} on {}", launch.app.name, each.collect::<Vec<_>>().join("; "))
 }
@@ -275,14 +276,14 @@ where
     drop(sender);
     let control = Control {
         signals,
-        stop: stop.clone(),
+        stop,
         ended,
         counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
     let panicked = Mutex::new(None);
-    lcores.run(jobs, &stop, || *panicked.lock().unwrap_or_else(PoisonError::into_inner) = control.run())?;
+    lcores.run(jobs, || *panicked.lock().unwrap_or_else(PoisonError::into_inner) = control.run())?;
     Ok((views, panicked.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 

@@ -5,10 +5,6 @@ use std::ptr::NonNull;
 
 use super::{Burst, Packet};
 
-/// Bytes that a lent room keeps free in front of the payload for the headers to come:
-/// Ethernet, two VLAN tags, IPv6 and UDP, rounded up to a multiple of 16.
-pub(crate) const HEADER_ROOM: usize = 80;
-
 /// Where a letter goes, and how long it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Letter {
@@ -32,7 +28,7 @@ unsafe impl Send for Room {}
 
 impl Room {
     fn of<P: Packet>(packet: &mut P) -> Self {
-        let payload = packet.room_mut().get_mut(HEADER_ROOM..).unwrap_or_default();
+        let payload = packet.room_mut();
         Self { payload: NonNull::from(&mut *payload).cast(), capacity: payload.len() }
     }
 
@@ -93,13 +89,13 @@ impl<P: Packet> Lent<P> {
         (&mut self.rooms, &mut self.letters)
     }
 
-    /// Takes the written packets out. Each has the frame `HEADER_ROOM` bytes of whatever
-    /// they hold, then its payload.
+    /// Takes the written packets out. The frame of each is its payload; the headers will
+    /// have the headroom in front of it.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = (P, Letter)> + '_ {
         let count = self.letters.len();
         self.rooms.drain(..count);
         self.packets.drain_prefix(count).zip(self.letters.drain(..)).map(|(mut packet, letter)| {
-            packet.set_frame_len(HEADER_ROOM + letter.len);
+            packet.set_frame_len(letter.len);
             (packet, letter)
         })
     }

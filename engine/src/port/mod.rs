@@ -85,8 +85,9 @@ pub trait FrameQueue: Send {
     }
 }
 
-/// Bytes that every packet from [`FrameQueue::alloc_burst`] has in front of its frame.
-pub const HEADROOM: usize = 64;
+/// Bytes that every packet from [`FrameQueue::alloc_burst`] has in front of its frame: room
+/// for Ethernet, two VLAN tags, IPv6 and UDP, rounded up to a multiple of 16.
+pub const HEADROOM: usize = 80;
 
 /// What a queue's device is and what it was granted.
 #[derive(Clone, Debug, Serialize)]

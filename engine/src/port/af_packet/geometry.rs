@@ -1,8 +1,8 @@
 //! How a slot is laid out, in bytes: pure arithmetic, no kernel.
 //!
 //! ```text
-//! 0        32         52                 130   144
-//! | header | address | headroom (78)     | frame: Ethernet, ≤ 8 of tags, MTU | tailroom … slot size |
+//! 0        32         52                 146   160
+//! | header | address | headroom (94)     | frame: Ethernet, ≤ 8 of tags, MTU | tailroom … slot size |
 //!   tpacket2_hdr, sockaddr_ll            the kernel writes here (tp_mac)
 //! ```
 //! Buffers of the pool have the layout of a slot, so that a packet that is copied from a
@@ -72,10 +72,10 @@ mod tests {
 
     #[test]
     fn a_slot_holds_headroom_tags_and_mtu() {
-        assert_eq!(FRAME_OFFSET, 130);
+        assert_eq!(FRAME_OFFSET, 146);
         assert_eq!(Geometry::new(1500, 1024, 4096).slot_size, 2048);
         assert_eq!(Geometry::new(9000, 1024, 4096).slot_size, 16384);
-        for mtu in [0, 68, 1500, 1895, 1896, 1897, 4096, 9000, u16::MAX] {
+        for mtu in [0, 68, 1500, 1879, 1880, 1881, 4096, 9000, u16::MAX] {
             let Geometry { slot_size, block_size, .. } = Geometry::new(mtu, 1, 4096);
             assert!(slot_size.is_power_of_two() && slot_size.is_multiple_of(libc::TPACKET_ALIGNMENT));
             assert!(slot_size >= FRAME_OFFSET + 14 + 8 + usize::from(mtu), "{mtu}");

@@ -244,13 +244,6 @@ impl Device {
         MacAddress(mac.addr_bytes)
     }
 
-    /// Gives the device an address. Whether it takes it.
-    pub(super) fn set_mac(&self, mac: MacAddress) -> bool {
-        let mut mac = sys::rte_ether_addr { addr_bytes: mac.0 };
-        // SAFETY: the call reads the address.
-        unsafe { sys::rte_eth_dev_default_mac_addr_set(self.port(), &raw mut mac) == 0 }
-    }
-
     /// Whether it takes frames to every address.
     pub(super) fn is_promiscuous(&self) -> bool {
         // SAFETY: no preconditions.

@@ -189,7 +189,8 @@ fn create_pool(
     Ok(pool)
 }
 
-/// The device's address, or for one that has none (rings) a locally administered one.
+/// The device's address, or for one that has none (rings) a locally administered one. The
+/// device is not told: behind some drivers lies a kernel's interface, which would be changed.
 fn station_address(device: &Device, granted: &mut Vec<String>) -> MacAddress {
     let mac = device.mac();
     if mac.is_unicast() {
@@ -197,7 +198,6 @@ fn station_address(device: &Device, granted: &mut Vec<String>) -> MacAddress {
     }
     let [high, low] = device.port().to_be_bytes();
     let own = MacAddress([0x02, b'G', b'N', b'T', high, low]);
-    device.set_mac(own);
     granted.push(format!("MAC address {own} made up: the device has none"));
     own
 }
@@ -206,9 +206,13 @@ fn set_promiscuous(device: &Device, wanted: bool, granted: &mut Vec<String>) {
     if device.is_promiscuous() == wanted && !wanted {
         return;
     }
-    let done = device.set_promiscuous(wanted);
-    let answer = if done { "as asked" } else { "refused" };
-    granted.push(format!("promiscuous mode {}, {answer}", if wanted { "on" } else { "off" }));
+    let line = match (wanted, device.set_promiscuous(wanted)) {
+        (true, true) => "promiscuous mode on, as asked",
+        (true, false) => "promiscuous mode refused: the device does not switch it on",
+        (false, true) => "promiscuous mode switched off",
+        (false, false) => "promiscuous mode stays on: the device does not switch it off",
+    };
+    granted.push(line.to_owned());
 }
 
 fn wait_for_link(device: &Device, granted: &mut Vec<String>) {

@@ -1,0 +1,138 @@
+//! Network namespaces, wired to each other, with the kernel as the client.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd as _;
+use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
+
+use super::client::{Tally, exchange};
+use super::{Scratch, skip, turn, unique};
+
+/// The wire of a test: `near0` in the engine's namespace, with no address of the kernel's,
+/// and `far0` in the client's, which has 10.77.0.2/24.
+pub(crate) struct Lab {
+    // Dropped in this order: the interfaces, the files, and then it is the next test's turn.
+    pub(crate) near: Namespace,
+    pub(crate) far: Namespace,
+    pub(crate) scratch: Scratch,
+    _turn: File,
+}
+
+impl Lab {
+    /// Runs a test in a lab of its own, or skips it by name.
+    pub(crate) fn with(name: &str, test: impl FnOnce(&Self)) {
+        let turn = turn();
+        let near = match Namespace::new() {
+            Ok(near) => near,
+            Err(reason) => return skip(name, &reason),
+        };
+        let far = Namespace::new().expect("a second namespace");
+        let lab = Self { near, far, scratch: Scratch::new(), _turn: turn };
+        lab.wire(0);
+        lab.far.ip("addr add 10.77.0.2/24 dev far0");
+        test(&lab);
+    }
+
+    /// Joins `nearN` and `farN`.
+    pub(crate) fn wire(&self, number: u8) {
+        let (near, far) = (&self.near, &self.far);
+        near.ip(&format!("link add near{number} type veth peer name far{number} netns {}", far.0));
+        near.ip(&format!("link set near{number} up"));
+        far.ip(&format!("link set far{number} up"));
+    }
+
+    /// A command in the engine's namespace, in the test's folder.
+    pub(crate) fn engine(&self, command: &Command) -> Command {
+        let mut inside = self.near.command(command.get_program());
+        inside.args(command.get_args()).current_dir(self.scratch.path());
+        inside
+    }
+}
+
+/// A network namespace, gone with its value.
+pub(crate) struct Namespace(String);
+
+impl Namespace {
+    /// A new one that forwards nothing, and with no IPv6, so that its kernel says nothing of
+    /// its own accord.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn new() -> Result<Self, String> {
+        let name = unique("space");
+        let output = Command::new("ip").args(["netns", "add", &name]).output();
+        let output = output.map_err(|error| format!("the program ip: {error}"))?;
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("it needs root for network namespaces (ip netns add: {})", why.trim()));
+        }
+        let namespace = Self(name);
+        let quiet = "for conf in all default; do echo 1 >/proc/sys/net/ipv6/conf/$conf/disable_ipv6; done \
+                     2>/dev/null; echo 0 >/proc/sys/net/ipv4/ip_forward";
+        namespace.run("sh", ["-c", quiet]);
+        namespace.ip("link set lo up");
+        Ok(namespace)
+    }
+
+    /// A command inside. Its process is the program itself, so signals reach that.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0]).arg(program);
+        command
+    }
+
+    /// Runs a program inside, which has to succeed.
+    pub(crate) fn run<A: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> String {
+        let mut command = self.command(program);
+        succeed(&command.args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}")))
+    }
+
+    /// `ip` inside.
+    pub(crate) fn ip(&self, arguments: &str) {
+        succeed(&Command::new("ip").args(["-n", &self.0]).args(arguments.split(' ')).output().expect("ip"));
+    }
+
+    /// A UDP socket of its kernel.
+    pub(crate) fn socket(&self, address: &str) -> UdpSocket {
+        let socket = self.inside(|| UdpSocket::bind(address)).expect(address);
+        socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        socket
+    }
+
+    /// Sends `count` datagrams of 1 to 1472 bytes to `to`.
+    pub(crate) fn udp_client(&self, to: &str, count: u64) -> Tally {
+        exchange(&self.socket("0.0.0.0:0"), to, count)
+    }
+
+    /// Runs `work` on a thread in the namespace. Sockets that it opens stay there.
+    fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let namespace = File::open(format!("/run/netns/{}", self.0)).expect("the namespace");
+        let run = || {
+            // SAFETY: the call takes a descriptor that is open, and moves this thread only.
+            let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) };
+            assert_eq!(entered, 0, "setns: {}", io::Error::last_os_error());
+            work()
+        };
+        thread::scope(|scope| scope.spawn(run).join().expect("no panic"))
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+fn succeed(output: &Output) -> String {
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    assert!(output.status.success(), "{}: {stdout}{stderr}", output.status);
+    stdout.into_owned()
+}

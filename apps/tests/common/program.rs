@@ -1,0 +1,118 @@
+//! A program as a process: started, waited for until it is ready, stopped, and heard out.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long a start or an unasked end may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// `gannet` with these words behind its name.
+pub(crate) fn gannet(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gannet"));
+    command.args(arguments.split_whitespace());
+    command
+}
+
+/// A running program. It is killed if the test ends before it.
+pub(crate) struct Program {
+    child: Child,
+    lines: Receiver<String>,
+    stdout: Vec<String>,
+    stderr: Option<JoinHandle<String>>,
+}
+
+/// A program that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut pipe = child.stderr.take().expect("a pipe");
+        let stderr = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = pipe.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        Self { child, lines, stdout: Vec::new(), stderr: Some(stderr) }
+    }
+
+    /// Waits for the line that says that it is ready, and gives it.
+    pub(crate) fn ready(&mut self) -> String {
+        self.line_with("ready: ")
+    }
+
+    /// Waits for a line of its standard output that begins so.
+    pub(crate) fn line_with(&mut self, beginning: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.stdout.push(line.clone());
+                    if line.starts_with(beginning) {
+                        return line;
+                    }
+                }
+                Err(why) => {
+                    let _ = self.child.kill();
+                    let ended = self.finish();
+                    panic!("no line '{beginning}…' ({why}): {ended:#?}");
+                }
+            }
+        }
+    }
+
+    /// Sends it a signal, `INT` or `TERM`; it has to stop within a second.
+    pub(crate) fn stop(self, signal: &str) -> Ended {
+        let begin = Instant::now();
+        let kill = format!("kill -s {signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+        let ended = self.end();
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(1), "it took {took:?} to stop: {ended:#?}");
+        ended
+    }
+
+    /// Waits for its end, which it comes to of itself.
+    pub(crate) fn end(mut self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // Its output ends with it.
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.stdout.push(line),
+                Err(RecvTimeoutError::Disconnected) => return self.finish(),
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = self.child.kill();
+                    panic!("it did not end: {:#?}", self.finish());
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Ended {
+        let code = self.child.wait().expect("its status").code();
+        self.stdout.extend(self.lines.iter());
+        let stderr = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        Ended { code, stdout: self.stdout.join("\n"), stderr }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if self.stderr.is_some() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

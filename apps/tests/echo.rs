@@ -1,0 +1,302 @@
+//! `gannet echo` on the wire, with the kernel's own UDP, ping and arping as its peers.
+//!
+//! These tests take root, but for those on captures. Without it they print
+//! `skipped: NAME: REASON` and pass, but for `CI=true`, where a skip is a failure.
+
+mod common;
+
+use std::process::Command;
+
+use common::client::Tally;
+use common::{Ended, Lab, Program, Scratch, cpus, gannet, script, turn};
+use serde_json::Value;
+
+const ADDRESS: &str = "--ip 10.77.0.1/24 --udp-port 7";
+const TO: &str = "10.77.0.1:7";
+/// Odd, so that dealing frames out in turn would not look like keeping flows together.
+const FLOWS: usize = 25;
+/// What each flow sends: no lcore's share is a multiple of it unless it has whole flows.
+const EACH: usize = 101;
+
+// ---- AF_PACKET ---------------------------------------------------------------------
+
+#[test]
+fn af_packet_answers_every_datagram() {
+    Lab::with("af_packet_answers_every_datagram", |lab| {
+        let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", ADDRESS);
+        assert_eq!(engine.ready(), "ready: echo on af_packet near0, 1 queue, 10.77.0.1:7");
+        assert_eq!(lab.far.udp_client(TO, 10_000), Tally::all(10_000));
+        lab.far.run("ping", ["-c", "3", "-i", "0.2", "-W", "2", "10.77.0.1"]);
+        lab.far.run("ping", ["-c", "1", "-s", "1472", "-W", "2", "10.77.0.1"]);
+        lab.far.run("arping", ["-c", "3", "-i", "far0", "10.77.0.1"]);
+        let report = balanced(&lab.scratch, &engine.stop("TERM"));
+        echoed(&report, 10_000);
+        assert_eq!(count(&report, "echo_answered"), 4);
+        assert!(count(&report, "arp_answered") >= 3);
+    });
+}
+
+#[test]
+fn sigint_stops_as_sigterm_does() {
+    Lab::with("sigint_stops_as_sigterm_does", |lab| {
+        // One lcore alone, and one beside the main one.
+        for lcores in [one_lcore(), several_lcores(1)] {
+            for signal in ["INT", "TERM"] {
+                let mut engine = start(lab, &lcores, "--io af_packet:near0", ADDRESS);
+                engine.ready();
+                assert_eq!(lab.far.udp_client(TO, 100), Tally::all(100));
+                echoed(&balanced(&lab.scratch, &engine.stop(signal)), 100);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_duration_ends_by_itself_with_lines_of_statistics() {
+    Lab::with("a_duration_ends_by_itself_with_lines_of_statistics", |lab| {
+        let run = format!("{ADDRESS} --duration 1500ms --stats 200ms");
+        let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", &run);
+        engine.ready();
+        assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
+        lab.far.socket("10.77.0.2:0").send_to(b"closed", "10.77.0.1:8").expect("sent");
+        let ended = engine.end();
+        let report = balanced(&lab.scratch, &ended);
+        echoed(&report, 1000);
+        let seconds = report["seconds"].as_f64().expect("a number");
+        assert!((1.4..3.0).contains(&seconds), "{seconds} s");
+
+        let lines: Vec<_> = ended.stdout.lines().filter(|line| line.starts_with("stats: ")).collect();
+        assert!((4..=8).contains(&lines.len()), "{lines:#?}");
+        let rate = |line: &str, word: &str| -> u64 {
+            let (_, rest) = line.split_once(word).unwrap_or_else(|| panic!("no '{word}' in {line}"));
+            rest.split_once("/s").and_then(|(rate, _)| rate.trim().parse().ok()).expect("a rate")
+        };
+        for line in &lines {
+            let (received, sent) = (rate(line, "received"), rate(line, "sent"));
+            assert!(sent <= received, "{line}");
+            assert!(line.ends_with("dropped none") || line.ends_with("dropped udp_port_closed=1"), "{line}");
+        }
+        assert!(lines.iter().any(|line| rate(line, "received") > 500), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.ends_with("udp_port_closed=1")), "{lines:#?}");
+    });
+}
+
+#[test]
+fn each_flow_stays_on_one_lcore_of_af_packet() {
+    Lab::with("each_flow_stays_on_one_lcore_of_af_packet", |lab| {
+        let mut engine = start(lab, &several_lcores(2), "--io af_packet:near0", ADDRESS);
+        assert_eq!(engine.ready(), "ready: echo on af_packet near0, 2 queues, 10.77.0.1:7");
+        send_flows(lab, TO);
+        flows_stayed_together(&balanced(&lab.scratch, &engine.stop("TERM")));
+    });
+}
+
+#[test]
+fn two_interfaces_on_one_lcore() {
+    Lab::with("two_interfaces_on_one_lcore", |lab| {
+        lab.wire(1);
+        lab.far.ip("addr add 10.78.0.2/24 dev far1");
+        let addresses = "--ip 10.77.0.1/24@0 --ip 10.78.0.1/24@near1 --udp-port 7 --udp-port 9";
+        let mut engine = start(lab, &one_lcore(), "--io af_packet:near0,near1", addresses);
+        let ready = "ready: echo on af_packet near0, 1 queue, 10.77.0.1:{7,9}; \
+                     af_packet near1, 1 queue, 10.78.0.1:{7,9}";
+        assert_eq!(engine.ready(), ready);
+        assert_eq!(lab.far.udp_client("10.77.0.1:9", 300), Tally::all(300));
+        assert_eq!(lab.far.udp_client("10.78.0.1:7", 200), Tally::all(200));
+        let report = balanced(&lab.scratch, &engine.stop("TERM"));
+        echoed(&report, 500);
+        assert_eq!(report["ports"].as_array().map(Vec::len), Some(2));
+        let shares: Vec<_> =
+            queues(&report).map(|(queue, delivered)| (queue["port"].as_u64(), delivered)).collect();
+        assert_eq!(shares, [(Some(0), 300), (Some(1), 200)]);
+    });
+}
+
+#[test]
+fn an_address_in_a_vlan_answers_there_only() {
+    Lab::with("an_address_in_a_vlan_answers_there_only", |lab| {
+        let address = "--ip 10.77.0.1/24@0.100 --udp-port 7";
+        let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", address);
+        engine.ready();
+        let client = concat!(env!("CARGO_MANIFEST_DIR"), "/apps/tests/vlan_client.py");
+        lab.far.run("python3", [client, "far0", &mac(lab), "100"]);
+        let report = balanced(&lab.scratch, &engine.stop("TERM"));
+        echoed(&report, 1);
+        assert_eq!(count(&report, "arp_answered"), 1);
+        assert_eq!(count(&report, "vlan_not_ours"), 1);
+    });
+}
+
+#[test]
+fn faults_are_counted_and_the_books_still_balance() {
+    Lab::with("faults_are_counted_and_the_books_still_balance", |lab| {
+        let faults = "--fault loss=10%,duplicate=10%,truncate=5%,short-tx=10%,seed=7";
+        let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", &format!("{ADDRESS} {faults}"));
+        engine.ready();
+        // The answer to an ARP request may be lost, too: the kernel asks again.
+        lab.far.ip(&format!("neigh replace 10.77.0.1 lladdr {} dev far0", mac(lab)));
+        // The fault port doubles no datagram whose checksum was left unfilled.
+        lab.far.run("ethtool", ["-K", "far0", "tx", "off"]);
+        let client = lab.far.udp_client(TO, 2000);
+        assert_eq!((client.sent, client.wrong), (2000, 0), "{client:?}");
+        assert!((1500..1900).contains(&client.answered) && client.duplicates > 50, "{client:?}");
+        let report = balanced(&lab.scratch, &engine.stop("TERM"));
+        for fault in
+            ["fault_lost", "fault_duplicated", "fault_reordered", "fault_truncated", "fault_short_tx"]
+        {
+            assert!(count(&report, fault) > 10, "{fault}: {report:#}");
+        }
+        assert_eq!(count(&report, "sent"), client.answered + client.duplicates, "{client:?} {report:#}");
+    });
+}
+
+fn mac(lab: &Lab) -> String {
+    lab.near.run("cat", ["/sys/class/net/near0/address"]).trim().to_owned()
+}
+
+// ---- captures: no rights needed ------------------------------------------------------
+
+#[test]
+fn a_capture_is_answered_into_another() {
+    let _turn = turn();
+    let folder = Scratch::new();
+    requests(&folder, 1000);
+    // A capture has one queue, so one of the two lcores is left without.
+    let ended = replay(&folder, &several_lcores(2), ADDRESS);
+    assert!(ended.stdout.contains("ready: echo on pcap in.pcap, 1 queue, 10.77.0.1:7"), "{ended:#?}");
+    assert!(ended.stdout.contains("lcore 2 has no queue and rests"), "{ended:#?}");
+    let report = balanced(&folder, &ended);
+    echoed(&report, 1000);
+    assert_eq!(queues(&report).count(), 1);
+    let checked = udp_pcap(&folder, "check in.pcap out.pcap");
+    assert_eq!(checked.code, Some(0), "{checked:#?}");
+}
+
+#[test]
+fn a_seed_gives_the_same_faults_again() {
+    let _turn = turn();
+    let folder = Scratch::new();
+    requests(&folder, 1000);
+    let run = || {
+        let faults = "--fault loss=10%,duplicate=10%,reorder=10%,truncate=5%,short-tx=10%,seed=7";
+        let report = balanced(&folder, &replay(&folder, &one_lcore(), &format!("{ADDRESS} {faults}")));
+        let sent = std::fs::read(folder.path().join("out.pcap")).expect("a capture");
+        (report["totals"].clone(), sent)
+    };
+    let (counters, sent) = run();
+    for fault in ["fault_lost", "fault_duplicated", "fault_reordered", "fault_truncated"] {
+        assert!(number(&counters[fault]) > 30, "{fault}: {counters:#}");
+    }
+    assert!(run() == (counters, sent), "another run, other faults");
+}
+
+/// `in.pcap`: datagrams of 1 to 1472 bytes for [`TO`].
+fn requests(folder: &Scratch, count: u32) {
+    let made = udp_pcap(folder, &format!("make in.pcap --count {count} --to {TO} --mac 02:00:00:00:77:01"));
+    assert_eq!(made.code, Some(0), "{made:#?}");
+}
+
+fn udp_pcap(folder: &Scratch, arguments: &str) -> Ended {
+    let mut command = Command::new("python3");
+    command.arg(script("udp_pcap.py")).args(arguments.split(' ')).current_dir(folder.path());
+    Program::start(&mut command).end()
+}
+
+/// Replays `in.pcap` to its end, with the answers in `out.pcap`.
+fn replay(folder: &Scratch, eal: &str, arguments: &str) -> Ended {
+    let arguments = format!("echo {eal} -- --io pcap:in.pcap,out.pcap {arguments} --json report.json");
+    Program::start(gannet(&arguments).current_dir(folder.path())).end()
+}
+
+// ---- starting it, and what its report has to say ---------------------------------------
+
+fn start(lab: &Lab, eal: &str, io: &str, arguments: &str) -> Program {
+    let arguments = format!("echo {eal} -- {io} {arguments} --json report.json");
+    Program::start(&mut lab.engine(&gannet(&arguments)))
+}
+
+/// The last CPU, which leaves the first to the client.
+fn one_lcore() -> String {
+    format!("-l {}", cpus().last().expect("a CPU"))
+}
+
+/// A main lcore and `workers` others, on however many CPUs there are.
+fn several_lcores(workers: usize) -> String {
+    let cpus = cpus();
+    let lcores = (0..=workers).map(|lcore| format!("{lcore}@{}", cpus[lcore % cpus.len()]));
+    format!("--lcores {}", lcores.collect::<Vec<_>>().join(","))
+}
+
+/// The report of a run that ended well, whose books and pools balance.
+#[track_caller]
+fn balanced(folder: &Scratch, ended: &Ended) -> Value {
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.stdout.contains("balance: every packet is explained, every buffer is back"), "{ended:#?}");
+    let report = folder.json("report.json");
+    assert_eq!(report["app"], "echo");
+    for side in ["rx_unexplained", "tx_unexplained"] {
+        assert_eq!(report["balance"][side], 0, "{report:#}");
+    }
+    assert!(report["balanced"] == true && report["pools_balanced"] == true, "{report:#}");
+    let pools: Vec<_> = ports(&report).flat_map(|port| port["pools"].as_array().expect("pools")).collect();
+    assert!(!pools.is_empty() && pools.iter().all(|pool| pool["free"] == pool["size"]), "{report:#}");
+    // Every counter's total is the sum over the lcores.
+    for (name, total) in report["totals"].as_object().expect("counters") {
+        let sum: u64 = queues(&report).map(|(queue, _)| number(&queue["counters"][name])).sum();
+        assert_eq!(number(total), sum, "{name}");
+    }
+    report
+}
+
+/// Just these datagrams came to the service and went back.
+#[track_caller]
+fn echoed(report: &Value, datagrams: u64) {
+    for counter in ["delivered", "replied"] {
+        assert_eq!(count(report, counter), datagrams, "{counter}: {report:#}");
+    }
+    assert_eq!(count(report, "sent"), datagrams + count(report, "host_replied"), "{report:#}");
+}
+
+fn send_flows(lab: &Lab, to: &str) {
+    let sockets: Vec<_> = (0..FLOWS).map(|_| lab.far.socket("10.77.0.2:0")).collect();
+    for round in 0..EACH {
+        for (flow, socket) in sockets.iter().enumerate() {
+            let payload = [round as u8, flow as u8];
+            assert_eq!(socket.send_to(&payload, to).expect("sent"), 2);
+        }
+        for (flow, socket) in sockets.iter().enumerate() {
+            let mut answer = [0; 9];
+            let len = socket.recv(&mut answer).unwrap_or_else(|error| panic!("flow {flow}: {error}"));
+            assert_eq!(answer[..len], [round as u8, flow as u8]);
+        }
+    }
+}
+
+/// Both lcores had datagrams, and each had whole flows.
+fn flows_stayed_together(report: &Value) {
+    echoed(report, (FLOWS * EACH) as u64);
+    let lcores: Vec<_> =
+        queues(report).map(|(queue, delivered)| (number(&queue["lcore"]), delivered)).collect();
+    assert_eq!(lcores.iter().map(|(lcore, _)| *lcore).collect::<Vec<_>>(), [1, 2]);
+    let whole = |delivered: u64| delivered > 0 && delivered.is_multiple_of(EACH as u64);
+    assert!(lcores.iter().all(|&(_, delivered)| whole(delivered)), "{lcores:?}");
+}
+
+fn count(report: &Value, counter: &str) -> u64 {
+    number(&report["totals"][counter])
+}
+
+fn ports(report: &Value) -> impl Iterator<Item = &Value> {
+    report["ports"].as_array().expect("ports").iter()
+}
+
+/// Each queue, and the datagrams that came to the service by it.
+fn queues(report: &Value) -> impl Iterator<Item = (&Value, u64)> {
+    let queues = report["queues"].as_array().expect("queues").iter();
+    queues.map(|queue| (queue, number(&queue["counters"]["delivered"])))
+}
+
+#[track_caller]
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
+}

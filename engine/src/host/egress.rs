@@ -1,0 +1,55 @@
+//! Packets on their way out of the host: to be sent, or back to their pools.
+
+use crate::packet::{Burst, Packet};
+use crate::port::FrameQueue;
+use crate::telemetry::Counter;
+
+/// Packets on their way out: to be sent, and to be given back to their pools.
+#[derive(Debug)]
+pub(super) struct Egress<P> {
+    tx: Burst<P>,
+    spent: Burst<P>,
+}
+
+impl<P: Packet> Egress<P> {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { tx: Burst::with_capacity(capacity), spent: Burst::with_capacity(capacity) }
+    }
+
+    #[inline]
+    pub(super) fn send<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
+        if self.tx.is_full() {
+            self.transmit(queue);
+        }
+        // There is room now.
+        let _ = self.tx.push(packet);
+    }
+
+    #[inline]
+    pub(super) fn discard<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
+        if self.spent.is_full() {
+            queue.free_burst(&mut self.spent);
+        }
+        let _ = self.spent.push(packet);
+    }
+
+    /// Sends what is to be sent; what the port does not take is dropped and counted.
+    #[inline]
+    fn transmit<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q) {
+        queue.tx_burst(&mut self.tx);
+        if !self.tx.is_empty() {
+            queue.counters().add(Counter::TxFull, self.tx.len() as u64);
+            queue.free_burst(&mut self.tx);
+        }
+    }
+
+    #[inline]
+    pub(super) fn flush<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q) {
+        if !self.tx.is_empty() {
+            self.transmit(queue);
+        }
+        if !self.spent.is_empty() {
+            queue.free_burst(&mut self.spent);
+        }
+    }
+}
