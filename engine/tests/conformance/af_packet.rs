@@ -5,6 +5,7 @@ use gannet::port::{OpenPort, PortConfig, PortControl};
 
 use super::conform::{Exceptions, conform};
 use super::frames::OWN_MAC;
+use super::kernel::{Peer, kernel_as_peer};
 use super::lab::{Namespace, skip};
 use super::rig::Rig;
 
@@ -28,6 +29,21 @@ fn af_packet_on_veth() {
         let (queue, control) = lab.port(&PortConfig::default());
         let mut rig = Rig::new(queue, lab.far.packet_socket("far0"));
         conform("af_packet", &mut rig, VETH);
+        let peer = Peer {
+            namespace: &lab.far,
+            interface: "far0",
+            offloads: true,
+            fragmented: &[("fragment", 3), ("received", 3)],
+            segmented: &[("received", 1), ("rx_truncated", 1)],
+            segmented_short: &[
+                ("checksum_unfilled", 1),
+                ("delivered", 1),
+                ("received", 1),
+                ("replied", 1),
+                ("sent", 1),
+            ],
+        };
+        kernel_as_peer("af_packet with the kernel", &mut rig, &peer);
         rig.worker.drain();
         drop(rig);
         finish(control);

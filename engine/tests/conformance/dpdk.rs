@@ -13,6 +13,7 @@ use gannet::wire::ethernet::MacAddress;
 use super::af_packet::{RUNT, SHORT_TAG};
 use super::conform::{Exceptions, compare, conform, reference};
 use super::frames::OWN_MAC;
+use super::kernel::{Peer, kernel_as_peer};
 use super::lab::{Folder, Namespace, skip};
 use super::pcap::{replay, write_suite};
 use super::rig::{Rig, Wire};
@@ -106,6 +107,15 @@ fn tap(eal: &Eal, lab: &Lab) {
     lab.near.ip(&format!("link set {TAP} mtu 2000 up"));
     let mut rig = Rig::new(queue, lab.near.packet_socket(TAP));
     conform("dpdk net_tap", &mut rig, TAP_EXCEPTIONS);
+    let peer = Peer {
+        namespace: &lab.near,
+        interface: TAP,
+        offloads: false,
+        fragmented: &[("fragment", 3), ("received", 3)],
+        segmented: &[("delivered", 4), ("received", 4), ("replied", 4), ("sent", 4)],
+        segmented_short: &[("delivered", 2), ("received", 2), ("replied", 2), ("sent", 2)],
+    };
+    kernel_as_peer("dpdk net_tap with the kernel", &mut rig, &peer);
     rig.worker.drain();
     drop(rig);
     balanced(&control.close(), 1);
@@ -131,6 +141,21 @@ fn af_packet(eal: &Eal, lab: &Lab) {
     let (queue, control) = open(eal, "net_af_packet0", &PortConfig::default());
     let mut rig = Rig::new(queue, lab.far.packet_socket("far0"));
     conform("dpdk net_af_packet", &mut rig, AF_PACKET);
+    let peer = Peer {
+        namespace: &lab.far,
+        interface: "far0",
+        offloads: true,
+        fragmented: &[("ipv4_malformed", 1), ("received", 1)],
+        segmented: &[("ipv4_malformed", 1), ("received", 1)],
+        segmented_short: &[
+            ("checksum_unfilled", 1),
+            ("delivered", 1),
+            ("received", 1),
+            ("replied", 1),
+            ("sent", 1),
+        ],
+    };
+    kernel_as_peer("dpdk net_af_packet with the kernel", &mut rig, &peer);
     rig.worker.drain();
     drop(rig);
     balanced(&control.close(), 1);

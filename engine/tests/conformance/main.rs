@@ -19,6 +19,7 @@ mod conform;
 #[cfg(feature = "dpdk")]
 mod dpdk;
 mod frames;
+mod kernel;
 mod lab;
 mod memory;
 mod oracle;
