@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gannet::Service;
 use gannet::port::FrameQueue;
 use gannet::port::memory::{self, MemoryConfig, MemoryQueue};
 use gannet::wire::ethernet::MacAddress;
@@ -47,7 +48,12 @@ fn verify(case: &Case, outcome: &Outcome) {
 }
 
 /// The books and the pool of a memory port at its end.
-pub(crate) fn finish_memory<Q: FrameQueue, W: Wire + Into<MemoryQueue>>(mut rig: Rig<Q, W>) {
+pub(crate) fn finish_memory<Q, W, S>(mut rig: Rig<Q, W, S>)
+where
+    Q: FrameQueue,
+    W: Wire + Into<MemoryQueue>,
+    S: Service,
+{
     rig.expect_silence();
     rig.worker.drain();
     assert!(rig.counters().balance().is_exact(), "{:?}", rig.counters().balance());
@@ -149,9 +155,4 @@ fn exception(exceptions: Exceptions, name: &str) -> Option<&'static str> {
 
 fn matches(pattern: &str, name: &str) -> bool {
     pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
-}
-
-/// The MAC address of a port whose wire is read before it opens has to be known.
-pub(crate) fn expect_mac(port: &str, mac: MacAddress, expected: MacAddress) {
-    assert_eq!(mac, expected, "{port}: the capture was made for another address");
 }

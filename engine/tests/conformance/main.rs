@@ -22,6 +22,8 @@ mod frames;
 mod kernel;
 mod lab;
 mod memory;
+mod neighbours;
 mod oracle;
+mod ownership;
 mod pcap;
 mod rig;

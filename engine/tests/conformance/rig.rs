@@ -87,6 +87,8 @@ pub(crate) struct Rig<Q: FrameQueue, W, S: Service = Subject> {
     pub(crate) wire: W,
     pub(crate) own: MacAddress,
     pub(crate) now: Time,
+    /// Frames of the host that were read from the wire, where a test counts them.
+    pub(crate) read: u64,
 }
 
 impl<Q: FrameQueue, W: Wire> Rig<Q, W> {
@@ -99,7 +101,7 @@ impl<Q: FrameQueue, W: Wire, S: Service> Rig<Q, W, S> {
     pub(crate) fn with_service(queue: Q, wire: W, service: S) -> Self {
         let own = queue.capabilities().mac;
         let worker = Worker::new(vec![Host::new(queue, host_config(32))], service, 32);
-        Self { worker, wire, own, now: Time::ZERO }
+        Self { worker, wire, own, now: Time::ZERO, read: 0 }
     }
 
     pub(crate) fn counters(&self) -> Snapshot {
