@@ -7,6 +7,7 @@ use super::conform::{Exceptions, conform};
 use super::frames::OWN_MAC;
 use super::kernel::{Peer, kernel_as_peer};
 use super::lab::{Namespace, skip};
+use super::ownership::troubles;
 use super::rig::Rig;
 
 /// What a veth pair can't carry or changes.
@@ -46,6 +47,15 @@ fn af_packet_on_veth() {
         kernel_as_peer("af_packet with the kernel", &mut rig, &peer);
         rig.worker.drain();
         drop(rig);
+        finish(control);
+    });
+}
+
+#[test]
+fn troubles_on_af_packet() {
+    in_lab("troubles_on_af_packet", |lab| {
+        let (queue, control) = lab.port(&PortConfig::default());
+        drop(troubles("af_packet", queue, lab.far.packet_socket("far0"), false));
         finish(control);
     });
 }

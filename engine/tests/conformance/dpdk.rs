@@ -15,12 +15,14 @@ use super::conform::{Exceptions, compare, conform, reference};
 use super::frames::OWN_MAC;
 use super::kernel::{Peer, kernel_as_peer};
 use super::lab::{Folder, Namespace, skip};
+use super::neighbours::{both_queues, two_hosts};
+use super::ownership::troubles;
 use super::pcap::{replay, write_suite};
 use super::rig::{Rig, Wire};
 
 /// What net_pcap calls its first device: its capture has to be made before it is there.
 const PCAP_MAC: MacAddress = MacAddress([0x02, 0x70, 0x63, 0x61, 0x70, 0x00]);
-const TAP: &str = "gannet0";
+const TAPS: [&str; 3] = ["gannet0", "gannet1", "gannet2"];
 
 #[test]
 fn dpdk() {
@@ -34,8 +36,12 @@ fn dpdk() {
         Ok(lab) => {
             // What the EAL opens, it opens in the namespace of its thread.
             lab.near.enter();
-            arguments.push(format!("--vdev=net_tap0,iface={TAP}"));
-            arguments.push("--vdev=net_af_packet0,iface=near0".to_owned());
+            for (number, tap) in TAPS.iter().enumerate() {
+                arguments.push(format!("--vdev=net_tap{number},iface={tap}"));
+            }
+            for number in 0..2 {
+                arguments.push(format!("--vdev=net_af_packet{number},iface=near{number}"));
+            }
         }
         Err(reason) => {
             ["net_tap", "net_af_packet"].iter().for_each(|name| skip(&format!("dpdk {name}"), reason))
@@ -44,10 +50,15 @@ fn dpdk() {
     let eal = Eal::init(&arguments).expect("the EAL starts");
 
     rings(&eal);
+    ring_troubles(&eal);
+    ring_neighbours(&eal);
     pcap(&eal, &output);
     if let Ok(lab) = &lab {
         tap(&eal, lab);
+        tap_troubles(&eal, lab);
+        tap_neighbours(&eal, lab);
         af_packet(&eal, lab);
+        af_packet_troubles(&eal, lab);
     }
 }
 
@@ -72,6 +83,7 @@ impl Lab {
         tun.map_err(|error| format!("/dev/net/tun: {error}"))?;
         let (near, far) = (Namespace::new()?, Namespace::new()?);
         near.veth("near0", OWN_MAC, &far, "far0");
+        near.veth("near1", OWN_MAC, &far, "far1");
         Ok(Self { near, far })
     }
 }
@@ -79,13 +91,27 @@ impl Lab {
 // ---- the ports -------------------------------------------------------------------
 
 fn rings(eal: &Eal) {
+    with_rings(eal, |near, far| {
+        let mut rig = Rig::new(near, RingEnd::new(far));
+        conform("dpdk net_ring", &mut rig, &[]);
+        rig.worker.drain();
+    });
+}
+
+fn ring_troubles(eal: &Eal) {
+    with_rings(eal, |near, far| drop(troubles("dpdk net_ring", near, RingEnd::new(far), true)));
+}
+
+fn ring_neighbours(eal: &Eal) {
+    with_rings(eal, |near, far| two_hosts("dpdk net_ring", near, far));
+}
+
+/// Runs `test` on two queues that are joined, and counts the buffers.
+fn with_rings(eal: &Eal, test: impl FnOnce(DpdkQueue, DpdkQueue)) {
     let (near, far) = dpdk::crosswise_rings(eal, 64).expect("rings");
     let (near, near_control) = open(eal, near.name(), &PortConfig::default());
     let (far, far_control) = open(eal, far.name(), &PortConfig::default());
-    let mut rig = Rig::new(near, RingEnd::new(far));
-    conform("dpdk net_ring", &mut rig, &[]);
-    rig.worker.drain();
-    drop(rig);
+    test(near, far);
     // The first is not the last of the process: the second tells of both pools.
     balanced(&near_control.close(), 0);
     balanced(&far_control.close(), 2);
@@ -104,12 +130,12 @@ const TAP_EXCEPTIONS: Exceptions = &[("runt of *", RUNT)];
 
 fn tap(eal: &Eal, lab: &Lab) {
     let (queue, control) = open(eal, "net_tap0", &PortConfig::default());
-    lab.near.ip(&format!("link set {TAP} mtu 2000 up"));
-    let mut rig = Rig::new(queue, lab.near.packet_socket(TAP));
+    lab.near.ip(&format!("link set {} mtu 2000 up", TAPS[0]));
+    let mut rig = Rig::new(queue, lab.near.packet_socket(TAPS[0]));
     conform("dpdk net_tap", &mut rig, TAP_EXCEPTIONS);
     let peer = Peer {
         namespace: &lab.near,
-        interface: TAP,
+        interface: TAPS[0],
         offloads: false,
         fragmented: &[("fragment", 3), ("received", 3)],
         segmented: &[("delivered", 4), ("received", 4), ("replied", 4), ("sent", 4)],
@@ -118,6 +144,20 @@ fn tap(eal: &Eal, lab: &Lab) {
     kernel_as_peer("dpdk net_tap with the kernel", &mut rig, &peer);
     rig.worker.drain();
     drop(rig);
+    balanced(&control.close(), 1);
+}
+
+fn tap_troubles(eal: &Eal, lab: &Lab) {
+    let (queue, control) = open(eal, "net_tap1", &PortConfig::default());
+    drop(troubles("dpdk net_tap", queue, lab.near.packet_socket(TAPS[1]), false));
+    balanced(&control.close(), 1);
+}
+
+fn tap_neighbours(eal: &Eal, lab: &Lab) {
+    let device = eal.device("net_tap2").expect("a device");
+    let config = PortConfig { queues: 2, ..PortConfig::default() };
+    let OpenPort { queues, control } = dpdk::open(eal, device, &config).expect("the device opens");
+    both_queues("dpdk net_tap", queues, &lab.near, TAPS[2]);
     balanced(&control.close(), 1);
 }
 
@@ -158,6 +198,12 @@ fn af_packet(eal: &Eal, lab: &Lab) {
     kernel_as_peer("dpdk net_af_packet with the kernel", &mut rig, &peer);
     rig.worker.drain();
     drop(rig);
+    balanced(&control.close(), 1);
+}
+
+fn af_packet_troubles(eal: &Eal, lab: &Lab) {
+    let (queue, control) = open(eal, "net_af_packet1", &PortConfig::default());
+    drop(troubles("dpdk net_af_packet", queue, lab.far.packet_socket("far1"), false));
     balanced(&control.close(), 1);
 }
 

@@ -10,12 +10,11 @@ use gannet::port::fault::{Fault, FaultConfig};
 use gannet::port::memory::{self, MemoryConfig};
 use gannet::port::{Capabilities, FrameQueue};
 use gannet::telemetry::{Counter, Counters};
-use gannet::wire::ethernet::MacAddress;
-use gannet::{Datagram, Outbox, Service, Time, Verdict};
+use gannet::{Datagram, Outbox, Service, Tick, Time, Verdict};
 
 use super::build::Packet;
 use super::conform::finish_memory;
-use super::frames::{ADDRESS, ECHO, SINK};
+use super::frames::{ADDRESS, ECHO};
 use super::rig::{Rig, Wire, wait_for};
 
 /// How long something that has to happen may take.
@@ -33,10 +32,12 @@ pub(crate) fn troubles<Q: FrameQueue, W: Wire>(
 ) -> Rig<Fault<Hoarder<Q>>, W, Talker> {
     let faults: FaultConfig = "short-tx=30%,seed=7".parse().expect("valid");
     let (queue, switch) = Hoarder::new(queue);
-    let mut rig = Rig::with_service(Fault::new(queue, faults), wire, Talker);
+    let talker = Talker::default();
+    let call = Arc::clone(&talker.call);
+    let mut rig = Rig::with_service(Fault::new(queue, faults), wire, talker);
     short_sends(name, &mut rig);
     a_peer_stops_reading(name, &mut rig, is_bounded);
-    the_pool_runs_dry(name, &mut rig, &switch);
+    the_pool_runs_dry(name, &mut rig, &switch, &call);
     rig.worker.drain();
     assert!(rig.counters().balance().is_exact(), "{name}: {:?}", rig.counters().balance());
     rig
@@ -52,7 +53,7 @@ fn troubles_on_memory() {
 fn short_sends<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, Talker>) {
     let mut came = 0;
     for _ in 0..100 {
-        assert_eq!(offer(rig, ECHO, TRAIN), TRAIN, "{name}");
+        assert_eq!(offer(rig, TRAIN), TRAIN, "{name}");
         came += read(rig);
     }
     let counters = rig.counters();
@@ -65,7 +66,7 @@ fn short_sends<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, Talker>) 
 fn a_peer_stops_reading<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, Talker>, is_bounded: bool) {
     let before = rig.counters();
     for _ in 0..100 {
-        offer(rig, ECHO, TRAIN);
+        offer(rig, TRAIN);
     }
     let counters = rig.counters();
     assert!(counters.balance().is_exact(), "{name}: {:?}", counters.balance());
@@ -77,11 +78,16 @@ fn a_peer_stops_reading<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, 
     resumes(name, rig);
 }
 
-fn the_pool_runs_dry<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, Talker>, hoard: &AtomicBool) {
+fn the_pool_runs_dry<Q: FrameQueue, W: Wire>(
+    name: &str,
+    rig: &mut Rig<Q, W, Talker>,
+    hoard: &AtomicBool,
+    call: &AtomicBool,
+) {
     // The rooms that the service writes to are lent before, so that something leaves.
     rig.turn();
-    assert!(rig.wire.inject(&request(rig.own, SINK)).is_ok(), "{name}");
     hoard.store(true, Relaxed);
+    call.store(true, Relaxed);
     let asked = wait_for(PATIENCE, || {
         rig.turn();
         rig.counter(Counter::ArpRequested) > 0
@@ -91,7 +97,7 @@ fn the_pool_runs_dry<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, Tal
     // Whether the port can receive now is its own affair; nobody may wait for it.
     for _ in 0..20 {
         for _ in 0..TRAIN {
-            let _ = rig.wire.inject(&request(rig.own, ECHO));
+            let _ = rig.wire.inject(&Packet::hello(rig.own).frame());
         }
         rig.turn();
     }
@@ -112,7 +118,7 @@ fn the_pool_runs_dry<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, Tal
 /// Frames go in and are answered, but for those that the faults cost.
 fn resumes<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, Talker>) {
     let again = wait_for(PATIENCE, || {
-        let _ = rig.wire.inject(&request(rig.own, ECHO));
+        let _ = rig.wire.inject(&Packet::hello(rig.own).frame());
         rig.turn();
         rig.wire.receive().is_some()
     });
@@ -126,9 +132,9 @@ fn resumes<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W, Talker>) {
 }
 
 /// Puts frames on the wire and has the host take all of them. Gives how many.
-fn offer<Q: FrameQueue, W: Wire>(rig: &mut Rig<Q, W, Talker>, port: u16, frames: usize) -> usize {
+fn offer<Q: FrameQueue, W: Wire>(rig: &mut Rig<Q, W, Talker>, frames: usize) -> usize {
     let before = rig.counter(Counter::Received);
-    let frame = request(rig.own, port);
+    let frame = Packet::hello(rig.own).frame();
     let taken = (0..frames).filter(|_| rig.wire.inject(&frame).is_ok()).count();
     wait_for(PATIENCE, || {
         rig.turn();
@@ -149,22 +155,22 @@ fn read<Q: FrameQueue, W: Wire>(rig: &mut Rig<Q, W, Talker>) -> u64 {
     came
 }
 
-fn request(own: MacAddress, port: u16) -> Vec<u8> {
-    let mut packet = Packet::hello(own);
-    packet.udp.to = port;
-    packet.frame()
+/// Answers, and where it is told to, writes a datagram to a neighbour that is not there.
+#[derive(Default)]
+pub(crate) struct Talker {
+    call: Arc<AtomicBool>,
 }
 
-/// Answers, and to what comes for [`SINK`] it writes a datagram to a neighbour that is not there.
-pub(crate) struct Talker;
-
 impl Service for Talker {
-    fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, outbox: &mut Outbox<'_>) -> Verdict {
-        if datagram.destination().port() != SINK {
-            return Verdict::Reply;
+    fn on_datagram(&mut self, _now: Time, _datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
+        Verdict::Reply
+    }
+
+    fn on_tick(&mut self, _now: Time, outbox: &mut Outbox<'_>) -> Tick {
+        if self.call.swap(false, Relaxed) {
+            outbox.send((ADDRESS, ECHO).into(), ([10, 77, 0, 99], 9).into(), b"anybody?").expect("a room");
         }
-        outbox.send((ADDRESS, SINK).into(), ([10, 77, 0, 99], 9).into(), b"anybody?").expect("a room");
-        Verdict::Drop
+        Tick::More
     }
 }
 
