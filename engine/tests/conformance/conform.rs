@@ -5,7 +5,6 @@ use std::time::Duration;
 use gannet::Service;
 use gannet::port::FrameQueue;
 use gannet::port::memory::{self, MemoryConfig, MemoryQueue};
-use gannet::wire::ethernet::MacAddress;
 
 use super::frames::{Case, OWN_MAC, Verdict, suite};
 use super::oracle::judge;
