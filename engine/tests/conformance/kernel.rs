@@ -228,6 +228,8 @@ fn tshark(capture: &Path, filter: &str) -> Vec<String> {
     ]);
     // What the payload may mean is not ours to check.
     command.args(["-d", "udp.port==1-65535,data"]);
+    // The user's own preferences are not asked.
+    command.env("WIRESHARK_CONFIG_DIR", capture.parent().expect("a folder"));
     let output = command.args(["-Y", filter]).output().expect("tshark is there");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
