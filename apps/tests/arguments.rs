@@ -6,7 +6,8 @@ mod common;
 use std::process::Command;
 
 use common::network::Namespace;
-use common::{Ended, Lab, Program, Scratch, gannet, skip, turn};
+use common::program::gannet;
+use common::{Ended, Lab, Program, Scratch, skip, turn};
 
 /// An interface that need not be there: what is wrong is found before it is opened.
 const NATIVE: &str = "-- --io af_packet:near0 --ip 10.77.0.1/24";
@@ -272,5 +273,88 @@ fn empty_capture(folder: &Scratch) {
 fn without_dpdk_a_native_port_has_to_be_named() {
     for arguments in ["echo", "echo -l 0 -- --ip 10.77.0.1/24", "echo -- --io dpdk --ip 10.77.0.1/24"] {
         refused(arguments, 2, &["no DPDK", "--io af_packet:eth0", "feature dpdk"]);
+    }
+}
+
+#[cfg(feature = "dpdk")]
+mod dpdk {
+    use super::*;
+
+    /// No hugepages, no NICs, and nothing left behind.
+    const EAL: &str = "--no-huge --no-pci --no-shconf -m 64";
+    const HOST: &str = "-- --ip 10.77.0.1/24";
+
+    #[test]
+    fn an_address_is_asked_for_before_dpdk_starts() {
+        refused("echo -l 999", 2, &["no address", "--ip ADDR/LEN"]);
+    }
+
+    #[test]
+    fn hugepages_have_to_be_there() {
+        let reserved = std::fs::read_to_string("/proc/meminfo").expect("memory's state");
+        if !reserved.lines().any(|line| line.starts_with("HugePages_Total:") && line.ends_with(" 0")) {
+            return skip("hugepages_have_to_be_there", "this machine has hugepages reserved");
+        }
+        for eal in ["--no-pci", "--no-pci --in-memory", ""] {
+            refused(
+                &format!("echo {eal} {HOST}"),
+                1,
+                &["no hugepages", "./hugepages.sh reserve", "--no-huge"],
+            );
+        }
+    }
+
+    #[test]
+    fn options_of_the_eal_that_contradict_each_other() {
+        refused(
+            &format!("echo --no-huge --in-memory --no-pci {HOST}"),
+            2,
+            &["--no-huge", "--in-memory", "exclude", "leave one out"],
+        );
+    }
+
+    #[test]
+    fn options_that_nobody_has() {
+        refused(&format!("echo {EAL} --bogus {HOST}"), 2, &["--bogus"]);
+        refused(&format!("echo {EAL} stray {HOST}"), 2, &["stray"]);
+    }
+
+    #[test]
+    fn lcores_have_to_be_there() {
+        refused(&format!("echo {EAL} -l 120 {HOST}"), 2, &["lcore 120", "CPU 120", "-l"]);
+        let cpu = common::cpus()[0];
+        refused(&format!("echo {EAL} -l {cpu} --main-lcore 77 {HOST}"), 2, &["--main-lcore 77", "-l"]);
+    }
+
+    #[test]
+    fn ports_have_to_be_there() {
+        let eal = format!("-l {} {EAL}", common::cpus()[0]);
+        refused(&format!("echo {eal} {HOST}"), 2, &["no port", "--vdev", "vfio-pci", "--io af_packet"]);
+        refused(&format!("echo {eal} --vdev=net_nosuch0 {HOST}"), 1, &["net_nosuch0", "no driver", "--vdev"]);
+        let null = format!("{eal} --vdev=net_null0 --vdev=net_null1");
+        let known = "0 (net_null0), 1 (net_null1)";
+        refused(&format!("echo {null} {HOST} --ports 7"), 2, &["'7'", known]);
+        refused(&format!("echo {null} {HOST} --ports net_null0,eth0"), 2, &["'eth0'", known]);
+        refused(&format!("echo {null} {HOST}@net_tap0"), 2, &["'net_tap0'", known]);
+    }
+
+    #[test]
+    fn devices_have_to_have_their_interface() {
+        let eal = format!("-l {} {EAL}", common::cpus()[0]);
+        let run = |vdev: &str| Program::start(&mut gannet(&format!("echo {eal} --vdev={vdev} {HOST}"))).end();
+        check(run("net_af_packet0,iface=nosuch0"), 1, &["net_af_packet0"]);
+    }
+
+    #[test]
+    fn a_prefix_is_one_program_s() {
+        Lab::with("a_prefix_is_one_program_s", |lab| {
+            let prefix = common::unique("prefix");
+            let eal = format!("-l {} --no-huge --no-pci -m 64 --file-prefix {prefix}", common::cpus()[0]);
+            let command = gannet(&format!("echo {eal} --vdev=net_null0 {HOST} --duration 60s"));
+            let mut first = Program::start(&mut lab.engine(&command));
+            first.ready();
+            check(Program::start(&mut lab.engine(&command)).end(), 1, &[&prefix, "--file-prefix"]);
+            assert_eq!(first.stop("TERM").code, Some(0));
+        });
     }
 }

@@ -8,7 +8,9 @@ mod common;
 use std::process::Command;
 
 use common::client::Tally;
-use common::{Ended, Lab, Program, Scratch, cpus, gannet, script, turn};
+use common::network::Namespace;
+use common::program::gannet;
+use common::{Ended, Lab, Program, Scratch, cpus, script, turn};
 use serde_json::Value;
 
 const ADDRESS: &str = "--ip 10.77.0.1/24 --udp-port 7";
@@ -72,11 +74,11 @@ fn a_duration_ends_by_itself_with_lines_of_statistics() {
             rest.split_once("/s").and_then(|(rate, _)| rate.trim().parse().ok()).expect("a rate")
         };
         for line in &lines {
-            let (received, sent) = (rate(line, "received"), rate(line, "sent"));
-            assert!(sent <= received, "{line}");
             assert!(line.ends_with("dropped none") || line.ends_with("dropped udp_port_closed=1"), "{line}");
         }
-        assert!(lines.iter().any(|line| rate(line, "received") > 500), "{lines:#?}");
+        for word in ["received", "sent"] {
+            assert!(lines.iter().any(|line| rate(line, word) > 500), "{lines:#?}");
+        }
         assert!(lines.iter().any(|line| line.ends_with("udp_port_closed=1")), "{lines:#?}");
     });
 }
@@ -86,7 +88,7 @@ fn each_flow_stays_on_one_lcore_of_af_packet() {
     Lab::with("each_flow_stays_on_one_lcore_of_af_packet", |lab| {
         let mut engine = start(lab, &several_lcores(2), "--io af_packet:near0", ADDRESS);
         assert_eq!(engine.ready(), "ready: echo on af_packet near0, 2 queues, 10.77.0.1:7");
-        send_flows(lab, TO);
+        send_flows(&lab.far, TO);
         flows_stayed_together(&balanced(&lab.scratch, &engine.stop("TERM")));
     });
 }
@@ -141,9 +143,8 @@ fn faults_are_counted_and_the_books_still_balance() {
         assert_eq!((client.sent, client.wrong), (2000, 0), "{client:?}");
         assert!((1500..1900).contains(&client.answered) && client.duplicates > 50, "{client:?}");
         let report = balanced(&lab.scratch, &engine.stop("TERM"));
-        for fault in
-            ["fault_lost", "fault_duplicated", "fault_reordered", "fault_truncated", "fault_short_tx"]
-        {
+        // Whether one frame overtakes another depends on when they come; captures below have that.
+        for fault in ["fault_lost", "fault_duplicated", "fault_truncated", "fault_short_tx"] {
             assert!(count(&report, fault) > 10, "{fault}: {report:#}");
         }
         assert_eq!(count(&report, "sent"), client.answered + client.duplicates, "{client:?} {report:#}");
@@ -152,6 +153,147 @@ fn faults_are_counted_and_the_books_still_balance() {
 
 fn mac(lab: &Lab) -> String {
     lab.near.run("cat", ["/sys/class/net/near0/address"]).trim().to_owned()
+}
+
+// ---- DPDK ------------------------------------------------------------------------------
+
+#[cfg(feature = "dpdk")]
+mod dpdk {
+    use std::fs::File;
+
+    use super::*;
+    use crate::common::{skip, unique};
+
+    #[test]
+    fn net_tap_answers_every_datagram() {
+        with_tun("net_tap_answers_every_datagram", |lab| {
+            let mut engine = start(lab, &eal(&one_lcore(), "--vdev=net_tap0,iface=dtap0"), "", ADDRESS);
+            assert_eq!(engine.ready(), "ready: echo on dpdk net_tap0, 1 queue, 10.77.0.1:7");
+            tap(lab);
+            assert_eq!(lab.near.udp_client(TO, 10_000), Tally::all(10_000));
+            lab.near.run("ping", ["-c", "3", "-i", "0.2", "-W", "2", "10.77.0.1"]);
+            lab.near.run("arping", ["-c", "3", "-i", "dtap0", "10.77.0.1"]);
+            let report = balanced(&lab.scratch, &engine.stop("TERM"));
+            echoed(&report, 10_000);
+            assert_eq!(count(&report, "echo_answered"), 3);
+            let port = ports(&report).next().expect("a port");
+            assert_eq!((&port["name"], &port["driver"]), (&"net_tap0".into(), &"dpdk net_tap".into()));
+            let packets = number(&port["extended_statistics"]["rx_good_packets"]);
+            assert_eq!(packets, count(&report, "received"), "{port:#}");
+        });
+    }
+
+    #[test]
+    fn net_af_packet_answers_every_datagram() {
+        Lab::with("net_af_packet_answers_every_datagram", |lab| {
+            let vdev = "--vdev=net_af_packet0,iface=near0";
+            for (lcores, signal) in [(one_lcore(), "INT"), (several_lcores(1), "TERM")] {
+                let mut engine = start(lab, &eal(&lcores, vdev), "", ADDRESS);
+                assert_eq!(engine.ready(), "ready: echo on dpdk net_af_packet0, 1 queue, 10.77.0.1:7");
+                assert_eq!(lab.far.udp_client(TO, 10_000), Tally::all(10_000));
+                lab.far.run("ping", ["-c", "3", "-i", "0.2", "-W", "2", "10.77.0.1"]);
+                let report = balanced(&lab.scratch, &engine.stop(signal));
+                echoed(&report, 10_000);
+                assert_eq!(count(&report, "echo_answered"), 3);
+            }
+        });
+    }
+
+    #[test]
+    fn each_flow_stays_on_one_lcore_of_net_tap() {
+        with_tun("each_flow_stays_on_one_lcore_of_net_tap", |lab| {
+            let eal = eal(&several_lcores(2), "--vdev=net_tap0,iface=dtap0");
+            let mut engine = start(lab, &eal, "", ADDRESS);
+            assert_eq!(engine.ready(), "ready: echo on dpdk net_tap0, 2 queues, 10.77.0.1:7");
+            tap(lab);
+            send_flows(&lab.near, TO);
+            flows_stayed_together(&balanced(&lab.scratch, &engine.stop("TERM")));
+        });
+    }
+
+    #[test]
+    fn two_devices_on_one_lcore() {
+        with_tun("two_devices_on_one_lcore", |lab| {
+            let vdevs = "--vdev=net_af_packet0,iface=near0 --vdev=net_tap1,iface=dtap1";
+            let addresses = "--ip 10.77.0.1/24@net_af_packet0 --ip 10.78.0.1/24@1 --udp-port 7";
+            let mut engine = start(lab, &eal(&one_lcore(), vdevs), "", addresses);
+            let ready = "ready: echo on dpdk net_af_packet0, 1 queue, 10.77.0.1:7; \
+                         dpdk net_tap1, 1 queue, 10.78.0.1:7";
+            assert_eq!(engine.ready(), ready);
+            lab.near.ip("link set dtap1 up");
+            lab.near.ip("addr add 10.78.0.2/24 dev dtap1");
+            assert_eq!(lab.far.udp_client(TO, 300), Tally::all(300));
+            assert_eq!(lab.near.udp_client("10.78.0.1:7", 200), Tally::all(200));
+            let report = balanced(&lab.scratch, &engine.stop("TERM"));
+            echoed(&report, 500);
+            let shares: Vec<_> =
+                queues(&report).map(|(queue, delivered)| (queue["port"].as_u64(), delivered)).collect();
+            assert_eq!(shares, [(Some(0), 300), (Some(1), 200)]);
+        });
+    }
+
+    #[test]
+    fn ports_selects() {
+        Lab::with("ports_selects", |lab| {
+            let vdevs = "--vdev=net_null0 --vdev=net_af_packet0,iface=near0 --vdev=net_null1";
+            for chosen in ["1", "net_af_packet0"] {
+                let arguments = format!("{ADDRESS} --ports {chosen}");
+                let mut engine = start(lab, &eal(&one_lcore(), vdevs), "", &arguments);
+                assert_eq!(engine.ready(), "ready: echo on dpdk net_af_packet0, 1 queue, 10.77.0.1:7");
+                assert_eq!(lab.far.udp_client(TO, 100), Tally::all(100));
+                echoed(&balanced(&lab.scratch, &engine.stop("TERM")), 100);
+            }
+        });
+    }
+
+    /// One queue for two lcores: the second rests, and so does its CPU.
+    #[test]
+    fn an_lcore_without_a_queue_is_said() {
+        Lab::with("an_lcore_without_a_queue_is_said", |lab| {
+            let eal = eal(&several_lcores(2), "--vdev=net_af_packet0,iface=near0");
+            let mut engine = start(lab, &eal, "", ADDRESS);
+            assert_eq!(engine.ready(), "ready: echo on dpdk net_af_packet0, 1 queue, 10.77.0.1:7");
+            assert_eq!(lab.far.udp_client(TO, 100), Tally::all(100));
+            let ended = engine.stop("TERM");
+            assert!(ended.stdout.contains("lcore 2 has no queue and rests"), "{ended:#?}");
+            echoed(&balanced(&lab.scratch, &ended), 100);
+        });
+    }
+
+    /// Needs no right at all: DPDK's captures, without hugepages.
+    #[test]
+    fn net_pcap_answers_a_capture() {
+        let _turn = turn();
+        let folder = Scratch::new();
+        // The address is the driver's own.
+        let made = udp_pcap(&folder, &format!("make in.pcap --count 1000 --to {TO} --mac 02:70:63:61:70:00"));
+        assert_eq!(made.code, Some(0), "{made:#?}");
+        let eal = eal(&one_lcore(), "--no-shconf --vdev=net_pcap0,rx_pcap=in.pcap,tx_pcap=out.pcap");
+        let arguments = format!("echo {eal} -- {ADDRESS} --duration 2s --json report.json");
+        let ended = Program::start(&mut folder.run_in(gannet(&arguments))).end();
+        echoed(&balanced(&folder, &ended), 1000);
+        let checked = udp_pcap(&folder, "check in.pcap out.pcap");
+        assert_eq!(checked.code, Some(0), "{checked:#?}");
+    }
+
+    /// Memory of small pages, no NICs, and a prefix that no other engine has.
+    fn eal(lcores: &str, devices: &str) -> String {
+        format!("{lcores} --no-huge --no-pci -m 256 --file-prefix {} {devices}", unique("echo"))
+    }
+
+    /// A lab where the kernel has TAP devices.
+    fn with_tun(name: &str, test: impl FnOnce(&Lab)) {
+        match File::options().read(true).write(true).open("/dev/net/tun") {
+            Ok(_) => Lab::with(name, test),
+            Err(why) => skip(name, &format!("/dev/net/tun: {why}")),
+        }
+    }
+
+    /// Sets up the kernel's end of the tap, which lies in the engine's namespace.
+    fn tap(lab: &Lab) {
+        lab.near.ip("link set dtap0 up");
+        lab.near.ip("addr add 10.77.0.2/24 dev dtap0");
+    }
 }
 
 // ---- captures: no rights needed ------------------------------------------------------
@@ -205,7 +347,7 @@ fn udp_pcap(folder: &Scratch, arguments: &str) -> Ended {
 /// Replays `in.pcap` to its end, with the answers in `out.pcap`.
 fn replay(folder: &Scratch, eal: &str, arguments: &str) -> Ended {
     let arguments = format!("echo {eal} -- --io pcap:in.pcap,out.pcap {arguments} --json report.json");
-    Program::start(gannet(&arguments).current_dir(folder.path())).end()
+    Program::start(&mut folder.run_in(gannet(&arguments))).end()
 }
 
 // ---- starting it, and what its report has to say ---------------------------------------
@@ -257,8 +399,8 @@ fn echoed(report: &Value, datagrams: u64) {
     assert_eq!(count(report, "sent"), datagrams + count(report, "host_replied"), "{report:#}");
 }
 
-fn send_flows(lab: &Lab, to: &str) {
-    let sockets: Vec<_> = (0..FLOWS).map(|_| lab.far.socket("10.77.0.2:0")).collect();
+fn send_flows(client: &Namespace, to: &str) {
+    let sockets: Vec<_> = (0..FLOWS).map(|_| client.socket("10.77.0.2:0")).collect();
     for round in 0..EACH {
         for (flow, socket) in sockets.iter().enumerate() {
             let payload = [round as u8, flow as u8];

@@ -4,15 +4,16 @@
 
 pub(crate) mod client;
 pub(crate) mod network;
-mod program;
+pub(crate) mod program;
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use self::network::Lab;
-pub(crate) use self::program::{Ended, Program, gannet};
+pub(crate) use self::program::{Ended, Program};
 
 /// Says that a test can't run here. With `CI=true` that is a failure.
 pub(crate) fn skip(name: &str, reason: &str) {
@@ -26,23 +27,31 @@ pub(crate) fn skip(name: &str, reason: &str) {
 /// a test program and between several. Held until dropped.
 pub(crate) fn turn() -> File {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("turn.lock");
-    let file = File::create(path).expect("a lock file");
+    // It may be another user's.
+    let file = File::create(&path).or_else(|_| File::open(&path)).expect("a lock file");
     file.lock().expect("the lock");
     file
 }
 
-/// A folder of a test's own, gone with its value.
+/// A folder of a test's own, gone with its value. Its path is short: sockets of DPDK go into
+/// it, whose names end at 107 bytes.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("scratch"));
-        std::fs::create_dir_all(&path).expect("a folder");
+        let path = std::env::temp_dir().join(unique("scratch"));
+        std::fs::create_dir(&path).expect("a folder");
         Self(path)
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// A command that runs in it, and whose DPDK leaves its files there.
+    pub(crate) fn run_in(&self, mut command: Command) -> Command {
+        command.current_dir(&self.0).env("RUNTIME_DIRECTORY", &self.0);
+        command
     }
 
     /// The JSON in one of its files.

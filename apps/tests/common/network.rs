@@ -48,8 +48,8 @@ impl Lab {
     /// A command in the engine's namespace, in the test's folder.
     pub(crate) fn engine(&self, command: &Command) -> Command {
         let mut inside = self.near.command(command.get_program());
-        inside.args(command.get_args()).current_dir(self.scratch.path());
-        inside
+        inside.args(command.get_args());
+        self.scratch.run_in(inside)
     }
 }
 

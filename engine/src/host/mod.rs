@@ -40,6 +40,8 @@ use crate::worker::DatagramQueue;
 /// Frames that [`Host::drain`] takes from a ring at most, so that a peer that never stops
 /// sending can't keep a stopping program.
 const DRAIN_LIMIT: usize = 1 << 16;
+/// Frames that it takes at a time then.
+const DRAIN_BURST: usize = 64;
 
 /// What a host is on its port.
 #[derive(Clone, Debug)]
@@ -353,19 +355,21 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
             self.counters.add(Counter::TxStopping, 1);
             self.egress.discard(&mut self.queue, packet);
         }
+        // Where a service panicked, `rx` is gone with the frames that it had.
+        let mut burst = Burst::with_capacity(DRAIN_BURST);
         while self.lent.len() > 0 {
-            self.lent.give_back(&mut self.rx);
-            self.queue.free_burst(&mut self.rx);
+            self.lent.give_back(&mut burst);
+            self.queue.free_burst(&mut burst);
         }
         let mut drained = 0;
         while drained < DRAIN_LIMIT {
-            self.queue.rx_burst(&mut self.rx);
-            if self.rx.is_empty() {
+            self.queue.rx_burst(&mut burst);
+            if burst.is_empty() {
                 break;
             }
-            drained += self.rx.len();
-            self.counters.add(Counter::Stopping, self.rx.len() as u64);
-            self.queue.free_burst(&mut self.rx);
+            drained += burst.len();
+            self.counters.add(Counter::Stopping, burst.len() as u64);
+            self.queue.free_burst(&mut burst);
         }
         self.egress.flush(&mut self.queue);
     }
