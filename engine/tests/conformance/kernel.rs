@@ -67,7 +67,7 @@ fn talk<Q: FrameQueue, W: Wire>(name: &str, rig: &mut Rig<Q, W>, peer: &Peer<'_>
     let grown = |counter| after[counter] - before[counter];
     let unfilled = grown(Counter::ChecksumUnfilled);
     assert_eq!(unfilled > 0, offload, "{name}: {unfilled} unfilled checksums");
-    assert!(grown(Counter::EchoAnswered) >= 9 && grown(Counter::ArpAnswered) >= 2, "{name}");
+    assert!(grown(Counter::EchoAnswered) >= 6 && grown(Counter::ArpAnswered) >= 2, "{name}");
     // All that we sent is there, and right.
     let file = capture.stop(grown(Counter::Sent) as usize);
     expect_no_faults(name, &file, grown(Counter::Sent) as usize, grown(Counter::Replied) as usize);
@@ -119,9 +119,10 @@ fn datagrams(name: &str, namespace: &Namespace) {
 
 fn programs(peer: &Peer<'_>) {
     let Peer { namespace, interface, .. } = peer;
-    for len in [0, 56, 1472] {
-        let text = namespace.run(&format!("ping -n -c 3 -i 0.01 -W 5 -M do -s {len} {ADDRESS}"));
-        assert!(text.contains(" 3 received, 0% packet loss"), "{text}");
+    // One at a time: behind the last of several, ping waits for no more than two round trips.
+    for len in [0, 1, 56, 57, 1471, 1472] {
+        let text = namespace.run(&format!("ping -n -c 1 -W 5 -M do -s {len} {ADDRESS}"));
+        assert!(text.contains(" 1 received, 0% packet loss"), "{text}");
     }
     let text = namespace.run(&format!("arping -c 2 -I {interface} {ADDRESS}"));
     assert!(text.contains("2 packets received") || text.contains("Received 2 response"), "{text}");
@@ -166,9 +167,13 @@ struct Capture {
 }
 
 impl Capture {
+    /// Slots for long frames, as it has by default, would be too few.
     fn start(peer: &Peer<'_>, file: PathBuf) -> Self {
-        let line =
-            format!("tcpdump -i {} -Q in -Z root --immediate-mode -U -w {}", peer.interface, file.display());
+        let line = format!(
+            "tcpdump -i {} -Q in -Z root -s 2048 -B 4096 --immediate-mode -U -w {}",
+            peer.interface,
+            file.display()
+        );
         let mut tcpdump =
             peer.namespace.command(&line).stderr(Stdio::piped()).spawn().expect("tcpdump starts");
         let mut said = BufReader::new(tcpdump.stderr.take().expect("its standard error"));
