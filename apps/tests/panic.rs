@@ -44,6 +44,28 @@ fn a_panic_stops_the_other_lcores_and_is_reported() {
     });
 }
 
+#[cfg(feature = "dpdk")]
+#[test]
+fn a_panic_on_an_lcore_of_dpdk_is_reported() {
+    Lab::with("a_panic_on_an_lcore_of_dpdk_is_reported", |lab| {
+        let cpus = cpus();
+        let arguments = format!(
+            "--lcores 0@{},1@{} --no-huge --no-pci -m 256 --file-prefix {} \
+             --vdev=net_af_packet0,iface=near0 -- --ip 10.77.0.1/24 --udp-port 7 --json report.json",
+            cpus[0],
+            cpus[1 % cpus.len()],
+            common::unique("panic"),
+        );
+        let mut engine = Program::start(&mut lab.engine(&fragile(&arguments)));
+        engine.ready();
+        let socket = lab.far.socket("10.77.0.2:0");
+        ask(&socket, b"calm");
+        socket.send_to(b"panic", "10.77.0.1:7").expect("sent");
+        assert_eq!(panicked(&engine.end()), 1);
+        assert_eq!(lab.scratch.json("report.json")["totals"]["delivered"], 1);
+    });
+}
+
 /// With no rights: the lcore is alone, and the datagram comes from a file.
 #[test]
 fn a_panic_of_an_lcore_alone_is_reported() {
@@ -80,7 +102,8 @@ fn panicked(ended: &Ended) -> u64 {
         "fragile.rs:",
         &format!("lcore {lcore}, queue 0: received="),
         "rust_begin_unwind",
-        "Worker",
+        "on_datagram",
+        "worker.rs:",
         &format!("the service on lcore {lcore} panicked; the program stopped"),
     ] {
         assert!(stderr.contains(words), "no '{words}': {ended:#?}");
