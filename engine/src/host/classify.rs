@@ -205,14 +205,17 @@ fn udp_checksum(
     said: RxChecksum,
     rules: &Rules,
 ) -> Result<UdpChecksum, Counter> {
-    if said == RxChecksum::Unfilled {
-        return Ok(UdpChecksum::Unfilled);
-    }
+    // First of all: net_tap says "unfilled" of these too.
     if datagram.checksum() == [0, 0] {
         return Ok(UdpChecksum::None);
     }
-    // A device that says "bad" is not believed without a look: some say so of what they did not check.
-    if said == RxChecksum::Good || datagram.is_checksum_valid(ip.source, ip.destination) {
+    if said == RxChecksum::Unfilled {
+        return Ok(UdpChecksum::Unfilled);
+    }
+    // A device goes by the IP packet's length: of a datagram that is shorter its word says nothing.
+    // And where it says "bad", it is not believed without a look: some say so of what they did not check.
+    let is_whole = udp::HEADER_LEN + datagram.payload().len() == ip.payload_len;
+    if (said == RxChecksum::Good && is_whole) || datagram.is_checksum_valid(ip.source, ip.destination) {
         return Ok(UdpChecksum::Right);
     }
     if rules.unmarked_unfilled_checksums && datagram.is_checksum_unfilled(ip.source, ip.destination) {

@@ -10,11 +10,12 @@ use crate::port::fault::FaultConfig;
 /// The application arguments that every program has.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CommonArgs {
-    /// Where frames come from: dpdk, af_packet:IFACE[,IFACE…] or pcap:IN[,OUT]
+    /// Where frames come from: dpdk, af_packet:IFACE,… or pcap:IN,OUT (OUT may be left out)
     #[arg(long, value_name = "PORT", default_value_t, help_heading = "Ports")]
     pub io: Io,
 
-    /// An address of ours and its link: ADDR/LEN[@PORT[.VLAN]], PORT being a number or a name [repeatable]
+    /// An address of ours and its link (repeatable); on another port than the first: ADDR/LEN@PORT,
+    /// by number or name; in a VLAN: ADDR/LEN@PORT.VLAN
     #[arg(long, value_name = "ADDR/LEN", help_heading = "Host")]
     pub ip: Vec<AddressArg>,
 
@@ -22,7 +23,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "ADDR", help_heading = "Host")]
     pub gateway: Option<Ipv4Addr>,
 
-    /// A UDP port that the service listens on, or "all" [repeatable]
+    /// A UDP port that the service listens on, or "all" (repeatable)
     #[arg(long = "udp-port", value_name = "PORT", help_heading = "Host")]
     pub udp_ports: Vec<UdpPortArg>,
 

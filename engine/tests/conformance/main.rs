@@ -1,0 +1,29 @@
+//! Conformance: the same frames through every frame port, and the same replies out of it.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `frames`, `build` | the suite: some hundred frames by name, each with its verdict |
+//! | `oracle` | smoltcp reads and verifies every answer of the reference |
+//! | `rig`, `conform` | a host on a port, and the comparison with the reference |
+//! | `memory`, `pcap`, `af_packet`, `dpdk` | the ports, each with the frames that its wire can't carry, and why |
+//! | `kernel` | the kernel as the peer, and tshark as the reader of what we send |
+//! | `ownership` | short sends, full rings, empty pools: nothing is lost |
+//! | `neighbours` | two hosts of ours that find each other |
+//! | `lab` | namespaces, raw sockets, capture files |
+//!
+//! What takes root prints `skipped: NAME: REASON` without it and passes; with `CI=true` it fails.
+
+mod af_packet;
+mod build;
+mod conform;
+#[cfg(feature = "dpdk")]
+mod dpdk;
+mod frames;
+mod kernel;
+mod lab;
+mod memory;
+mod neighbours;
+mod oracle;
+mod ownership;
+mod pcap;
+mod rig;
