@@ -1,9 +1,7 @@
 //! The long form: an argument of its own, something shared, and lcores wired in a circle.
 //! `wired -l 0-2 -- --io af_packet:eth0 --ip 10.77.0.1/24 --motto "all together"`
 
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use gannet::{App, Datagram, Launch, Outbox, Service, Tick, Time, Verdict};
@@ -37,8 +35,7 @@ impl Service for Wired {
     fn on_tick(&mut self, now: Time, _outbox: &mut Outbox<'_>) -> Tick {
         if let Ok(number) = self.before.try_recv() {
             self.number = number + std::mem::take(&mut self.own);
-            // There is one number in the circle, so its place is free.
-            let _ = self.behind.try_send(self.number);
+            let _ = self.behind.try_send(self.number); // Never full: there is one number.
         }
         Tick::Done(now + Duration::from_millis(1))
     }
