@@ -1,7 +1,8 @@
 //! The long form: an argument of its own, something shared, and lcores wired in a circle.
 //! `wired -l 0-2 -- --io af_packet:eth0 --ip 10.77.0.1/24 --motto "all together"`
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use gannet::{App, Datagram, Launch, Outbox, Service, Tick, Time, Verdict};
@@ -41,19 +42,16 @@ impl Service for Wired {
     }
 }
 
-fn main() -> ExitCode {
+fn main() -> gannet::Result<()> {
     let app = App { name: "wired", about: "A motto, and how many have heard it", udp_port: Some(7) };
-    let served = Launch::parse(app, std::env::args()).and_then(|(launch, Arguments { motto })| {
-        launch.serve_together(|lcores| {
-            let (mut behind, before): (Vec<_>, Vec<_>) = lcores.iter().map(|_| bounded(1)).unzip();
-            behind.rotate_left(1);
-            let _ = behind[0].try_send(0);
-            let motto: Arc<str> = motto.into();
-            let wired = |(behind, before)| Wired { motto: motto.clone(), before, behind, own: 0, number: 0 };
-            behind.into_iter().zip(before).map(wired).collect()
-        })
-    });
-    let Err(error) = served else { return ExitCode::SUCCESS };
-    error.print();
-    ExitCode::from(error.exit_code())
+    let (launch, Arguments { motto }) = Launch::parse(app);
+    let motto: Arc<str> = motto.into();
+    launch.serve_together(|lcores| {
+        let (mut behind, before): (Vec<_>, Vec<_>) = lcores.iter().map(|_| bounded(1)).unzip();
+        behind.rotate_left(1);
+        let _ = behind[0].try_send(0);
+        let wired = |(behind, before)| Wired { motto: Arc::clone(&motto), before, behind, own: 0, number: 0 };
+        behind.into_iter().zip(before).map(wired).collect()
+    })?;
+    Ok(())
 }

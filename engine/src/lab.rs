@@ -16,6 +16,13 @@ use crate::wire::ipv4::{self, Protocol};
 use crate::wire::{arp, udp};
 use crate::worker::{DatagramQueue, Worker};
 
+const HOST_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
+/// Everybody else's.
+const CLIENT_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
+/// The router to clients that are on another link.
+const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
+const BURST: usize = 32;
+
 /// A worker with one host on a memory port, and the wire's other end in the test's hands.
 ///
 /// The host is 10.77.0.1/24 and its service listens on every UDP port. Clients have whatever
@@ -55,26 +62,22 @@ pub struct Received {
 impl<S: Service> Lab<S> {
     /// The host's address.
     pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-    /// The router to clients that are on another link.
-    const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
-    /// MAC addresses of the host and of everybody else.
-    const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
-    const BURST: usize = 32;
 
     /// A lab at [`Time::ZERO`] with `service` in it.
     pub fn new(service: S) -> Self {
-        let (queue, wire) = memory::pair(&MemoryConfig { macs: Self::MACS, ..MemoryConfig::default() });
+        let (queue, wire) =
+            memory::pair(&MemoryConfig { macs: [HOST_MAC, CLIENT_MAC], ..MemoryConfig::default() });
         let own = InterfaceAddress { address: Self::ADDRESS, prefix_len: 24, vlan: None };
         let config = HostConfig {
             port: PortId(0),
-            addressing: Addressing::new(vec![own], Some(Self::GATEWAY)).unwrap_or_default(),
+            addressing: Addressing::new(vec![own], Some(GATEWAY)).unwrap_or_default(),
             udp_ports: UdpPorts::all(),
             ttl: 64,
-            burst: Self::BURST,
-            outbox: 4 * Self::BURST,
+            burst: BURST,
+            outbox: 4 * BURST,
             hash_key: HashKey::default(),
         };
-        let worker = Worker::new(vec![Host::new(queue, config)], service, 8 * Self::BURST);
+        let worker = Worker::new(vec![Host::new(queue, config)], service, 8 * BURST);
         Self { worker, wire, now: Time::ZERO }
     }
 
@@ -161,7 +164,7 @@ impl<S: Service> Lab<S> {
 fn datagram_frame(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
     let udp_len = (udp::HEADER_LEN + payload.len()) as u16;
     let mut link = [0; ethernet::HEADER_LEN];
-    ethernet::write(&mut link, Lab::<Nobody>::MACS[0], Lab::<Nobody>::MACS[1], EtherType::IPV4);
+    ethernet::write(&mut link, HOST_MAC, CLIENT_MAC, EtherType::IPV4);
     let mut ip = [0; ipv4::HEADER_LEN];
     let (source, destination) = (*from.ip(), *to.ip());
     let header = ipv4::Header {
@@ -198,7 +201,7 @@ fn datagram(frame: &[u8]) -> Option<Received> {
 fn arp_reply(frame: &[u8]) -> Option<Vec<u8>> {
     let (link, rest) = ethernet::Header::split(frame)?;
     let request = arp::Packet::parse(rest).filter(|_| link.ether_type() == EtherType::ARP)?;
-    let mac = Lab::<Nobody>::MACS[1];
+    let mac = CLIENT_MAC;
     let reply = arp::Packet {
         operation: arp::Operation::REPLY,
         sender_mac: mac,
@@ -210,18 +213,4 @@ fn arp_reply(frame: &[u8]) -> Option<Vec<u8>> {
     ethernet::write(&mut header, link.source(), mac, EtherType::ARP);
     reply.write(&mut body);
     Some([&header[..], &body].concat())
-}
-
-/// A service that is never made: constants of [`Lab`] want one.
-enum Nobody {}
-
-impl Service for Nobody {
-    fn on_datagram(
-        &mut self,
-        _now: Time,
-        _datagram: &mut crate::Datagram<'_>,
-        _outbox: &mut crate::Outbox<'_>,
-    ) -> crate::Verdict {
-        match *self {}
-    }
 }

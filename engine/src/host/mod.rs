@@ -22,7 +22,7 @@ use std::sync::Arc;
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
 pub use siphash::HashKey;
 
-use classify::{Arp, Class, Rules, Udp, classify};
+use classify::{Arp, Class, Rules, Udp, UdpChecksum, classify};
 use egress::Egress;
 use neighbours::{Neighbour, Neighbours};
 use peers::{Learned, Peers};
@@ -140,11 +140,10 @@ impl<Q: FrameQueue> Host<Q> {
         mut packet: Q::Packet,
         service: &mut S,
         forwards: &mut Forwards<Q::Packet>,
-        tally: &mut Tally,
     ) {
         let checksums = self.trusted.checksums(&packet);
         match classify(packet.frame(), checksums, &self.rules) {
-            Class::Udp(udp) => self.deliver(now, packet, &udp, service, forwards, tally),
+            Class::Udp(udp) => self.deliver(now, packet, &udp, service, forwards),
             Class::Drop(reason) => self.drop_received(packet, reason),
             Class::Echo(echo) => {
                 self.counters.add(Counter::EchoAnswered, 1);
@@ -163,11 +162,10 @@ impl<Q: FrameQueue> Host<Q> {
         udp: &Udp,
         service: &mut S,
         forwards: &mut Forwards<Q::Packet>,
-        tally: &mut Tally,
     ) {
-        tally.delivered += 1;
-        if udp.checksum == classify::UdpChecksum::Unfilled {
-            tally.unfilled += 1;
+        self.counters.add(Counter::Delivered, 1);
+        if udp.checksum == UdpChecksum::Unfilled {
+            self.counters.add(Counter::ChecksumUnfilled, 1);
         }
         let arrival = Arrival {
             source: SocketAddr::new(udp.ip.source.into(), udp.source_port),
@@ -183,12 +181,12 @@ impl<Q: FrameQueue> Host<Q> {
         let (len, touched) = datagram.outcome();
         match verdict {
             Verdict::Reply if len <= self.max_payload => {
-                tally.replied += 1;
+                self.counters.add(Counter::Replied, 1);
                 reply::udp(&mut packet, udp, len, touched, self.style);
                 self.egress.send(&mut self.queue, packet);
             }
             Verdict::Reply => {
-                tally.replied += 1;
+                self.counters.add(Counter::Replied, 1);
                 self.drop_unsent(packet, Counter::TxOversize);
             }
             Verdict::Forward { port, from, to } => {
@@ -196,7 +194,7 @@ impl<Q: FrameQueue> Host<Q> {
                 self.forward(Forward { packet, payload_start: start, port: Some(port), from, to }, forwards);
             }
             Verdict::Drop => {
-                tally.service_dropped += 1;
+                self.counters.add(Counter::ServiceDropped, 1);
                 self.egress.discard(&mut self.queue, packet);
             }
         }
@@ -296,14 +294,14 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         let received = rx.len();
         self.lend();
         rx.iter().for_each(Packet::prefetch);
-        let mut tally = Tally::default();
         for packet in rx.drain() {
-            self.take_in(now, packet, service, forwards, &mut tally);
+            self.take_in(now, packet, service, forwards);
         }
         self.rx = rx;
         self.post(now, forwards);
         self.egress.flush(&mut self.queue);
-        tally.count(received, &self.counters);
+        self.counters.add(Counter::Polls, 1);
+        self.counters.add(Counter::EmptyPolls, u64::from(received == 0));
         if self.neighbours.next_deadline() != Time::NEVER {
             self.maintain(now);
         }
@@ -398,29 +396,5 @@ impl Trusted {
             said.udp = Default::default();
         }
         said
-    }
-}
-
-/// What the packets of one burst came to; the commonest counters, written once a burst.
-#[derive(Debug, Default)]
-struct Tally {
-    delivered: u64,
-    replied: u64,
-    service_dropped: u64,
-    unfilled: u64,
-}
-
-impl Tally {
-    #[inline]
-    fn count(&self, received: usize, counters: &Counters) {
-        counters.add(Counter::Polls, 1);
-        if received == 0 {
-            counters.add(Counter::EmptyPolls, 1);
-            return;
-        }
-        counters.add(Counter::Delivered, self.delivered);
-        counters.add(Counter::Replied, self.replied);
-        counters.add(Counter::ServiceDropped, self.service_dropped);
-        counters.add(Counter::ChecksumUnfilled, self.unfilled);
     }
 }

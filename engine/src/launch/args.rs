@@ -99,9 +99,12 @@ impl FromStr for Io {
             ("dpdk", None) => Ok(Self::Dpdk),
             ("af_packet", Some(interfaces)) => {
                 let interfaces: Vec<_> = interfaces.split(',').map(str::to_owned).collect();
-                match interfaces.iter().any(String::is_empty) {
-                    true => Err("an interface name is empty".to_owned()),
-                    false => Ok(Self::AfPacket(interfaces)),
+                if interfaces.iter().any(String::is_empty) {
+                    return Err("an interface name is empty".to_owned());
+                }
+                match (1..interfaces.len()).find(|&index| interfaces[..index].contains(&interfaces[index])) {
+                    Some(index) => Err(format!("{} is named twice", interfaces[index])),
+                    None => Ok(Self::AfPacket(interfaces)),
                 }
             }
             ("af_packet", None) => Err("name the interface, as in af_packet:eth0".to_owned()),
@@ -251,8 +254,17 @@ mod tests {
         let pcap = Io::Pcap { input: "in.pcap".into(), output: Some("out.pcap".into()) };
         assert_eq!("pcap:in.pcap,out.pcap".parse(), Ok(pcap.clone()));
         assert_eq!(pcap.to_string(), "pcap:in.pcap,out.pcap");
-        for bad in ["", "dpdk:x", "af_packet", "af_packet:", "af_packet:a,,b", "pcap:", "xdp:eth0", "socket"]
-        {
+        for bad in [
+            "",
+            "dpdk:x",
+            "af_packet",
+            "af_packet:",
+            "af_packet:a,,b",
+            "af_packet:a,b,a",
+            "pcap:",
+            "xdp:eth0",
+            "socket",
+        ] {
             assert!(bad.parse::<Io>().is_err(), "{bad}");
         }
     }

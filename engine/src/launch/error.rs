@@ -141,6 +141,12 @@ impl Error {
         }
     }
 
+    /// Prints it and ends the process with its exit code.
+    pub fn exit(&self) -> ! {
+        self.print();
+        std::process::exit(self.exit_code().into())
+    }
+
     pub(super) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::System { what, source }

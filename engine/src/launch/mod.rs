@@ -26,7 +26,7 @@
 //!
 //! fn main() -> gannet::Result<()> {
 //!     let app = App { name: "greeter", about: "Says the same to everybody", udp_port: Some(7) };
-//!     let (launch, arguments) = Launch::parse::<Arguments>(app, std::env::args())?;
+//!     let (launch, arguments) = Launch::parse::<Arguments>(app);
 //!     let greeting = arguments.greeting.into();
 //!     launch.serve(|_lcore| Greeter(std::sync::Arc::clone(&greeting)))?;
 //!     Ok(())
@@ -39,6 +39,7 @@ mod eal_args;
 mod error;
 mod lcores;
 mod panic;
+mod plan;
 mod serve;
 
 use std::fmt::Display;
@@ -53,7 +54,8 @@ pub use error::{Error, UsageError};
 
 use args::Halves;
 use lcores::Lcores;
-use serve::{Plan, serve};
+use plan::Plan;
+use serve::serve;
 
 use crate::port::{FrameQueue, OpenPort, af_packet, fault, pcap};
 use crate::service::Service;
@@ -99,24 +101,26 @@ pub fn run<S: Service + 'static>(make: impl FnMut(LcoreId) -> S) -> Result<()> {
     // Once per process, and needed to its end.
     let app =
         App { name: Box::leak(name.into_boxed_str()), about: "A UDP service on Gannet", udp_port: None };
-    let result =
-        Launch::parse::<NoArguments>(app, std::env::args()).and_then(|(launch, _)| launch.serve(make));
-    match result {
-        Err(error) if error.exit_code() != 1 => {
-            error.print();
-            std::process::exit(error.exit_code().into())
-        }
+    let (launch, NoArguments {}) = Launch::parse(app);
+    match launch.serve(make) {
+        Err(error) if error.exit_code() != 1 => error.exit(),
         result => result.map(drop),
     }
 }
 
 impl Launch {
-    /// Reads a command line whose first word is the program's name. `A` are the program's own
-    /// arguments, which stand behind the `--` among the common ones.
+    /// Reads the command line of this process. `A` are the program's own arguments, which
+    /// stand behind the `--` among the common ones. Prints usage errors and help itself, and
+    /// ends the process with their exit code, as clap's `parse` does.
+    pub fn parse<A: Args>(app: App) -> (Self, A) {
+        Self::try_parse_from(app, std::env::args()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Reads a command line whose first word is the program's name.
     ///
     /// # Errors
     /// [`Error::Arguments`], for `--help` too, or [`Error::Usage`].
-    pub fn parse<A: Args>(app: App, args: impl IntoIterator<Item = String>) -> Result<(Self, A)> {
+    pub fn try_parse_from<A: Args>(app: App, args: impl IntoIterator<Item = String>) -> Result<(Self, A)> {
         let mut args = args.into_iter();
         let program = args.next().unwrap_or_else(|| app.name.to_owned());
         let program = Path::new(&program).file_name().map_or(app.name.into(), |name| name.to_string_lossy());
@@ -240,7 +244,8 @@ fn misplaced(command: &Command, eal: &[String], program: &str) -> std::result::R
     for arg in eal {
         let name = arg.strip_prefix("--").map(|arg| arg.split('=').next().unwrap_or(arg));
         if name.is_some_and(is_ours) {
-            let example = format!("{program} -l 0 -- {arg}");
+            let value = if arg.contains('=') { "" } else { " …" };
+            let example = format!("{program} -l 0 -- {arg}{value}");
             return Err(UsageError::BeforeDashes(arg.clone(), example));
         }
     }

@@ -1,90 +1,25 @@
 //! From open ports to a report: hosts, workers, the run, and the close.
 
-use std::fs::File;
-use std::io::BufWriter;
-use std::net::Ipv4Addr;
+use std::io::{self, BufWriter, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::args::{AddressArg, CommonArgs, UdpPortArg};
+use super::args::CommonArgs;
 use super::control::{Control, Ended};
 use super::eal_args::LcoreId;
-use super::error::{Error, UsageError};
+use super::error::Error;
 use super::lcores::{Job, Lcores};
 use super::panic::guarded;
-use super::{App, Launch, say};
-use crate::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
-use crate::port::{FrameQueue, OpenPort, PortConfig, PortControl, PortDescription, PortId};
+use super::plan::{Plan, place_addresses};
+use super::{Launch, say};
+use crate::host::{Addressing, HashKey, Host};
+use crate::port::{FrameQueue, OpenPort, PortControl, PortDescription, PortId};
 use crate::service::Service;
 use crate::sys::{Clock, Signals, StopFlag, random_bytes};
 use crate::telemetry::{Counters, PortReport, QueueReport, Report};
-use crate::wire::vlan::VlanId;
 use crate::worker::{DatagramQueue, Worker};
-
-/// Datagrams that a service can send per call, in bursts.
-const OUTBOX_BURSTS: usize = 4;
-
-/// What every host of the program has in common.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) port: PortConfig,
-    udp_ports: UdpPorts,
-    named_udp_ports: Vec<UdpPortArg>,
-    outbox: usize,
-}
-
-impl Plan {
-    /// Reads the arguments that need no port to be understood.
-    pub(super) fn new(app: &App, args: &CommonArgs, lcores: &Lcores) -> Result<Self, UsageError> {
-        if args.ip.is_empty() {
-            return Err(UsageError::NoAddress);
-        }
-        let named: Vec<_> = match (args.udp_ports.as_slice(), app.udp_port) {
-            ([], Some(port)) => vec![UdpPortArg::One(port)],
-            ([], None) => return Err(UsageError::NoUdpPort),
-            (named, _) => named.to_vec(),
-        };
-        let udp_ports = if named.contains(&UdpPortArg::All) {
-            UdpPorts::all()
-        } else {
-            named
-                .iter()
-                .filter_map(|port| if let UdpPortArg::One(port) = port { Some(*port) } else { None })
-                .collect()
-        };
-        let burst = usize::from(args.burst);
-        let mut plan = Self {
-            port: PortConfig::default(),
-            udp_ports,
-            named_udp_ports: named,
-            outbox: burst * OUTBOX_BURSTS,
-        };
-        plan.port = PortConfig {
-            queues: lcores.workers().len(),
-            burst,
-            held: plan.host(PortId(0), Addressing::default(), HashKey::default(), args).held(),
-            rx_descriptors: args.rxd,
-            tx_descriptors: args.txd,
-            mtu: args.mtu,
-            promiscuous: args.promiscuous,
-        };
-        Ok(plan)
-    }
-
-    fn host(&self, port: PortId, addressing: Addressing, hash_key: HashKey, args: &CommonArgs) -> HostConfig {
-        HostConfig {
-            port,
-            addressing,
-            udp_ports: self.udp_ports.clone(),
-            ttl: args.ttl,
-            burst: usize::from(args.burst),
-            outbox: self.outbox,
-            hash_key,
-        }
-    }
-}
 
 /// Serves open ports until the program is stopped.
 pub(super) fn serve<Q, S>(
@@ -118,58 +53,13 @@ where
     }
     say(ready(launch, plan, &descriptions, &addressing));
     let elapsed = Instant::now();
-    let (views, panicked) = run(launch, lcores, signals, teams, services)?;
+    let (views, panicked) = run(launch, lcores, signals, plan, teams, services)?;
     let report = close(launch, elapsed, controls, &views);
-    write_report(launch, &report)?;
+    write_report(launch, plan, &report)?;
     match panicked {
         Some(lcore) => Err(Error::WorkerPanicked(lcore)),
         None => Ok(report),
     }
-}
-
-/// Which port each `--ip` is for.
-fn place_addresses(args: &CommonArgs, ports: &[PortDescription]) -> Result<Vec<Addressing>, UsageError> {
-    let mut placed: Vec<Vec<InterfaceAddress>> = vec![Vec::new(); ports.len()];
-    for arg in &args.ip {
-        let (port, vlan) = place(arg, ports)?;
-        let own = InterfaceAddress { address: arg.address, prefix_len: arg.prefix_len, vlan };
-        if placed[port].iter().any(|other| other.address == own.address) {
-            return Err(UsageError::AddressTwice(own.address.to_string()));
-        }
-        placed[port].push(own);
-    }
-    let reaches = |addresses: &[InterfaceAddress], gateway: Ipv4Addr| {
-        addresses.iter().any(|own| own.is_on_link(gateway))
-    };
-    // The gateway is on one port's link; where it is on none, the first port says so.
-    let home = args.gateway.map(|gateway| placed.iter().position(|own| reaches(own, gateway)).unwrap_or(0));
-    let gateway = |port| args.gateway.filter(|_| home == Some(port));
-    placed.into_iter().enumerate().map(|(port, own)| Ok(Addressing::new(own, gateway(port))?)).collect()
-}
-
-/// The port that an address is for, and its VLAN: port 0 and none unless it says so.
-fn place(arg: &AddressArg, ports: &[PortDescription]) -> Result<(usize, Option<VlanId>), UsageError> {
-    let Some(place) = &arg.place else { return Ok((0, None)) };
-    // A PCI address has a dot of its own, so the whole is tried as a name first.
-    if let Some(port) = find_port(place, ports) {
-        return Ok((port, None));
-    }
-    let no_such_port = |name: &str| UsageError::NoSuchPort { name: name.to_owned(), known: names(ports) };
-    let (name, vlan) = place.rsplit_once('.').ok_or_else(|| no_such_port(place))?;
-    let port = find_port(name, ports).ok_or_else(|| no_such_port(name))?;
-    let vlan =
-        vlan.parse().ok().and_then(VlanId::new).ok_or_else(|| UsageError::NoSuchVlan(vlan.to_owned()))?;
-    Ok((port, Some(vlan)))
-}
-
-fn find_port(name: &str, ports: &[PortDescription]) -> Option<usize> {
-    let number = name.parse().ok().filter(|&number| number < ports.len());
-    number.or_else(|| ports.iter().position(|port| port.name == name))
-}
-
-fn names(ports: &[PortDescription]) -> String {
-    let names = ports.iter().enumerate().map(|(id, port)| format!("{id} ({})", port.name));
-    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Says what was opened and granted.
@@ -254,6 +144,7 @@ fn run<Q, S>(
     launch: &Launch,
     lcores: &Lcores,
     signals: Signals,
+    plan: &Plan,
     teams: Teams<Q>,
     services: Vec<S>,
 ) -> Result<(Vec<View>, Option<LcoreId>), Error>
@@ -269,7 +160,7 @@ where
     for ((lcore, hosts), service) in teams.into_iter().zip(services) {
         let view = |host: &Host<Q>| View { lcore, port: host.port(), counters: Arc::clone(host.counters()) };
         views.extend(hosts.iter().map(view));
-        let forwards = usize::from(launch.args.burst) * (OUTBOX_BURSTS + 1);
+        let forwards = plan.forwards();
         let worker = Worker::new(hosts, service, forwards);
         jobs.push((lcore, job(lcore, worker, clock, stop.clone(), sender.clone())));
     }
@@ -321,13 +212,10 @@ fn close(launch: &Launch, begin: Instant, controls: Vec<Box<dyn PortControl>>, v
     Report::new(launch.app.name, elapsed, ports.collect(), queues.collect())
 }
 
-fn write_report(launch: &Launch, report: &Report) -> Result<(), Error> {
+fn write_report(launch: &Launch, plan: &Plan, report: &Report) -> Result<(), Error> {
     say(report);
-    let Some(path) = &launch.args.json else { return Ok(()) };
-    let write = || {
-        let mut file = BufWriter::new(File::create(path)?);
-        serde_json::to_writer_pretty(&mut file, report)?;
-        std::io::Write::flush(&mut file)
-    };
-    write().map_err(|source| Error::Report { path: path.clone(), source })
+    let (Some(path), Some(file)) = (&launch.args.json, &plan.report) else { return Ok(()) };
+    let mut file = BufWriter::new(file);
+    let written = serde_json::to_writer_pretty(&mut file, report).map_err(io::Error::from);
+    written.and_then(|()| file.flush()).map_err(|source| Error::Report { path: path.clone(), source })
 }
