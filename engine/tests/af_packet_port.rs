@@ -179,6 +179,62 @@ fn a_frame_longer_than_a_slot_is_counted_and_freed() {
 }
 
 #[test]
+fn super_frames_of_every_kind_are_counted_and_what_follows_arrives() {
+    const NAME: &str = "super_frames_of_every_kind_are_counted_and_what_follows_arrives";
+    in_lab(NAME, |lab| {
+        let flags = libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+        let Ok(tap) = lab.near.inside(|| open_tap("tap0", flags)) else {
+            return skip(NAME, "no TAP devices here");
+        };
+        lab.near.ip("link set tap0 up");
+        let config = PortConfig { rx_descriptors: Some(4), ..PortConfig::default() };
+        let mut port = lab.near.port("tap0", &config);
+        let mut sent = 0;
+        // `VIRTIO_NET_HDR_GSO_*`: TCPV4, UDP (whole datagrams, as guests may send them), UDP_L4.
+        for kind in [1, 3, 5].into_iter().cycle().take(12) {
+            // As few bytes as fit a slot, and more.
+            for payload in [1000, 4000] {
+                // The kernel of before 6.2 takes no UDP_L4.
+                sent += u64::from((&tap).write(&super_frame(kind, payload)).is_ok());
+                let behind = frame([2; 6], 60);
+                (&tap).write_all(&[&[0; 10], &behind[..]].concat()).expect("sent");
+                port.expect(&behind);
+                assert_eq!(port.counter(Counter::RxSuperFrame), sent, "kind {kind}");
+            }
+        }
+        assert!(sent >= 16);
+        assert_eq!(port.counter(Counter::Received), sent + 24);
+        assert_eq!(port.counter(Counter::RxTruncated), 0);
+        port.finish();
+    });
+}
+
+#[test]
+fn without_the_right_to_tell_super_frames_that_is_said() {
+    const NAME: &str = "without_the_right_to_tell_super_frames_that_is_said";
+    in_lab(NAME, |lab| {
+        let everybody = std::fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled");
+        if everybody.is_ok_and(|value| value.trim() == "0") {
+            return skip(NAME, "every user may load filters here");
+        }
+        let opened = lab.near.inside(|| {
+            keep_only_net_raw();
+            af_packet::open("near0", &PortConfig::default())
+        });
+        let OpenPort { queues, control } = opened.unwrap_or_else(|error| panic!("{error}"));
+        let granted = control.description().granted.join("\n");
+        assert!(granted.contains("super-frames") && granted.contains("CAP_BPF"), "{granted}");
+        let (mut near, mut far) = (Port { queues, control }, lab.far_port());
+        far.send(&[frame(NEAR_MAC, 60)]);
+        near.expect(&frame(NEAR_MAC, 60));
+        near.finish();
+        far.finish();
+        let granted = lab.near_port(&PortConfig::default()).control.description().granted.join("\n");
+        assert!(!granted.contains("super-frames"), "{granted}");
+    });
+}
+
+#[test]
 fn a_refused_frame_does_not_block_the_next() {
     in_lab("a_refused_frame_does_not_block_the_next", |lab| {
         let (mut near, mut far) = (lab.near_port(&PortConfig::default()), lab.far_port());
@@ -234,7 +290,7 @@ fn a_device_that_takes_nothing_leaves_all_with_the_caller() {
 fn a_device_that_fills_up_takes_a_prefix() {
     in_lab("a_device_that_fills_up_takes_a_prefix", |lab| {
         // A TAP device holds as many frames as its queue is long, until its program reads them.
-        let Ok(tap) = lab.near.inside(|| open_tap("tap0")) else {
+        let Ok(tap) = lab.near.inside(|| open_tap("tap0", libc::IFF_NO_PI)) else {
             return skip("a_device_that_fills_up_takes_a_prefix", "no TAP devices here");
         };
         lab.near.ip("link set tap0 txqueuelen 5");
@@ -480,6 +536,26 @@ fn what_cannot_be_opened_says_why() {
 }
 
 // ---- frames ------------------------------------------------------------------
+
+/// A datagram or segment of `payload` bytes to be cut every 500, as a program at a TAP
+/// device writes it: a `virtio_net_hdr` of that kind of segmentation in front.
+fn super_frame(kind: u8, payload: u16) -> Vec<u8> {
+    let is_tcp = kind == 1;
+    let (protocol, header_len, checksum_offset) = if is_tcp { (6, 20, 16) } else { (17, 8, 6) };
+    let words = [34 + header_len, 500, 34, checksum_offset].map(u16::to_ne_bytes);
+    let mut frame = [&[1, kind], words.as_flattened(), &[2; 12], &[8, 0]].concat();
+    let [a, b] = (20 + header_len + payload).to_be_bytes();
+    frame.extend([0x45, 0, a, b, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 9, 0, 2, 10, 9, 0, 1, 0, 7, 0, 7]);
+    let [a, b] = (header_len + payload).to_be_bytes();
+    // The data offset and flags of TCP, or a datagram's length.
+    if is_tcp {
+        frame.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0, 0, 0, 0, 0, 0]);
+    } else {
+        frame.extend([a, b, 0, 0]);
+    }
+    frame.resize(frame.len() + usize::from(payload), 0);
+    frame
+}
 
 /// A frame of `len` bytes to `destination`, with a pattern for a payload.
 fn frame(destination: [u8; 6], len: usize) -> Vec<u8> {
@@ -733,6 +809,17 @@ fn give_up_rights() {
     assert_eq!(result, 0, "setresuid: {}", io::Error::last_os_error());
 }
 
+/// Leaves the calling thread, which is root's, only the right to open packet sockets.
+fn keep_only_net_raw() {
+    const VERSION_3: u32 = 0x2008_0522;
+    const CAP_NET_RAW: u32 = 1 << 13;
+    // Version and thread; then effective, permitted and inheritable rights, in two halves.
+    let (header, rights) = ([VERSION_3, 0], [CAP_NET_RAW, CAP_NET_RAW, 0, 0, 0, 0]);
+    // SAFETY: both live through the call, which reads them and changes this thread only.
+    let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), rights.as_ptr()) };
+    assert_eq!(result, 0, "capset: {}", io::Error::last_os_error());
+}
+
 /// Mounts sysfs anew for the calling thread alone: it shows the interfaces of the network
 /// namespace in which it was mounted.
 fn show_own_sysfs() {
@@ -749,12 +836,12 @@ fn show_own_sysfs() {
 }
 
 /// A TAP interface, and the program's end of it.
-fn open_tap(name: &str) -> io::Result<File> {
+fn open_tap(name: &str, flags: libc::c_int) -> io::Result<File> {
     let tap = File::options().read(true).write(true).open("/dev/net/tun")?;
     // SAFETY: an ifreq is numbers and bytes, for which zeros are values.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     request.ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from.cast_signed());
-    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as i16;
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | flags) as i16;
     // SAFETY: the call reads an ifreq that lives through it.
     match unsafe { libc::ioctl(tap.as_raw_fd(), libc::TUNSETIFF, &raw const request) } {
         0 => Ok(tap),

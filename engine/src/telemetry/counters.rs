@@ -65,6 +65,7 @@ counters! {
 
     FaultLost "fault_lost" RxDrop "The fault port lost the frame on purpose."
     RxTruncated "rx_truncated" RxDrop "The frame was longer than a buffer of the port, so its end was missing."
+    RxSuperFrame "rx_super_frame" RxDrop "The frame was several packets in one, left by a sending kernel for a device to cut (UDP_SEGMENT on this machine) or joined by the receiving kernel."
     RxSegmented "rx_segmented" RxDrop "The frame came in several segments that do not fit one buffer together."
     Runt "runt" RxDrop "The frame was shorter than the headers that it announces."
     NotOurMac "not_our_mac" RxDrop "The frame was for another station's MAC address."

@@ -15,20 +15,26 @@
 //! |---|---|
 //! | `interface` | what the kernel says of the interface |
 //! | `plan`, `geometry` | sizes, checked and laid out, with no kernel |
-//! | `socket`, `mapping` | the system calls |
+//! | `socket`, `filter`, `mapping` | the system calls |
 //! | `ring`, `pool`, `home` | slots, buffers, and who has them |
 //! | `packet`, `queue`, `transmit` | the port's [`Packet`](crate::packet::Packet) and [`FrameQueue`](crate::port::FrameQueue) |
 //! | `control` | description, statistics, close |
 //!
-//! What its wire can't carry: frames longer than a slot, such as the super-frames of a peer
-//! that leaves segmentation to its device. They are counted as
-//! [`RxTruncated`](crate::telemetry::Counter::RxTruncated).
+//! What its wire can't carry: frames longer than a slot, counted as
+//! [`RxTruncated`](crate::telemetry::Counter::RxTruncated), and super-frames, in which a
+//! sender on this machine (`UDP_SEGMENT`, as QUIC senders use it) leaves several datagrams
+//! for its device to cut. One would arrive as a single datagram, their payloads joined; a
+//! filter marks it, and it is dropped as
+//! [`RxSuperFrame`](crate::telemetry::Counter::RxSuperFrame). The filter takes Linux 5.7 and
+//! CAP_BPF. Where it is refused, the port says so among what was granted, and super-frames
+//! that fit a slot come through as they are.
 //!
 //! The kernel's own stack sees the frames too. Give the port an address that the kernel does
 //! not have, in a namespace with `ip_forward=0`, or both will answer.
 
 mod control;
 mod error;
+mod filter;
 mod geometry;
 mod home;
 mod interface;

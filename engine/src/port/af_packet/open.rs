@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::control::{AfPacketControl, QueueControl};
+use super::filter::SuperFrameFilter;
 use super::geometry::RESERVE;
 use super::home::{Home, HomeOwner};
 use super::interface::Interface;
@@ -85,9 +86,7 @@ impl Opener<'_> {
         }
         self.try_options(&sockets);
         self.warn_of_no_link();
-        for socket in &sockets {
-            socket.accept_all().map_err(self.failed("SO_DETACH_FILTER"))?;
-        }
+        self.let_frames_in(&sockets)?;
         Ok(parts)
     }
 
@@ -172,6 +171,18 @@ impl Opener<'_> {
             }
             Err(error) => self.granted.push(format!("send buffer: as it was ({error})")),
         }
+    }
+
+    /// Has the kernel mark super-frames, or says that it can't, and opens the door.
+    fn let_frames_in(&mut self, sockets: &[&Socket]) -> Result<(), AfPacketError> {
+        let marked = SuperFrameFilter::load()
+            .and_then(|filter| sockets.iter().try_for_each(|socket| socket.accept_marked(&filter)));
+        let Err(error) = marked else { return Ok(()) };
+        self.granted.push(format!(
+            "super-frames (UDP_SEGMENT of a sender on this machine): not told from datagrams, that takes \
+             CAP_BPF and a kernel from 5.7 on ({error})"
+        ));
+        sockets.iter().try_for_each(|socket| socket.accept_all()).map_err(self.failed("SO_DETACH_FILTER"))
     }
 
     fn describe_sizes(&mut self, config: &PortConfig) {

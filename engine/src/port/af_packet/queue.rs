@@ -87,13 +87,14 @@ impl FrameQueue for AfPacketQueue {
     }
 
     fn rx_burst(&mut self, into: &mut Burst<AfPacketPacket>) {
-        let (mut received, mut truncated) = (0, 0);
+        let (mut received, mut truncated, mut super_frames) = (0, 0, 0);
         for _ in 0..into.free() {
             let index = self.next_slot;
             match self.take_next() {
                 Taken::Nothing => break,
                 Taken::Outgoing => {}
                 Taken::Truncated => truncated += 1,
+                Taken::SuperFrame => super_frames += 1,
                 Taken::Frame(frame) => {
                     self.home.slots_out.lent();
                     received += 1;
@@ -104,8 +105,9 @@ impl FrameQueue for AfPacketQueue {
                 }
             }
         }
-        self.counters.add(Counter::Received, received + truncated);
+        self.counters.add(Counter::Received, received + truncated + super_frames);
         self.counters.add(Counter::RxTruncated, truncated);
+        self.counters.add(Counter::RxSuperFrame, super_frames);
     }
 
     fn tx_burst(&mut self, from: &mut Burst<AfPacketPacket>) {

@@ -13,6 +13,7 @@ use std::mem::offset_of;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::filter::SUPER_FRAME_CAPTURED;
 use super::geometry::{Geometry, METADATA_LEN, TAG_LEN};
 use super::mapping::Mapping;
 use crate::packet::RxChecksum;
@@ -43,6 +44,8 @@ pub(super) enum Taken {
     Outgoing,
     /// A frame whose end did not fit the slot. It was released.
     Truncated,
+    /// Several packets in one, of which the filter let only a mark through. It was released.
+    SuperFrame,
     /// A frame. Its slot is the caller's until it is released.
     Frame(SlotFrame),
 }
@@ -130,7 +133,11 @@ impl RxRing {
         let (offset, len) = (usize::from(header.offset), header.captured as usize);
         let fits = offset >= METADATA_LEN + TAG_LEN && offset + len <= self.slot_size;
         if header.captured < header.len || !fits {
-            return Taken::Truncated;
+            return if header.captured == SUPER_FRAME_CAPTURED {
+                Taken::SuperFrame
+            } else {
+                Taken::Truncated
+            };
         }
         // SAFETY: the offset lies within the slot.
         let start = unsafe { slot.add(offset) };

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use libc::{c_int, c_void};
 
+use super::filter::SuperFrameFilter;
 use super::mapping::Mapping;
 
 /// Every protocol, in the order of the wire.
@@ -72,11 +73,16 @@ impl Socket {
         self.set_packet(libc::PACKET_QDISC_BYPASS, &1)
     }
 
-    /// Lets no frame into the ring, until [`accept_all`](Self::accept_all).
+    /// Lets no frame into the ring, until one of the two below.
     pub(super) fn reject_all(&self) -> io::Result<()> {
         let mut filter = REJECT;
         let program = libc::sock_fprog { len: 1, filter: &raw mut filter };
         self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
+    }
+
+    /// Lets every frame into the ring, but of super-frames no more than their mark.
+    pub(super) fn accept_marked(&self, filter: &SuperFrameFilter) -> io::Result<()> {
+        self.set(libc::SOL_SOCKET, libc::SO_ATTACH_BPF, &filter.descriptor())
     }
 
     /// Lets every frame into the ring.

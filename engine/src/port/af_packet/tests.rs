@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use super::filter::SUPER_FRAME_CAPTURED;
 use super::geometry::{FRAME_OFFSET, Geometry, METADATA_LEN, TAG_LEN};
 use super::home::{Home, HomeOwner, Place};
 use super::mapping::Mapping;
@@ -169,6 +170,26 @@ fn outgoing_and_cut_frames_free_their_slots_at_once() {
         let taken = unsafe { [home.ring.take(0), home.ring.take(1)] };
         assert_eq!(taken, [Taken::Truncated, Taken::Outgoing]);
     }
+    assert_eq!(home.packets_out(), 0);
+}
+
+#[test]
+fn a_marked_super_frame_frees_its_slot_at_once() {
+    let (home, mut free, mut kernel) = home(2, 1);
+    let marked = SUPER_FRAME_CAPTURED as usize;
+    for _ in 0..3 {
+        assert!(kernel.deliver(&home, &frame(marked), Words { missing: 1041, ..PLAIN }));
+        // As short, but whole.
+        assert!(kernel.deliver(&home, &frame(marked), PLAIN));
+        // SAFETY: the test reads its ring alone.
+        assert_eq!(unsafe { home.ring.take(0) }, Taken::SuperFrame);
+        let whole = receive(&home, 1).expect("a frame");
+        assert_eq!(whole.frame(), frame(marked));
+        give_back(&home, &mut free, whole);
+    }
+    assert!(kernel.deliver(&home, &frame(marked + 1), Words { missing: 1040, ..PLAIN }));
+    // SAFETY: as above.
+    assert_eq!(unsafe { home.ring.take(0) }, Taken::Truncated);
     assert_eq!(home.packets_out(), 0);
 }
 
