@@ -17,7 +17,7 @@ pub enum AfPacketError {
     /// A loopback interface. What is sent there comes back to the sender.
     #[error(
         "'{interface}' is a loopback interface: what is sent there comes back to its sender, and it has no MAC \
-         address; use one end of a pair (`ip link add veth0 type veth peer name veth1`), or `--io socket`"
+         address; use one end of a pair (`ip link add veth0 type veth peer name veth1`)"
     )]
     Loopback {
         /// The interface.
@@ -26,7 +26,7 @@ pub enum AfPacketError {
     /// The frames of this interface are not Ethernet's.
     #[error(
         "interface '{interface}' carries no Ethernet frames (its ARP hardware type is {hardware_type}, Ethernet's \
-         is 1): name an Ethernet, veth, bridge or TAP interface, or use `--io socket`"
+         is 1): name an Ethernet, veth, bridge or TAP interface"
     )]
     NotEthernet {
         /// The interface.

@@ -164,6 +164,6 @@ mod tests {
     #[test]
     fn loopback_is_refused_with_the_way_out() {
         let error = Interface::open("lo").expect_err("loopback").to_string();
-        assert!(error.contains("'lo'") && error.contains("--io socket"), "{error}");
+        assert!(error.contains("'lo'") && error.contains("veth peer"), "{error}");
     }
 }
