@@ -29,15 +29,15 @@ fn a_panic_stops_the_other_lcores_and_is_reported() {
         let ended = engine.end();
         let lcore = panicked(&ended);
 
-        // Both lcores are in the report, and the one that panicked had this flow. What its last
-        // burst came to is not counted.
+        // Both lcores are in the report, and the one that panicked had this flow: ten datagrams
+        // and the one that was its last.
         let report = lab.scratch.json("report.json");
         let queues = report["queues"].as_array().expect("queues");
         let delivered = |queue: &serde_json::Value| queue["counters"]["delivered"].as_u64();
         let mut lcores: Vec<_> =
             queues.iter().map(|queue| (delivered(queue), queue["lcore"].as_u64())).collect();
         lcores.sort_unstable();
-        assert_eq!(lcores, [(Some(0), Some(3 - lcore)), (Some(10), Some(lcore))]);
+        assert_eq!(lcores, [(Some(0), Some(3 - lcore)), (Some(11), Some(lcore))]);
         for number in [1, 2] {
             assert!(ended.stdout.contains(&format!("lcore {number} port 0: received ")), "{ended:#?}");
         }
@@ -62,7 +62,7 @@ fn a_panic_on_an_lcore_of_dpdk_is_reported() {
         ask(&socket, b"calm");
         socket.send_to(b"panic", "10.77.0.1:7").expect("sent");
         assert_eq!(panicked(&engine.end()), 1);
-        assert_eq!(lab.scratch.json("report.json")["totals"]["delivered"], 1);
+        assert_eq!(lab.scratch.json("report.json")["totals"]["delivered"], 2);
     });
 }
 
@@ -84,7 +84,9 @@ fn a_panic_of_an_lcore_alone_is_reported() {
         fragile(&format!("-l {cpu} -- --io pcap:in.pcap --ip 10.77.0.1/24 --udp-port 7 --json report.json"));
     let ended = Program::start(command.current_dir(folder.path())).end();
     assert_eq!(panicked(&ended), cpu as u64);
-    assert_eq!(folder.json("report.json")["totals"]["received"], 11);
+    let totals = &folder.json("report.json")["totals"];
+    let counted = ["received", "delivered", "replied"].map(|name| totals[name].as_u64());
+    assert_eq!(counted, [Some(11), Some(11), Some(10)]);
 }
 
 /// What a panic prints. Gives the lcore that it names.
