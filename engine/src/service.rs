@@ -25,7 +25,8 @@ use crate::wire::vlan::VlanId;
 /// A service must not block: its lcore does nothing else meanwhile. A panic stops the
 /// program.
 pub trait Service: Send {
-    /// What kind of service it is; it decides which guards are on unless asked otherwise.
+    /// What kind of service it is, for the guards that depend on it. None does yet: those
+    /// that there are (addresses, lengths, checksums) are on for every service.
     const ROLE: Role = Role::Stateless;
 
     /// A datagram arrived for one of the program's addresses and ports.
