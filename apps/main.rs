@@ -5,6 +5,7 @@
 mod echo;
 mod version;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -20,7 +21,10 @@ Options:
   -V, --version  Print version, commit, DPDK and CPU features";
 
 fn main() -> ExitCode {
-    let mut args = std::env::args();
+    let mut args = match gannet::command_line() {
+        Ok(words) => words.into_iter(),
+        Err(error) => error.exit(),
+    };
     let program = args.next().unwrap_or_else(|| "gannet".to_owned());
     let result = match args.next().as_deref() {
         Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
@@ -39,11 +43,12 @@ fn main() -> ExitCode {
 }
 
 fn print(text: &str) -> ExitCode {
-    println!("{text}");
+    // A reader that went away is no reason to panic.
+    let _ = writeln!(io::stdout(), "{text}");
     ExitCode::SUCCESS
 }
 
 fn usage_error(what: &str) -> ExitCode {
-    eprintln!("error: {what}\n\n{USAGE}");
+    let _ = writeln!(io::stderr(), "error: {what}\n\n{USAGE}");
     ExitCode::from(2)
 }

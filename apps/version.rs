@@ -5,7 +5,11 @@ pub(crate) fn line() -> String {
     let commit = env!("GANNET_GIT_COMMIT");
     let built = env!("GANNET_DPDK_VERSION");
     let dpdk = gannet::dpdk_version().map_or("no DPDK".to_owned(), |running| {
-        if running.contains(built) { running } else { format!("{running}, built with {built}") }
+        if running.strip_prefix("DPDK ") == Some(built) {
+            running
+        } else {
+            format!("{running}, built with {built}")
+        }
     });
     let kernel = gannet::wire::checksum::kernel_name();
     format!("gannet {} (commit {commit}, {dpdk}, checksum kernel {kernel})", env!("CARGO_PKG_VERSION"))

@@ -68,6 +68,36 @@ fn the_version_is_one_line() {
 }
 
 #[test]
+fn words_that_are_no_text_are_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let word = std::ffi::OsStr::from_bytes(b"--ip=\xff");
+    for arguments in ["", "echo", "echo --"] {
+        check(Program::start(gannet(arguments).arg(word)).end(), 2, &["not UTF-8", "--ip="]);
+    }
+}
+
+/// Whoever reads the output may be gone; that is no panic.
+#[test]
+fn an_output_that_is_full_is_no_panic() {
+    let full = || std::fs::File::create("/dev/full").expect("Linux has it");
+    let code = |arguments: &str| {
+        let status = gannet(arguments).stdout(full()).stderr(full()).status().expect("started");
+        status.code()
+    };
+    assert_eq!((code("--help"), code("echo --help"), code("--version")), (Some(0), Some(0), Some(0)));
+    assert_eq!(
+        (code("frobnicate"), code("echo --ip 10.77.0.1/24"), code("echo -l 0 --")),
+        (Some(2), Some(2), Some(2))
+    );
+}
+
+#[test]
+fn addresses_that_no_host_has_are_refused() {
+    refused("echo -l 0 -- --io af_packet:near0 --ip 127.0.0.1/8", 2, &["127.0.0.1", "can't be a host's"]);
+    refused("echo -l 0 -- --io af_packet:near0 --ip 10.77.0.1/24 --udp-port 00", 2, &["port 0"]);
+}
+
+#[test]
 fn an_application_has_to_be_named() {
     refused("", 2, &["no application", "Usage: gannet APP", "echo"]);
     refused("frobnicate", 2, &["'frobnicate'", "Usage: gannet APP", "echo"]);

@@ -80,7 +80,7 @@ pub use forward::{Forward, Forwards};
 pub use lab::{Lab, Received};
 pub use launch::{
     AddressArg, App, CommonArgs, EalArgsError, Error, Io, Launch, LcoreId, Result, UdpPortArg, UsageError,
-    parse_duration, run,
+    command_line, parse_duration, run,
 };
 pub use service::{Datagram, Outbox, Role, SendError, Service, Tick, TooLong, Verdict};
 pub use time::Time;

@@ -96,6 +96,7 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
 
     /// Gives every packet back that its queues hold.
     pub fn drain(&mut self) {
+        self.discard_forwards();
         self.queues.iter_mut().for_each(Q::drain);
     }
 
@@ -121,6 +122,19 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
         for queue in &mut self.queues {
             queue.take_forwards(now, &mut self.forwards);
         }
+        self.discard_forwards();
+    }
+
+    fn discard_forwards(&mut self) {
+        if let Some(queue) = self.queues.first_mut() {
+            queue.discard_forwards(&mut self.forwards);
+        }
+    }
+}
+
+impl<Q: DatagramQueue, S> Drop for Worker<Q, S> {
+    /// Where a service panicked, packets may be on their way from port to port.
+    fn drop(&mut self) {
         if let Some(queue) = self.queues.first_mut() {
             queue.discard_forwards(&mut self.forwards);
         }

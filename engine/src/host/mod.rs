@@ -54,7 +54,7 @@ pub struct HostConfig {
     pub udp_ports: UdpPorts,
     /// Hops that its packets may take.
     pub ttl: u8,
-    /// Frames that it takes and sends at a time.
+    /// Frames that it takes and sends at a time; at least one.
     pub burst: usize,
     /// Datagrams that its service can send per call.
     pub outbox: usize,
@@ -88,6 +88,8 @@ pub struct Host<Q: FrameQueue> {
     /// Room for one ARP request; empty between calls.
     request: Burst<Q::Packet>,
     counters: Arc<Counters>,
+    /// The service has the last packet of `rx`; still set if it panicked.
+    is_delivering: bool,
     is_drained: bool,
 }
 
@@ -102,6 +104,7 @@ impl<Q: FrameQueue> Host<Q> {
     pub fn new(queue: Q, config: HostConfig) -> Self {
         let capabilities = queue.capabilities();
         let (mac, mtu) = (capabilities.mac, usize::from(capabilities.mtu));
+        let burst = config.burst.max(1);
         Self {
             port: config.port,
             rules: Arc::new(Rules {
@@ -113,13 +116,14 @@ impl<Q: FrameQueue> Host<Q> {
             style: Style { mac, ttl: config.ttl, tx_udp_checksum: capabilities.tx_udp_checksum },
             trusted: Trusted { ipv4: capabilities.rx_ipv4_checksum, udp: capabilities.rx_udp_checksum },
             max_payload: mtu.saturating_sub(ipv4::HEADER_LEN + udp::HEADER_LEN),
-            rx: Burst::with_capacity(config.burst),
-            egress: Egress::with_capacity(config.burst),
+            rx: Burst::with_capacity(burst),
+            egress: Egress::with_capacity(burst),
             lent: Lent::with_capacity(config.outbox),
             neighbours: Neighbours::new(config.hash_key),
             peers: None,
             request: Burst::with_capacity(1),
             counters: Arc::clone(queue.counters()),
+            is_delivering: false,
             is_drained: false,
             queue,
         }
@@ -132,25 +136,34 @@ impl<Q: FrameQueue> Host<Q> {
         hosts.iter_mut().zip(peers).for_each(|(host, peers)| host.peers = Some(peers));
     }
 
-    /// One received frame, to its end.
+    /// The last frame of `rx`, to its end.
     #[inline]
-    fn take_in<S: Service>(
-        &mut self,
-        now: Time,
-        mut packet: Q::Packet,
-        service: &mut S,
-        forwards: &mut Forwards<Q::Packet>,
-    ) {
-        let checksums = self.trusted.checksums(&packet);
+    fn take_in<S: Service>(&mut self, now: Time, service: &mut S, forwards: &mut Forwards<Q::Packet>) {
+        let Some(packet) = self.rx.last() else { return };
+        let checksums = self.trusted.checksums(packet);
         match classify(packet.frame(), checksums, &self.rules) {
-            Class::Udp(udp) => self.deliver(now, packet, &udp, service, forwards),
-            Class::Drop(reason) => self.drop_received(packet, reason),
+            Class::Udp(udp) => self.deliver(now, &udp, service, forwards),
+            other => self.answer(now, other),
+        }
+    }
+
+    /// A frame that is not for the service: the host's own to answer, or to drop.
+    #[inline]
+    fn answer(&mut self, now: Time, class: Class) {
+        let Some(mut packet) = self.rx.pop() else { return };
+        match class {
+            Class::Arp(arp) => self.arp(now, packet, &arp),
             Class::Echo(echo) => {
                 self.counters.add(Counter::EchoAnswered, 1);
+                if echo.payload_len > self.max_payload + udp::HEADER_LEN {
+                    self.counters.add(Counter::HostReplied, 1);
+                    return self.drop_unsent(packet, Counter::TxOversize);
+                }
                 reply::echo(&mut packet, &echo, self.style);
                 self.host_reply(packet);
             }
-            Class::Arp(arp) => self.arp(now, packet, &arp),
+            Class::Drop(reason) => self.drop_received(packet, reason),
+            Class::Udp(_) => self.drop_received(packet, Counter::UdpPortClosed),
         }
     }
 
@@ -158,7 +171,6 @@ impl<Q: FrameQueue> Host<Q> {
     fn deliver<S: Service>(
         &mut self,
         now: Time,
-        mut packet: Q::Packet,
         udp: &Udp,
         service: &mut S,
         forwards: &mut Forwards<Q::Packet>,
@@ -174,11 +186,16 @@ impl<Q: FrameQueue> Host<Q> {
             vlan: udp.ip.link.vlan,
         };
         let start = udp.payload_start();
+        // The packet stays in its burst meanwhile, where `drain` finds it if the service panics.
+        let Some(packet) = self.rx.last_mut() else { return };
         let mut datagram =
             Datagram::new(packet.room_mut(), start, udp.payload_len, self.max_payload, arrival);
         let mut outbox = Outbox::new(self.lent.parts(), self.max_payload);
+        self.is_delivering = true;
         let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
+        self.is_delivering = false;
         let (len, touched) = datagram.outcome();
+        let Some(mut packet) = self.rx.pop() else { return };
         match verdict {
             Verdict::Reply if len <= self.max_payload => {
                 self.counters.add(Counter::Replied, 1);
@@ -289,15 +306,15 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Self::Packet>,
     ) -> usize {
-        let mut rx = std::mem::take(&mut self.rx);
-        self.queue.rx_burst(&mut rx);
-        let received = rx.len();
+        self.queue.rx_burst(&mut self.rx);
+        let received = self.rx.len();
         self.lend();
-        rx.iter().for_each(Packet::prefetch);
-        for packet in rx.drain() {
-            self.take_in(now, packet, service, forwards);
+        self.rx.iter().for_each(Packet::prefetch);
+        // They are taken from the end, the first one first.
+        self.rx.reverse();
+        while !self.rx.is_empty() {
+            self.take_in(now, service, forwards);
         }
-        self.rx = rx;
         self.post(now, forwards);
         self.egress.flush(&mut self.queue);
         self.counters.add(Counter::Polls, 1);
@@ -353,7 +370,14 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
             self.counters.add(Counter::TxStopping, 1);
             self.egress.discard(&mut self.queue, packet);
         }
-        // Where a service panicked, `rx` is gone with the frames that it had.
+        // Where a service panicked, the rest of its burst is here, and what it was given.
+        if std::mem::take(&mut self.is_delivering)
+            && let Some(packet) = self.rx.pop()
+        {
+            self.egress.discard(&mut self.queue, packet);
+        }
+        self.counters.add(Counter::Stopping, self.rx.len() as u64);
+        self.queue.free_burst(&mut self.rx);
         let mut burst = Burst::with_capacity(DRAIN_BURST);
         while self.lent.len() > 0 {
             self.lent.give_back(&mut burst);

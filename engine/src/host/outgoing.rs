@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::addressing::NextHop;
 use super::neighbours::{Neighbour, Request, Step};
-use super::peers::Learned;
+use super::peers::{Learned, Peers};
 use super::{Host, reply};
 use crate::forward::{Forward, Forwards};
 use crate::packet::Packet;
@@ -103,6 +103,8 @@ impl<Q: FrameQueue> Host<Q> {
             return self.drop_unsent(packet, Counter::TxNeighbourQueueFull);
         };
         if lookup.ask {
+            // What other lcores heard before we asked is nothing that we asked for.
+            while self.peers.as_ref().and_then(Peers::hear).is_some() {}
             self.ask(Request { neighbour, from });
         }
         match lookup.mac {

@@ -244,12 +244,24 @@ fn a_tag_of_no_vlan_of_ours_is_dropped_and_a_priority_tag_answered() {
 }
 
 fn ping() -> Vec<u8> {
-    let mut icmp = vec![8, 0, 0, 0, 0x12, 0x34, 0, 1, b'p', b'i', b'n', b'g'];
+    ping_with(b"ping")
+}
+
+fn ping_with(data: &[u8]) -> Vec<u8> {
+    let mut icmp = [&[8, 0, 0, 0, 0x12, 0x34, 0, 1][..], data].concat();
     let checksum = Sum::of(&icmp).checksum();
     icmp[2..4].copy_from_slice(&checksum);
-    let mut frame = frame(&icmp[8..], |ip| ip[9] = 1);
+    let mut frame = frame(data, |ip| ip[9] = 1);
     frame.truncate(34);
     [frame, icmp].concat()
+}
+
+#[test]
+fn an_echo_reply_keeps_to_the_mtu() {
+    let (reply, _) = one(&ping_with(&[7; 1472]));
+    assert_eq!(reply.map(|reply| reply.len()), Some(1514));
+    let (reply, counted) = one(&ping_with(&[7; 1473]));
+    assert_eq!((reply, &counted[1..]), (None, &["echo_answered", "host_replied", "tx_oversize"][..]));
 }
 
 #[test]

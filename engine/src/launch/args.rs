@@ -159,7 +159,8 @@ impl FromStr for AddressArg {
         let address: Ipv4Addr = address.parse().map_err(|_| format!("'{address}' is not an IPv4 address"))?;
         let prefix_len = len.parse().ok().filter(|len| *len <= 32);
         let prefix_len = prefix_len.ok_or_else(|| format!("'{len}' is not a prefix length from 0 to 32"))?;
-        if address.is_multicast() || address.is_broadcast() || address.is_unspecified() {
+        // RFC 1122, section 3.2.1.3: zero, loopback, multicast, class E.
+        if matches!(address.octets()[0], 0 | 127 | 224..) {
             return Err(format!("{address} can't be a host's address"));
         }
         if place.is_some_and(str::is_empty) {
@@ -184,8 +185,11 @@ impl FromStr for UdpPortArg {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "all" => Ok(Self::All),
-            "0" => Err("port 0 is nobody's".to_owned()),
-            _ => text.parse().map(Self::One).map_err(|_| "give a number from 1 to 65535, or all".to_owned()),
+            _ => match text.parse() {
+                Ok(0) => Err("port 0 is nobody's".to_owned()),
+                Ok(port) => Ok(Self::One(port)),
+                Err(_) => Err("give a number from 1 to 65535, or all".to_owned()),
+            },
         }
     }
 }
@@ -279,9 +283,17 @@ mod tests {
             "10.77.0.1".parse::<AddressArg>(),
             Err("the prefix length is missing: write 10.77.0.1/24".into())
         );
-        for bad in
-            ["10.77.0.1/33", "10.77.0/24", "10.77.0.1/24@", "224.0.0.1/4", "0.0.0.0/0", "fd00::1/64", "/24"]
-        {
+        for bad in [
+            "10.77.0.1/33",
+            "10.77.0/24",
+            "10.77.0.1/24@",
+            "224.0.0.1/4",
+            "0.0.0.0/0",
+            "127.0.0.1/8",
+            "240.0.0.1/8",
+            "fd00::1/64",
+            "/24",
+        ] {
             assert!(bad.parse::<AddressArg>().is_err(), "{bad}");
         }
     }

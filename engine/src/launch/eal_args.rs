@@ -169,6 +169,11 @@ impl NativeArgs {
     }
 }
 
+/// Whether the EAL has an option of that name, `--` included.
+pub(super) fn is_eal_option(name: &str) -> bool {
+    DPDK_ONLY.contains(&name) || ["--lcores", "--main-lcore", "--log-level"].contains(&name)
+}
+
 /// The log level that EAL arguments ask for: `--log-level=debug`, `--log-level 8`. Levels of
 /// single components (`lib.eal:debug`) are DPDK's own.
 pub(super) fn log_level(args: &[String]) -> Option<tracing::Level> {

@@ -1,7 +1,8 @@
 //! Why a program did not start, or did not run to its end.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use super::eal_args::{EalArgsError, LcoreId};
@@ -110,6 +111,15 @@ pub enum UsageError {
     /// An address is given twice.
     #[error("the address {0} is given twice for one port")]
     AddressTwice(String),
+    /// An address that names all hosts of its link.
+    #[error("{0} is the broadcast address of its own link: give one of a host's")]
+    Broadcast(String),
+    /// The gateway is ourselves.
+    #[error("the gateway {0} is an address of ours: name the router's")]
+    OwnGateway(Ipv4Addr),
+    /// An argument that is no text.
+    #[error("the argument '{0}' is not UTF-8")]
+    NotText(String),
     /// An option of the application stands among the EAL's.
     #[error("{0} is an application argument: it stands behind --, as in: {1}")]
     BeforeDashes(String, String),
@@ -137,7 +147,8 @@ impl Error {
     pub fn print(&self) {
         match self {
             Self::Arguments(error) => drop(error.print()),
-            _ => eprintln!("error: {self}"),
+            // A reader that went away is no reason to panic.
+            _ => drop(writeln!(io::stderr(), "error: {self}")),
         }
     }
 

@@ -67,7 +67,12 @@ impl Lcores {
             Source::Native(args) if args.lcores.len() == 1 => {
                 self.run_alone(jobs, control, |lcore| pin(args, lcore))
             }
-            Source::Native(args) => run_threads(args, jobs, control),
+            Source::Native(args) => {
+                let ran = run_threads(args, jobs, control);
+                // Whatever the program goes on to do is not bound to the main lcore.
+                let _ = self.unpinned.pin_current_thread();
+                ran
+            }
             // The EAL pinned its lcores when it started.
             #[cfg(feature = "dpdk")]
             Source::Eal(eal) if eal.lcores().workers.is_empty() => self.run_alone(jobs, control, |_| Ok(())),
@@ -123,6 +128,8 @@ fn run_threads(args: &NativeArgs, jobs: Vec<(LcoreId, Job)>, control: impl FnOnc
             is_pinned.recv().unwrap_or(Ok(()))?;
             starts.push(start);
         }
+        // Last, since threads inherit it.
+        pin(args, args.main)?;
         for start in starts {
             let _ = start.send(());
         }
@@ -162,8 +169,8 @@ fn run_on_eal(eal: &Eal, jobs: Vec<(LcoreId, Job)>, control: impl FnOnce()) -> R
         control();
     }
     drop(starts);
-    for lcore in lcores {
-        eal.wait(lcore.0).map_err(|_| Error::WorkerPanicked(lcore))?;
-    }
-    Ok(launched?)
+    // All of them, before the first error is passed on.
+    let ends: Vec<_> = lcores.into_iter().map(|lcore| (lcore, eal.wait(lcore.0))).collect();
+    launched?;
+    ends.into_iter().try_for_each(|(lcore, end)| end.map_err(|_| Error::WorkerPanicked(lcore)))
 }

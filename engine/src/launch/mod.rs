@@ -42,6 +42,7 @@ mod panic;
 mod plan;
 mod serve;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
@@ -94,7 +95,7 @@ pub struct Launch {
 pub fn run<S: Service + 'static>(make: impl FnMut(LcoreId) -> S) -> Result<()> {
     #[derive(clap::Args)]
     struct NoArguments {}
-    let program = std::env::args().next().unwrap_or_default();
+    let program = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&program)
         .file_name()
         .map_or("service".to_owned(), |name| name.to_string_lossy().into_owned());
@@ -113,7 +114,8 @@ impl Launch {
     /// stand behind the `--` among the common ones. Prints usage errors and help itself, and
     /// ends the process with their exit code, as clap's `parse` does.
     pub fn parse<A: Args>(app: App) -> (Self, A) {
-        Self::try_parse_from(app, std::env::args()).unwrap_or_else(|error| error.exit())
+        let parsed = command_line().and_then(|words| Self::try_parse_from(app, words));
+        parsed.unwrap_or_else(|error| error.exit())
     }
 
     /// Reads a command line whose first word is the program's name.
@@ -159,7 +161,7 @@ impl Launch {
         make: impl FnOnce(&[LcoreId]) -> Vec<S>,
     ) -> Result<Report> {
         start_log(&self.eal);
-        let signals = Signals::block().map_err(Error::system("blocking SIGINT and SIGTERM"))?;
+        let signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
         match &self.args.io {
             Io::Dpdk => self.serve_dpdk(signals, make),
             io if !self.args.ports.is_empty() => Err(UsageError::PortsWithoutEal(io.to_string()).into()),
@@ -225,6 +227,17 @@ impl Launch {
     }
 }
 
+/// The words of this process's command line, the program's name first.
+///
+/// # Errors
+/// [`UsageError::NotText`] for a word that is not UTF-8.
+pub fn command_line() -> Result<Vec<String>> {
+    let text = |word: OsString| {
+        word.into_string().map_err(|word| UsageError::NotText(word.to_string_lossy().into_owned()).into())
+    };
+    std::env::args_os().map(text).collect()
+}
+
 /// The command behind the `--`.
 fn command<A: Args>(app: App, program: &str) -> Command {
     let usage = format!("{program} [EAL arguments] -- [application arguments]");
@@ -240,10 +253,13 @@ fn command<A: Args>(app: App, program: &str) -> Command {
 /// its own.
 fn misplaced(command: &Command, eal: &[String], program: &str) -> std::result::Result<(), UsageError> {
     // Of the names that both have, the EAL's counts.
-    let is_ours = |name: &str| command.get_arguments().any(|arg| arg.get_long() == Some(name));
+    let is_ours = |name: &str| {
+        let long = name.strip_prefix("--");
+        !eal_args::is_eal_option(name)
+            && command.get_arguments().any(|arg| long.is_some() && arg.get_long() == long)
+    };
     for arg in eal {
-        let name = arg.strip_prefix("--").map(|arg| arg.split('=').next().unwrap_or(arg));
-        if name.is_some_and(is_ours) {
+        if is_ours(arg.split('=').next().unwrap_or(arg)) {
             let value = if arg.contains('=') { "" } else { " …" };
             let example = format!("{program} -l 0 -- {arg}{value}");
             return Err(UsageError::BeforeDashes(arg.clone(), example));
@@ -284,6 +300,7 @@ fn start_log(eal: &[String]) {
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
+        .log_internal_errors(false)
         .without_time()
         .try_init();
 }

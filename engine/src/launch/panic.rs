@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
+use std::io::{self, Write};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::{Arc, Once};
 
@@ -44,17 +45,19 @@ fn install_hook() {
     });
 }
 
+/// Ignores a standard error that can't be written: a second panic would end the process.
 fn print(info: &PanicHookInfo<'_>, lcore: LcoreId, counters: &[Arc<Counters>]) {
-    eprintln!("lcore {lcore}: {info}");
+    let mut stderr = io::stderr().lock();
+    let _ = writeln!(stderr, "lcore {lcore}: {info}");
     for (index, counters) in counters.iter().enumerate() {
         let values: Vec<_> = counters
             .snapshot()
             .non_zero()
             .map(|(counter, value)| format!("{}={value}", counter.name()))
             .collect();
-        eprintln!("lcore {lcore}, queue {index}: {}", values.join(" "));
+        let _ = writeln!(stderr, "lcore {lcore}, queue {index}: {}", values.join(" "));
     }
-    eprintln!("{}", Backtrace::force_capture());
+    let _ = writeln!(stderr, "{}", Backtrace::force_capture());
 }
 
 #[cfg(test)]

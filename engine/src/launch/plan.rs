@@ -58,9 +58,10 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Datagrams that a poll can forward from port to port: a burst, and what the service sends.
-    pub(super) fn forwards(&self) -> usize {
-        self.port.burst + self.outbox
+    /// Datagrams that a turn of a worker can forward from port to port: of each of its queues
+    /// a burst and what the service sends, and what it sends in its tick.
+    pub(super) fn forwards(&self, queues: usize) -> usize {
+        queues * (self.port.burst + self.outbox) + self.outbox
     }
 
     pub(super) fn host(
@@ -93,7 +94,13 @@ fn udp_ports(named: &[UdpPortArg]) -> UdpPorts {
 }
 
 fn create_report(path: &Path) -> Result<File, Error> {
-    File::create(path).map_err(|source| Error::Report { path: path.to_owned(), source })
+    // What was there stays until there is something better.
+    File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|source| Error::Report { path: path.to_owned(), source })
 }
 
 /// Which port each `--ip` is for.
@@ -105,6 +112,12 @@ pub(super) fn place_addresses(
     for arg in &args.ip {
         let (port, vlan) = place(arg, ports)?;
         let own = InterfaceAddress { address: arg.address, prefix_len: arg.prefix_len, vlan };
+        if own.broadcast() == Some(own.address) {
+            return Err(UsageError::Broadcast(own.to_string()));
+        }
+        if args.gateway == Some(own.address) {
+            return Err(UsageError::OwnGateway(own.address));
+        }
         if placed[port].iter().any(|other| other.address == own.address) {
             return Err(UsageError::AddressTwice(own.address.to_string()));
         }

@@ -1,6 +1,6 @@
 //! From open ports to a report: hosts, workers, the run, and the close.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -160,7 +160,7 @@ where
     for ((lcore, hosts), service) in teams.into_iter().zip(services) {
         let view = |host: &Host<Q>| View { lcore, port: host.port(), counters: Arc::clone(host.counters()) };
         views.extend(hosts.iter().map(view));
-        let forwards = plan.forwards();
+        let forwards = plan.forwards(hosts.len());
         let worker = Worker::new(hosts, service, forwards);
         jobs.push((lcore, job(lcore, worker, clock, stop.clone(), sender.clone())));
     }
@@ -180,7 +180,7 @@ where
 
 fn job<Q, S>(
     lcore: LcoreId,
-    mut worker: Worker<Host<Q>, S>,
+    worker: Worker<Host<Q>, S>,
     clock: Clock,
     stop: StopFlag,
     ended: Sender<Ended>,
@@ -191,7 +191,11 @@ where
 {
     Box::new(move || {
         let counters = worker.queues().iter().map(|host| Arc::clone(host.counters())).collect();
-        let result = guarded(lcore, counters, || worker.run(&clock, &stop));
+        let result = guarded(lcore, counters, move || {
+            // Dropped in here: a service that panics as it is dropped is a panic like others.
+            let mut worker = worker;
+            worker.run(&clock, &stop);
+        });
         // The control plane is there until the last worker ended.
         let _ = ended.send(Ended { lcore, result });
     })
@@ -216,6 +220,7 @@ fn write_report(launch: &Launch, plan: &Plan, report: &Report) -> Result<(), Err
     say(report);
     let (Some(path), Some(file)) = (&launch.args.json, &plan.report) else { return Ok(()) };
     let mut file = BufWriter::new(file);
-    let written = serde_json::to_writer_pretty(&mut file, report).map_err(io::Error::from);
+    let emptied = file.get_ref().set_len(0);
+    let written = emptied.and_then(|()| Ok(serde_json::to_writer_pretty(&mut file, report)?));
     written.and_then(|()| file.flush()).map_err(|source| Error::Report { path: path.clone(), source })
 }

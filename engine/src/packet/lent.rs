@@ -76,11 +76,13 @@ impl<P: Packet> Lent<P> {
         !self.letters.is_empty()
     }
 
-    /// Lets `alloc` fill up the packets, and makes rooms of the new ones.
+    /// Lets `alloc` fill up the packets, and makes rooms of all of them: a queue is handed
+    /// the burst, so no room of before is relied on. Called when none is written.
     pub(crate) fn refill(&mut self, alloc: impl FnOnce(&mut Burst<P>)) {
         alloc(&mut self.packets);
-        let known = self.rooms.len();
-        self.rooms.extend(self.packets[known..].iter_mut().map(Room::of));
+        self.letters.clear();
+        self.rooms.clear();
+        self.rooms.extend(self.packets.iter_mut().map(Room::of));
     }
 
     /// The rooms and what is written in the first of them, for an outbox.

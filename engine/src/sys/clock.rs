@@ -7,6 +7,8 @@ use crate::time::Time;
 /// How long the counter is compared with the kernel's clock to learn its rate. The error of
 /// two clock reads, some 50 ns, is then a few parts in a million.
 const CALIBRATION: Duration = Duration::from_millis(20);
+/// Reads of both clocks, of which the best counts.
+const TRIES: usize = 10;
 
 /// A monotonic clock that starts at [`Time::ZERO`] when it is made. Copies tell the same time.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +28,10 @@ impl Clock {
     pub fn start() -> Self {
         #[cfg(target_arch = "x86_64")]
         if has_invariant_tsc() {
-            let (begin, origin) = (Instant::now(), rdtsc());
+            let (begin, origin) = read_both();
             std::thread::sleep(CALIBRATION);
-            let (nanos, ticks) = (begin.elapsed().as_nanos(), u128::from(rdtsc() - origin));
+            let (end, now) = read_both();
+            let (nanos, ticks) = ((end - begin).as_nanos(), u128::from(now.saturating_sub(origin)));
             let nanos_per_tick_q32 = u64::try_from((nanos << 32) / ticks.max(1)).unwrap_or(1 << 32);
             return Self(Source::Tsc { origin, nanos_per_tick_q32 });
         }
@@ -47,6 +50,20 @@ impl Clock {
             Source::Kernel(origin) => Time::ZERO + origin.elapsed(),
         }
     }
+}
+
+/// Both clocks at one moment: of several tries the one in which least time passed between
+/// two reads of the counter, so that a thread that is interrupted does not spoil the rate.
+#[cfg(target_arch = "x86_64")]
+fn read_both() -> (Instant, u64) {
+    let read = || {
+        let (before, kernel, after) = (rdtsc(), Instant::now(), rdtsc());
+        let gap = after.saturating_sub(before);
+        (gap, kernel, before + gap / 2)
+    };
+    let best =
+        (1..TRIES).map(|_| read()).fold(read(), |best, next| if next.0 < best.0 { next } else { best });
+    (best.1, best.2)
 }
 
 #[cfg(target_arch = "x86_64")]

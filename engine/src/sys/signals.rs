@@ -4,7 +4,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
 /// A flag that tells workers to stop. Clones share it; it stays set.
@@ -24,38 +25,59 @@ impl StopFlag {
     }
 }
 
-/// SIGINT and SIGTERM, blocked so that they can be waited for.
-pub struct Signals(libc::sigset_t);
+const CAUGHT: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
+
+/// The signal that came, or 0. One per process, as signals are.
+static CAME: AtomicI32 = AtomicI32::new(0);
+
+/// SIGINT and SIGTERM, caught in whichever thread they are delivered. The second one of a
+/// kind ends the process, for whom a clean stop takes too long. On drop they are as before.
+pub struct Signals([libc::sigaction; CAUGHT.len()]);
 
 impl Signals {
-    /// Blocks both in the calling thread and in those that it starts from now on. Call it
-    /// before any other thread exists.
+    /// Catches both from now on.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn block() -> io::Result<Self> {
-        let mut set = MaybeUninit::uninit();
-        // SAFETY: `sigemptyset` initialises the set that the other calls use.
-        let (status, set) = unsafe {
-            libc::sigemptyset(set.as_mut_ptr());
-            libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
-            libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
-            (libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut()), set.assume_init())
-        };
-        if status == 0 { Ok(Self(set)) } else { Err(io::Error::from_raw_os_error(status)) }
+    pub fn catch() -> io::Result<Self> {
+        CAME.store(0, Relaxed);
+        // SAFETY: all zeros is a valid action.
+        let mut before: [libc::sigaction; CAUGHT.len()] = unsafe { MaybeUninit::zeroed().assume_init() };
+        for (signal, before) in CAUGHT.into_iter().zip(&mut before) {
+            // SAFETY: all zeros is a valid action, with an empty mask.
+            let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+            action.sa_sigaction = note as *const () as usize;
+            action.sa_flags = libc::SA_RESTART | libc::SA_RESETHAND;
+            // SAFETY: both actions are ours; the handler does no more than store a word.
+            if unsafe { libc::sigaction(signal, &action, before) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(Self(before))
     }
 
-    /// Waits for one of them, at most `timeout`. Gives its name.
+    /// Sleeps for `timeout`, unless one has come. Gives the name of the one that has.
     pub fn wait(&self, timeout: Duration) -> Option<&'static str> {
-        let timeout = libc::timespec {
-            tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        // SAFETY: the set and the time are initialised; no information is asked for.
-        match unsafe { libc::sigtimedwait(&self.0, ptr::null_mut(), &timeout) } {
+        if CAME.load(Relaxed) == 0 {
+            thread::sleep(timeout);
+        }
+        match CAME.load(Relaxed) {
             libc::SIGINT => Some("SIGINT"),
             libc::SIGTERM => Some("SIGTERM"),
             _ => None,
         }
     }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for (signal, before) in CAUGHT.into_iter().zip(&self.0) {
+            // SAFETY: an action that the kernel gave us.
+            unsafe { libc::sigaction(signal, before, ptr::null_mut()) };
+        }
+    }
+}
+
+extern "C" fn note(signal: libc::c_int) {
+    CAME.store(signal, Relaxed);
 }

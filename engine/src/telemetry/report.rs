@@ -105,20 +105,18 @@ impl fmt::Display for Report {
         for queue in &self.queues {
             let (received, sent) = (queue.counters.total(Kind::Received), queue.counters.total(Kind::Sent));
             writeln!(f, "lcore {} port {}: received {received}, sent {sent}", queue.lcore, queue.port)?;
+            let Balance { rx_unexplained, tx_unexplained } = queue.counters.balance();
+            if !queue.counters.balance().is_exact() {
+                writeln!(f, "  NOT explained: {rx_unexplained} received, {tx_unexplained} to be sent")?;
+            }
         }
         for (counter, value) in self.totals.non_zero().filter(|(counter, _)| counter.kind() != Kind::Event) {
             writeln!(f, "  {value:>14}  {:<24} {}", counter.name(), counter.sentence())?;
         }
-        let Balance { rx_unexplained, tx_unexplained } = self.balance;
-        match self.balanced {
-            true => write!(f, "balance: every packet is explained, every buffer is back"),
-            false if self.pools_balanced => {
-                write!(f, "balance: NOT explained: {rx_unexplained} received, {tx_unexplained} to be sent")
-            }
-            false => write!(
-                f,
-                "balance: NOT explained: {rx_unexplained} received, {tx_unexplained} to be sent; buffers are missing"
-            ),
+        match (self.balanced, self.pools_balanced) {
+            (true, _) => write!(f, "balance: every packet is explained, every buffer is back"),
+            (false, true) => write!(f, "balance: there are packets that no counter explains, see above"),
+            (false, false) => write!(f, "balance: there are buffers that did not come back, see above"),
         }
     }
 }

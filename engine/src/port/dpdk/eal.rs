@@ -287,7 +287,8 @@ pub fn dpdk_version() -> String {
 
 /// The program's name and the arguments, as C has them, for good.
 fn argv(args: &[String]) -> Result<Vec<*mut c_char>, EalError> {
-    let program = std::env::args().next().unwrap_or_else(|| "gannet".to_owned());
+    let program =
+        std::env::args_os().next().unwrap_or_else(|| "gannet".into()).to_string_lossy().into_owned();
     iter::once(&program)
         .chain(args)
         .map(|argument| {
