@@ -124,7 +124,10 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
         }
         self.discard_forwards();
     }
+}
 
+impl<Q: DatagramQueue, S> Worker<Q, S> {
+    /// Drops and counts what no port took.
     fn discard_forwards(&mut self) {
         if let Some(queue) = self.queues.first_mut() {
             queue.discard_forwards(&mut self.forwards);
@@ -135,8 +138,6 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
 impl<Q: DatagramQueue, S> Drop for Worker<Q, S> {
     /// Where a service panicked, packets may be on their way from port to port.
     fn drop(&mut self) {
-        if let Some(queue) = self.queues.first_mut() {
-            queue.discard_forwards(&mut self.forwards);
-        }
+        self.discard_forwards();
     }
 }

@@ -6,6 +6,7 @@
 //! own accord (`outgoing`, `neighbours`). What it drops, it counts by name.
 
 mod addressing;
+mod answers;
 mod classify;
 mod egress;
 mod neighbours;
@@ -22,10 +23,10 @@ use std::sync::Arc;
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
 pub use siphash::HashKey;
 
-use classify::{Arp, Class, Rules, Udp, UdpChecksum, classify};
+use classify::{Class, Rules, Udp, UdpChecksum, classify};
 use egress::Egress;
-use neighbours::{Neighbour, Neighbours};
-use peers::{Learned, Peers};
+use neighbours::Neighbours;
+use peers::Peers;
 use reply::Style;
 
 use crate::forward::{Forward, Forwards};
@@ -34,7 +35,7 @@ use crate::port::{FrameQueue, PortId};
 use crate::service::{Arrival, Datagram, Outbox, Service, Tick, Verdict};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
-use crate::wire::{arp, ipv4, udp};
+use crate::wire::{ipv4, udp};
 use crate::worker::DatagramQueue;
 
 /// Frames that [`Host::drain`] takes from a ring at most, so that a peer that never stops
@@ -143,27 +144,9 @@ impl<Q: FrameQueue> Host<Q> {
         let checksums = self.trusted.checksums(packet);
         match classify(packet.frame(), checksums, &self.rules) {
             Class::Udp(udp) => self.deliver(now, &udp, service, forwards),
-            other => self.answer(now, other),
-        }
-    }
-
-    /// A frame that is not for the service: the host's own to answer, or to drop.
-    #[inline]
-    fn answer(&mut self, now: Time, class: Class) {
-        let Some(mut packet) = self.rx.pop() else { return };
-        match class {
-            Class::Arp(arp) => self.arp(now, packet, &arp),
-            Class::Echo(echo) => {
-                self.counters.add(Counter::EchoAnswered, 1);
-                if echo.payload_len > self.max_payload + udp::HEADER_LEN {
-                    self.counters.add(Counter::HostReplied, 1);
-                    return self.drop_unsent(packet, Counter::TxOversize);
-                }
-                reply::echo(&mut packet, &echo, self.style);
-                self.host_reply(packet);
-            }
-            Class::Drop(reason) => self.drop_received(packet, reason),
-            Class::Udp(_) => self.drop_received(packet, Counter::UdpPortClosed),
+            Class::Arp(arp) => self.arp(now, &arp),
+            Class::Echo(echo) => self.echo(&echo),
+            Class::Drop(reason) => self.drop_last(reason),
         }
     }
 
@@ -225,39 +208,6 @@ impl<Q: FrameQueue> Host<Q> {
         }
     }
 
-    #[cold]
-    fn arp(&mut self, now: Time, mut packet: Q::Packet, arp: &Arp) {
-        let own = self.rules.addressing.is_own(arp.link.vlan, arp.packet.target_ip);
-        match arp.packet.operation {
-            arp::Operation::REQUEST if own => {
-                self.counters.add(Counter::ArpAnswered, 1);
-                reply::arp(&mut packet, arp, self.style);
-                self.host_reply(packet);
-            }
-            arp::Operation::REPLY if own => {
-                let neighbour = Neighbour { vlan: arp.link.vlan, address: arp.packet.sender_ip };
-                let reason = self.arp_reply(now, Learned { neighbour, mac: arp.packet.sender_mac });
-                self.drop_received(packet, reason);
-            }
-            _ => self.drop_received(packet, Counter::ArpNotOurs),
-        }
-    }
-
-    /// Takes an answer in or hands it to the port's other lcores, one of which may have asked.
-    fn arp_reply(&mut self, now: Time, learned: Learned) -> Counter {
-        if self.neighbours.is_asked_for(learned.neighbour) {
-            self.learn(now, learned);
-            return Counter::ArpLearned;
-        }
-        match &self.peers {
-            Some(peers) => {
-                peers.tell(learned);
-                Counter::ArpShared
-            }
-            None => Counter::ArpUnsolicited,
-        }
-    }
-
     /// Has the neighbours that wait for an answer do what is due.
     #[cold]
     fn maintain(&mut self, now: Time) {
@@ -274,6 +224,14 @@ impl<Q: FrameQueue> Host<Q> {
     fn host_reply(&mut self, packet: Q::Packet) {
         self.counters.add(Counter::HostReplied, 1);
         self.egress.send(&mut self.queue, packet);
+    }
+
+    /// Drops the last frame of `rx`.
+    #[inline]
+    fn drop_last(&mut self, reason: Counter) {
+        if let Some(packet) = self.rx.pop() {
+            self.drop_received(packet, reason);
+        }
     }
 
     #[inline]
