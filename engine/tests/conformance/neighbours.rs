@@ -138,6 +138,31 @@ fn an_arp_answer_reaches_the_queue_that_asked() {
     assert_eq!((other[Counter::ArpShared], other[Counter::ArpLearned]), (1, 0));
 }
 
+/// An answer that another queue heard before anybody asked is not believed: it may be old, or forged.
+#[test]
+fn an_arp_answer_from_before_the_question_is_not_believed() {
+    let (first, mut first_wire) = memory::pair(&MemoryConfig::default());
+    let (second, mut second_wire) = memory::pair(&MemoryConfig::default());
+    let mut hosts = [host(first, ADDRESS), host(second, ADDRESS)];
+    Host::join(&mut hosts);
+    let [first, second] = hosts;
+    let mut asker = Worker::new(vec![first], Caller::new(ADDRESS, CLIENT, 1), 1);
+    let mut other = Worker::new(vec![second], Caller::new(ADDRESS, CLIENT, 0), 1);
+    let mut answer = Arp::request(OWN_MAC);
+    answer.link = Link::new(OWN_MAC, super::build::ARP);
+    (answer.operation, answer.target) = (2, (OWN_MAC.0, ADDRESS.octets()));
+    second_wire.send_frame(&answer.frame()).expect("room");
+    other.poll_once(Time::ZERO);
+    (0..3).for_each(|_| _ = asker.poll_once(Time::ZERO));
+    assert_eq!(first_wire.receive_frame().expect("a request")[..6], [0xff; 6]);
+    assert_eq!(first_wire.receive_frame(), None, "the datagram waits for an answer to it");
+    asker.drain();
+    other.drain();
+    let (asker, other) = (end(asker, first_wire), end(other, second_wire));
+    assert_eq!((asker[Counter::ArpRequested], asker[Counter::TxStopping]), (1, 1));
+    assert_eq!(other[Counter::ArpShared], 1);
+}
+
 fn end(worker: Worker<Host<MemoryQueue>, Caller>, wire: MemoryQueue) -> Snapshot {
     let counters = counters(&worker);
     drop(worker);
