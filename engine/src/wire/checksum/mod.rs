@@ -71,6 +71,16 @@ impl Sum {
         )
     }
 
+    /// The sum over the pseudo header of what IPv6 carries (RFC 8200, section 8.1). `len` is
+    /// the length of the upper layer's header and payload in bytes.
+    #[inline]
+    pub fn pseudo_header_v6(source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32) -> Self {
+        Self::address_v6(source)
+            + Self::address_v6(destination)
+            + Self(u64::from(u32::from_ne_bytes(len.to_be_bytes())))
+            + Self::word([0, protocol])
+    }
+
     /// The folded sum, not complemented, as it stands on the wire.
     #[inline]
     pub fn fold(self) -> [u8; 2] {
@@ -94,6 +104,12 @@ impl Sum {
     #[inline]
     pub fn is_valid(self) -> bool {
         self.fold() == [0xff; 2]
+    }
+
+    #[inline]
+    fn address_v6(address: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = address;
+        Self(u64::from_ne_bytes([a, b, c, d, e, f, g, h])) + Self(u64::from_ne_bytes(rest))
     }
 
     #[inline]

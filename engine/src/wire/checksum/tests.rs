@@ -114,6 +114,21 @@ proptest! {
     }
 
     #[test]
+    fn a_pseudo_header_of_ipv6_sums_as_its_bytes(
+        source: [u8; 16], destination: [u8; 16], protocol: u8, len: u32,
+    ) {
+        let header = [&source[..], &destination, &len.to_be_bytes(), &[0, 0, 0, protocol]].concat();
+        let sum = Sum::pseudo_header_v6(source, destination, protocol, len);
+        prop_assert_eq!(sum.fold(), oracle::data(&header).to_be_bytes());
+        // smoltcp takes a length of 16 bits only.
+        let short = Sum::pseudo_header_v6(source, destination, protocol, len >> 16);
+        let theirs = oracle::pseudo_header_v6(
+            &source.into(), &destination.into(), protocol.into(), len >> 16,
+        );
+        prop_assert_eq!(short.fold(), theirs.to_be_bytes());
+    }
+
+    #[test]
     fn data_with_its_checksum_is_valid(mut bytes in vec(any::<u8>(), 2..2000)) {
         bytes[..2].fill(0);
         let checksum = Sum::of(&bytes).checksum();
