@@ -178,7 +178,8 @@ fn datagram_frame(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u
     header.write(&mut ip);
     let mut udp_header = [0; udp::HEADER_LEN];
     udp::write(&mut udp_header, from.port(), to.port(), udp_len, [0, 0]);
-    let sum = udp::pseudo_header(source, destination, udp_len) + Sum::of(&udp_header) + Sum::of(payload);
+    let pseudo_header = ipv4::pseudo_header(source, destination, Protocol::UDP, udp_len);
+    let sum = pseudo_header + Sum::of(&udp_header) + Sum::of(payload);
     udp::write(&mut udp_header, from.port(), to.port(), udp_len, udp_checksum(sum));
     [&link[..], &ip, &udp_header, payload].concat()
 }

@@ -215,10 +215,14 @@ fn udp_checksum(
     // A device goes by the IP packet's length: of a datagram that is shorter its word says nothing.
     // And where it says "bad", it is not believed without a look: some say so of what they did not check.
     let is_whole = udp::HEADER_LEN + datagram.payload().len() == ip.payload_len;
-    if (said == RxChecksum::Good && is_whole) || datagram.is_checksum_valid(ip.source, ip.destination) {
+    if said == RxChecksum::Good && is_whole {
         return Ok(UdpChecksum::Right);
     }
-    if rules.unmarked_unfilled_checksums && datagram.is_checksum_unfilled(ip.source, ip.destination) {
+    let pseudo_header = ipv4::pseudo_header(ip.source, ip.destination, Protocol::UDP, datagram.len());
+    if datagram.is_checksum_valid(pseudo_header) {
+        return Ok(UdpChecksum::Right);
+    }
+    if rules.unmarked_unfilled_checksums && datagram.is_checksum_unfilled(pseudo_header) {
         return Ok(UdpChecksum::Unfilled);
     }
     Err(Counter::UdpChecksum)

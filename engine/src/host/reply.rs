@@ -47,7 +47,7 @@ pub(super) fn fill_udp_checksum<P: Packet>(
     destination: Ipv4Addr,
     style: Style,
 ) {
-    let pseudo_header = udp::pseudo_header(source, destination, len as u16);
+    let pseudo_header = ipv4::pseudo_header(source, destination, Protocol::UDP, len as u16);
     let datagram = &mut packet.room_mut()[at..at + len];
     let checksum = if style.tx_udp_checksum {
         pseudo_header.fold()

@@ -178,7 +178,13 @@ fn a_changed_or_grown_payload_gets_a_new_checksum() {
         let reply = one(&frame(payload, |_| ())).0.expect("an answer");
         let packet = crate::wire::ipv4::Packet::parse(&reply[14..]).expect("valid");
         let datagram = crate::wire::udp::Datagram::parse(packet.payload()).expect("valid");
-        assert!(datagram.is_checksum_valid(packet.source(), packet.destination()));
+        let pseudo_header = crate::wire::ipv4::pseudo_header(
+            packet.source(),
+            packet.destination(),
+            packet.protocol(),
+            datagram.len(),
+        );
+        assert!(datagram.is_checksum_valid(pseudo_header));
         match payload[0] {
             b'u' => assert_eq!(datagram.payload(), b"UPPER"),
             _ => assert_eq!(datagram.payload().len(), 1472, "the MTU's worth"),

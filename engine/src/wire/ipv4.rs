@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::checksum::Sum;
+pub use super::protocol::Protocol;
 
 /// Length in bytes of a header without options.
 pub const HEADER_LEN: usize = 20;
@@ -12,17 +13,6 @@ const DONT_FRAGMENT: u16 = 0x4000;
 const FRAGMENT: u16 = 0x3fff;
 /// The congestion bits of the traffic class byte (RFC 3168).
 const ECN: u8 = 0x03;
-
-/// What a packet carries (IANA's protocol numbers).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocol(pub u8);
-
-impl Protocol {
-    /// ICMP (RFC 792).
-    pub const ICMP: Self = Self(1);
-    /// UDP (RFC 768).
-    pub const UDP: Self = Self(17);
-}
 
 /// A packet's version or lengths contradict each other or the bytes that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -171,6 +161,13 @@ impl Header {
         [header[10], header[11]] = Sum::of(&header).checksum();
         *into = header;
     }
+}
+
+/// The sum of the pseudo header (RFC 768) of `len` bytes that are carried between these
+/// hosts, their own header included.
+#[inline]
+pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, len: u16) -> Sum {
+    Sum::pseudo_header_v4(source.octets(), destination.octets(), protocol.0, len)
 }
 
 #[cfg(test)]

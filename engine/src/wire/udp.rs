@@ -1,9 +1,6 @@
-//! UDP over IPv4 (RFC 768).
-
-use std::net::Ipv4Addr;
+//! UDP (RFC 768), over either version of IP (RFC 8200, section 8.1).
 
 use super::checksum::Sum;
-use super::ipv4::Protocol;
 
 /// Length of the header in bytes.
 pub const HEADER_LEN: usize = 8;
@@ -56,16 +53,25 @@ impl<'a> Datagram<'a> {
         [self.header[6], self.header[7]]
     }
 
-    /// Whether the checksum, which is there, is right for a datagram between these hosts.
+    /// Length in bytes, header included.
     #[inline]
-    pub fn is_checksum_valid(self, source: Ipv4Addr, destination: Ipv4Addr) -> bool {
-        (self.pseudo_header(source, destination) + Sum::of(self.bytes)).is_valid()
+    #[expect(clippy::len_without_is_empty, reason = "the header is always there")]
+    pub fn len(self) -> u16 {
+        u16::from_be_bytes([self.header[4], self.header[5]])
+    }
+
+    /// Whether the checksum, which is there, is right; `pseudo_header` is the sum over the
+    /// IP packet's addresses, [`len`](Self::len) and the protocol.
+    #[inline]
+    pub fn is_checksum_valid(self, pseudo_header: Sum) -> bool {
+        (pseudo_header + Sum::of(self.bytes)).is_valid()
     }
 
     /// Whether the checksum field holds no more than the sum of the pseudo header: what a
     /// kernel leaves there for a device that would complete it.
-    pub fn is_checksum_unfilled(self, source: Ipv4Addr, destination: Ipv4Addr) -> bool {
-        self.pseudo_header(source, destination).fold() == self.checksum()
+    #[inline]
+    pub fn is_checksum_unfilled(self, pseudo_header: Sum) -> bool {
+        pseudo_header.fold() == self.checksum()
     }
 
     /// What it carries.
@@ -73,17 +79,6 @@ impl<'a> Datagram<'a> {
     pub fn payload(self) -> &'a [u8] {
         &self.bytes[HEADER_LEN..]
     }
-
-    #[inline]
-    fn pseudo_header(self, source: Ipv4Addr, destination: Ipv4Addr) -> Sum {
-        pseudo_header(source, destination, self.bytes.len() as u16)
-    }
-}
-
-/// The sum of the pseudo header of a datagram that is `len` bytes long, header included.
-#[inline]
-pub fn pseudo_header(source: Ipv4Addr, destination: Ipv4Addr, len: u16) -> Sum {
-    Sum::pseudo_header_v4(source.octets(), destination.octets(), Protocol::UDP.0, len)
 }
 
 /// Writes a header. `len` is the datagram's in bytes, header included; `checksum` is as it
@@ -104,16 +99,24 @@ pub fn write(
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::wire::checksum::udp_checksum;
+    use crate::wire::ipv4;
+    use crate::wire::protocol::Protocol;
 
     const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
     const DESTINATION: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
+    fn pseudo_header(source: Ipv4Addr, len: u16) -> Sum {
+        ipv4::pseudo_header(source, DESTINATION, Protocol::UDP, len)
+    }
+
     /// "hi!" from port 4660 to port 7, with a byte behind it that is not part of it.
     fn datagram() -> [u8; 12] {
         let mut bytes = [0x12, 0x34, 0, 7, 0, 11, 0, 0, b'h', b'i', b'!', 0x99];
-        let checksum = udp_checksum(pseudo_header(SOURCE, DESTINATION, 11) + Sum::of(&bytes[..11]));
+        let checksum = udp_checksum(pseudo_header(SOURCE, 11) + Sum::of(&bytes[..11]));
         bytes[6..8].copy_from_slice(&checksum);
         bytes
     }
@@ -124,16 +127,17 @@ mod tests {
         let datagram = Datagram::parse(&bytes).expect("valid");
         assert_eq!((datagram.source_port(), datagram.destination_port()), (0x1234, 7));
         assert_eq!(datagram.payload(), b"hi!");
-        assert!(datagram.is_checksum_valid(SOURCE, DESTINATION));
-        assert!(!datagram.is_checksum_valid(SOURCE, SOURCE));
-        assert!(!datagram.is_checksum_unfilled(SOURCE, DESTINATION));
+        assert_eq!(datagram.len(), 11);
+        assert!(datagram.is_checksum_valid(pseudo_header(SOURCE, 11)));
+        assert!(!datagram.is_checksum_valid(pseudo_header(DESTINATION, 11)));
+        assert!(!datagram.is_checksum_unfilled(pseudo_header(SOURCE, 11)));
     }
 
     #[test]
     fn an_unfilled_checksum_is_known() {
         let mut bytes = datagram();
-        bytes[6..8].copy_from_slice(&pseudo_header(SOURCE, DESTINATION, 11).fold());
-        assert!(Datagram::parse(&bytes).expect("valid").is_checksum_unfilled(SOURCE, DESTINATION));
+        bytes[6..8].copy_from_slice(&pseudo_header(SOURCE, 11).fold());
+        assert!(Datagram::parse(&bytes).expect("valid").is_checksum_unfilled(pseudo_header(SOURCE, 11)));
     }
 
     #[test]
