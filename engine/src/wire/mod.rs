@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod ethernet;
 pub mod icmpv4;
 pub mod ipv4;
+pub mod ipv6;
 pub mod protocol;
 pub mod udp;
 pub mod vlan;
