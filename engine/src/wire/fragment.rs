@@ -57,13 +57,13 @@ impl Header {
 mod tests {
     use super::*;
 
-    /// Of a UDP datagram the second fragment, cut for a link of 1,500 bytes.
-    const SECOND: [u8; HEADER_LEN] = [0x11, 0x00, 0x05, 0xa9, 0xde, 0xad, 0xbe, 0xef];
+    /// Of a UDP datagram of Linux the second fragment, over a loopback of 1,500 bytes, captured.
+    const SECOND: [u8; HEADER_LEN] = [0x11, 0x00, 0x05, 0xa9, 0x00, 0xc4, 0x76, 0x22];
 
     #[test]
     fn a_header_reads_and_writes() {
         let header = Header::parse(&SECOND).expect("long enough");
-        let expected = Header { next_header: 17, offset: 1448, more: true, identification: 0xdead_beef };
+        let expected = Header { next_header: 17, offset: 1448, more: true, identification: 0x00c4_7622 };
         assert_eq!(header, expected);
         let mut written = [0xff; HEADER_LEN];
         header.write(&mut written);
