@@ -9,6 +9,7 @@ mod addressing;
 mod answers;
 mod classify;
 mod egress;
+mod fragment;
 mod neighbours;
 mod outgoing;
 mod peers;
