@@ -13,6 +13,7 @@ mod fragment;
 mod neighbours;
 mod outgoing;
 mod peers;
+mod reassembly;
 mod reply;
 mod siphash;
 #[cfg(test)]
