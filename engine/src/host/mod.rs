@@ -9,9 +9,11 @@ mod addressing;
 mod answers;
 mod classify;
 mod egress;
+mod fragment;
 mod neighbours;
 mod outgoing;
 mod peers;
+mod reassembly;
 mod reply;
 mod siphash;
 #[cfg(test)]

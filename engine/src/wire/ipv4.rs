@@ -9,8 +9,12 @@ pub use super::protocol::Protocol;
 pub const HEADER_LEN: usize = 20;
 /// Don't fragment, in the field that it shares with the fragment offset.
 const DONT_FRAGMENT: u16 = 0x4000;
+/// More fragments, in the same field.
+const MORE_FRAGMENTS: u16 = 0x2000;
+/// The fragment offset in that field, in units of 8 bytes.
+const OFFSET: u16 = 0x1fff;
 /// More fragments and the offset: zero where a packet is whole.
-const FRAGMENT: u16 = 0x3fff;
+const FRAGMENT: u16 = MORE_FRAGMENTS | OFFSET;
 /// The congestion bits of the traffic class byte (RFC 3168).
 const ECN: u8 = 0x03;
 
@@ -70,7 +74,36 @@ impl<'a> Packet<'a> {
     /// Whether it is a part of a larger packet.
     #[inline]
     pub fn is_fragment(self) -> bool {
-        u16::from_be_bytes([self.header[6], self.header[7]]) & FRAGMENT != 0
+        self.fragment_field() & FRAGMENT != 0
+    }
+
+    /// Whether fragments follow it.
+    #[inline]
+    pub fn has_more_fragments(self) -> bool {
+        self.fragment_field() & MORE_FRAGMENTS != 0
+    }
+
+    /// Where what it carries stands in what the whole packet carried, in bytes: 0 to 65,528.
+    #[inline]
+    pub fn fragment_offset(self) -> usize {
+        usize::from(self.fragment_field() & OFFSET) * 8
+    }
+
+    /// What the fragments of a packet have in common (RFC 6864).
+    #[inline]
+    pub fn identification(self) -> u16 {
+        u16::from_be_bytes([self.header[4], self.header[5]])
+    }
+
+    #[inline]
+    fn fragment_field(self) -> u16 {
+        u16::from_be_bytes([self.header[6], self.header[7]])
+    }
+
+    /// The header, options included.
+    #[inline]
+    pub fn header(self) -> &'a [u8] {
+        &self.bytes[..self.header_len]
     }
 
     /// The traffic class with the congestion bits cleared.
@@ -124,15 +157,41 @@ pub struct Header {
     pub payload_len: u16,
 }
 
+/// Which part of a larger packet a packet that we send is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// What the fragments of a packet have in common.
+    pub identification: u16,
+    /// Where it stands in what the whole packet carries, in bytes.
+    pub offset: u16,
+    /// Whether others follow.
+    pub more: bool,
+}
+
 impl Header {
     /// Writes the header with its checksum.
     ///
     /// `payload_len` is at most 65,515; the caller's MTU sees to that.
     #[inline]
     pub fn write(&self, into: &mut [u8; HEADER_LEN]) {
+        self.write_with(0, DONT_FRAGMENT, into);
+    }
+
+    /// Writes the header of a fragment with its checksum. `payload_len` is the fragment's.
+    ///
+    /// Routers may cut it further: don't fragment is clear. `fragment.offset` is a multiple
+    /// of 8 up to 65,528.
+    pub fn write_fragment(&self, fragment: Fragment, into: &mut [u8; HEADER_LEN]) {
+        let more = if fragment.more { MORE_FRAGMENTS } else { 0 };
+        self.write_with(fragment.identification, more | (fragment.offset / 8) & OFFSET, into);
+    }
+
+    #[inline]
+    fn write_with(&self, identification: u16, fragment: u16, into: &mut [u8; HEADER_LEN]) {
         let total_len = self.payload_len.wrapping_add(HEADER_LEN as u16);
         let [len_high, len_low] = total_len.to_be_bytes();
-        let [df_high, df_low] = DONT_FRAGMENT.to_be_bytes();
+        let [identification_high, identification_low] = identification.to_be_bytes();
+        let [fragment_high, fragment_low] = fragment.to_be_bytes();
         let [a, b, c, d] = self.source.octets();
         let [e, f, g, h] = self.destination.octets();
         let class = self.differentiated_services;
@@ -141,10 +200,10 @@ impl Header {
             class,
             len_high,
             len_low,
-            0,
-            0,
-            df_high,
-            df_low,
+            identification_high,
+            identification_low,
+            fragment_high,
+            fragment_low,
             self.ttl,
             self.protocol.0,
             0,
@@ -253,6 +312,31 @@ mod tests {
             let mut bytes = packet();
             bytes[6..8].copy_from_slice(&flags.to_be_bytes());
             assert_eq!(Packet::parse(&bytes).expect("valid").is_fragment(), is_fragment, "{flags:04x}");
+        }
+    }
+
+    #[test]
+    fn a_fragments_header_reads_as_smoltcp_reads_it() {
+        let header = Header {
+            differentiated_services: 0,
+            ttl: 64,
+            protocol: Protocol::UDP,
+            source: Ipv4Addr::new(10, 77, 0, 1),
+            destination: Ipv4Addr::new(10, 77, 0, 2),
+            payload_len: 8,
+        };
+        for (offset, more) in [(0, true), (1480, true), (65_528, false)] {
+            let mut bytes = [0; 28];
+            let fragment = Fragment { identification: 0xbeef, offset, more };
+            header.write_fragment(fragment, bytes.first_chunk_mut().expect("long enough"));
+            let theirs = smoltcp::wire::Ipv4Packet::new_checked(&bytes).expect("valid");
+            assert_eq!((theirs.ident(), theirs.frag_offset()), (0xbeef, offset));
+            assert_eq!((theirs.more_frags(), theirs.dont_frag()), (more, false));
+            assert!(theirs.verify_checksum());
+            let ours = Packet::parse(&bytes).expect("valid");
+            assert_eq!((ours.identification(), ours.fragment_offset()), (0xbeef, usize::from(offset)));
+            assert_eq!((ours.has_more_fragments(), ours.is_fragment()), (more, true));
+            assert_eq!(ours.header(), &bytes[..HEADER_LEN]);
         }
     }
 }
