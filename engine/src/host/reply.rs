@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 
 use super::classify::{Arp, Ipv4, Udp, UdpChecksum};
-use crate::packet::Packet;
+use crate::packet::{IpVersion, Packet};
 use crate::wire::checksum::{Sum, udp_checksum};
 use crate::wire::ethernet::{self, MacAddress};
 use crate::wire::ipv4::{self, Protocol};
@@ -56,7 +56,7 @@ pub(super) fn fill_udp_checksum<P: Packet>(
     };
     datagram[6..8].copy_from_slice(&checksum);
     if style.tx_udp_checksum {
-        packet.request_udp_checksum(at - ipv4::HEADER_LEN, ipv4::HEADER_LEN);
+        packet.request_udp_checksum(IpVersion::V4, at - ipv4::HEADER_LEN, ipv4::HEADER_LEN);
     }
 }
 

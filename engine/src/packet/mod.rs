@@ -54,16 +54,26 @@ pub unsafe trait Packet: Send {
     /// granted the check.
     fn rx_checksums(&self) -> RxChecksums;
 
-    /// Asks the port to complete the UDP checksum of this IPv4 frame when it sends it;
-    /// the field holds the sum of the pseudo header. Called only where
+    /// Asks the port to complete the UDP checksum of this frame when it sends it; the field
+    /// holds the sum of the pseudo header. Called only where
     /// [`Capabilities::tx_udp_checksum`](crate::port::Capabilities::tx_udp_checksum) is set.
     ///
-    /// `l2_len` and `l3_len` are the lengths in bytes of the headers before UDP.
-    fn request_udp_checksum(&mut self, l2_len: usize, l3_len: usize);
+    /// `l2_len` and `l3_len` are the lengths in bytes of the headers before UDP: the link's
+    /// with its VLAN tags, and that of IP with its options or extension headers.
+    fn request_udp_checksum(&mut self, version: IpVersion, l2_len: usize, l3_len: usize);
 
     /// Asks the CPU to bring the frame's first bytes into its cache.
     #[inline]
     fn prefetch(&self) {}
+}
+
+/// Which Internet Protocol a frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpVersion {
+    /// IPv4 (RFC 791).
+    V4,
+    /// IPv6 (RFC 8200).
+    V6,
 }
 
 /// What a port says of one checksum of a received frame.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{HEADROOM, PoolBalance};
-use crate::packet::{Burst, Packet, RxChecksums};
+use crate::packet::{Burst, IpVersion, Packet, RxChecksums};
 
 /// Buffers start on cache lines of their own.
 const CACHE_LINE: usize = 64;
@@ -68,6 +68,16 @@ pub(super) fn release_burst(from: &mut Burst<HeapPacket>) {
     from.drain().for_each(HeapPacket::release);
 }
 
+/// A UDP checksum that the port is to complete, as it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UdpChecksumRequest {
+    pub(super) version: IpVersion,
+    /// Bytes before the IP header.
+    pub(super) l2_len: usize,
+    /// Bytes from there to the UDP header.
+    pub(super) l3_len: usize,
+}
+
 /// A frame in a buffer on the heap. Returns to its pool by `free_burst` only; a packet
 /// that is dropped instead is missing from the pool from then on.
 pub struct HeapPacket {
@@ -78,8 +88,8 @@ pub struct HeapPacket {
     start: usize,
     len: usize,
     rx_checksums: RxChecksums,
-    /// Lengths of the headers before UDP, where its checksum was asked for.
-    udp_checksum: Option<(usize, usize)>,
+    /// Where the UDP checksum was asked for.
+    udp_checksum: Option<UdpChecksumRequest>,
     slab: Arc<Slab>,
 }
 
@@ -111,9 +121,8 @@ impl HeapPacket {
         self.rx_checksums = checksums;
     }
 
-    /// Takes the request for a UDP checksum, if there was one: the lengths in bytes of the
-    /// headers before UDP.
-    pub(super) fn take_udp_checksum_request(&mut self) -> Option<(usize, usize)> {
+    /// Takes the request for a UDP checksum, if there was one.
+    pub(super) fn take_udp_checksum_request(&mut self) -> Option<UdpChecksumRequest> {
         self.udp_checksum.take()
     }
 }
@@ -178,8 +187,8 @@ unsafe impl Packet for HeapPacket {
     }
 
     #[inline]
-    fn request_udp_checksum(&mut self, l2_len: usize, l3_len: usize) {
-        self.udp_checksum = Some((l2_len, l3_len));
+    fn request_udp_checksum(&mut self, version: IpVersion, l2_len: usize, l3_len: usize) {
+        self.udp_checksum = Some(UdpChecksumRequest { version, l2_len, l3_len });
     }
 }
 

@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::heap::{HeapPacket, HeapPool, release_burst};
+use super::heap::{HeapPacket, HeapPool, UdpChecksumRequest, release_burst};
 use super::{Capabilities, FrameQueue, OpenPort, PoolBalance, PortControl, PortDescription};
-use crate::packet::{Burst, Packet, RxChecksums};
+use crate::packet::{Burst, IpVersion, Packet, RxChecksums};
 use crate::telemetry::{Counter, Counters};
 use crate::wire::checksum::{Sum, udp_checksum};
 use crate::wire::ethernet::{self, MacAddress};
@@ -220,10 +220,10 @@ impl MemoryQueue {
     /// frame is lost and its buffer goes back.
     fn send(&mut self, mut packet: HeapPacket) {
         packet.assert_held();
-        if let Some((l2_len, l3_len)) = packet.take_udp_checksum_request()
+        if let Some(request) = packet.take_udp_checksum_request()
             && self.capabilities.tx_udp_checksum
         {
-            complete_udp_checksum(&mut packet, l2_len.saturating_add(l3_len));
+            complete_udp_checksum(&mut packet, request);
         }
         packet.set_rx_checksums(self.sent_rx_checksums);
         let counter = match self.tx.try_send(InFlight(Some(packet))) {
@@ -296,18 +296,31 @@ impl Drop for InFlight {
     }
 }
 
-/// Completes the checksum of the UDP datagram at `offset` bytes into the frame, whose
-/// field holds the sum of the pseudo header. Where the lengths contradict the frame, it
-/// stays as it is.
-fn complete_udp_checksum(packet: &mut HeapPacket, offset: usize) {
+/// Completes the checksum of a UDP datagram, whose field holds the sum of the pseudo header.
+/// Where the version or the lengths contradict the frame, it stays as it is: a device would
+/// put it in the wrong place.
+fn complete_udp_checksum(packet: &mut HeapPacket, request: UdpChecksumRequest) {
+    let UdpChecksumRequest { version, l2_len, l3_len } = request;
     let frame_len = packet.frame_len();
-    let Some(rest) = packet.room_mut()[..frame_len].get_mut(offset..) else { return };
+    let Some(ip) = packet.room_mut()[..frame_len].get_mut(l2_len..) else { return };
+    if ip.first().map(|byte| byte >> 4) != Some(version_number(version)) {
+        return;
+    }
+    let Some(rest) = ip.get_mut(l3_len..) else { return };
     let Some(&[high, low]) = rest.get(4..6).and_then(|field| field.first_chunk()) else { return };
     let len = usize::from(u16::from_be_bytes([high, low]));
     let Some(datagram) = rest.get_mut(..len) else { return };
     let checksum = udp_checksum(Sum::of(datagram));
     if let Some(field) = datagram.get_mut(6..8) {
         field.copy_from_slice(&checksum);
+    }
+}
+
+/// The version as the first four bits of an IP header have it.
+fn version_number(version: IpVersion) -> u8 {
+    match version {
+        IpVersion::V4 => 4,
+        IpVersion::V6 => 6,
     }
 }
 
@@ -483,33 +496,55 @@ mod tests {
         far.free_burst(&mut burst);
     }
 
-    #[test]
-    fn a_requested_udp_checksum_is_completed_on_send() {
-        const L2_LEN: usize = 14;
-        const L3_LEN: usize = 20;
+    /// What comes out at the far end of `frame`, sent with a request for its checksum.
+    fn completed(frame: &[u8], version: IpVersion, l2_len: usize, l3_len: usize) -> Vec<u8> {
         let offloads = MemoryOffloads { tx_udp_checksum: true, ..MemoryOffloads::default() };
         let (mut near, mut far) = pair(&MemoryConfig { offloads, ..MemoryConfig::default() });
-        let pseudo_header = Sum::pseudo_header_v4([10, 0, 0, 1], [10, 0, 0, 2], 17, 13);
-        let mut frame = vec![0; L2_LEN + L3_LEN];
+        let mut burst = Burst::with_capacity(1);
+        near.alloc_burst(&mut burst);
+        assert!(burst[0].fill(frame));
+        burst[0].request_udp_checksum(version, l2_len, l3_len);
+        near.tx_burst(&mut burst);
+        far.receive_frame().expect("a frame")
+    }
+
+    /// Headers of that kind, a datagram of 13 bytes whose checksum holds the sum of the pseudo
+    /// header, and padding; with that sum.
+    fn to_be_completed(version: IpVersion, l2_len: usize) -> (Vec<u8>, Sum) {
+        let (first, l3_len, pseudo_header) = match version {
+            IpVersion::V4 => (0x45, 20, Sum::pseudo_header_v4([10, 0, 0, 1], [10, 0, 0, 2], 17, 13)),
+            // RFC 8200, 8.1: the addresses, the length and the next header.
+            IpVersion::V6 => (0x60, 40, Sum::of(&[[0xfd; 16], [0xfe; 16]].concat()) + Sum::of(&[0, 13, 0, 17])),
+        };
+        let mut frame = vec![0; l2_len + l3_len];
+        frame[l2_len] = first;
         frame.extend([0x30, 0x39, 0x00, 0x07, 0x00, 13]);
         frame.extend(pseudo_header.fold());
         frame.extend(b"hello and padding");
-        let send = |near: &mut MemoryQueue, l3_len| {
-            let mut burst = Burst::with_capacity(1);
-            near.alloc_burst(&mut burst);
-            assert!(burst[0].fill(&frame));
-            burst[0].request_udp_checksum(L2_LEN, l3_len);
-            near.tx_burst(&mut burst);
-        };
-        send(&mut near, L3_LEN);
-        let received = far.receive_frame().expect("a frame");
-        let datagram = &received[L2_LEN + L3_LEN..][..13];
-        assert!((pseudo_header + Sum::of(datagram)).is_valid());
-        assert_eq!(received.len(), frame.len());
-        // Lengths that the frame contradicts change nothing and do not panic.
-        for l3_len in [L3_LEN + 18, L3_LEN + 24, 500, 60_000] {
-            send(&mut near, l3_len);
-            assert_eq!(far.receive_frame().as_deref(), Some(&frame[..]));
+        (frame, pseudo_header)
+    }
+
+    #[test]
+    fn a_requested_udp_checksum_is_completed_on_send() {
+        for (version, l3_len) in [(IpVersion::V4, 20), (IpVersion::V6, 40)] {
+            // No tag, one, and two.
+            for l2_len in [14, 18, 22] {
+                let (frame, pseudo_header) = to_be_completed(version, l2_len);
+                let received = completed(&frame, version, l2_len, l3_len);
+                let datagram = &received[l2_len + l3_len..][..13];
+                assert!((pseudo_header + Sum::of(datagram)).is_valid(), "{version:?} behind {l2_len} bytes");
+                assert_eq!(received.len(), frame.len());
+            }
         }
+    }
+
+    #[test]
+    fn a_request_that_the_frame_contradicts_changes_nothing() {
+        let (frame, _) = to_be_completed(IpVersion::V4, 14);
+        for l3_len in [20 + 18, 20 + 24, 500, 60_000, usize::MAX] {
+            assert_eq!(completed(&frame, IpVersion::V4, 14, l3_len), frame);
+        }
+        assert_eq!(completed(&frame, IpVersion::V6, 14, 20), frame, "the other version");
+        assert_eq!(completed(&frame, IpVersion::V4, 60_000, 20), frame);
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gannet::packet::{Burst, Packet, RxChecksum, RxChecksums};
+use gannet::packet::{Burst, IpVersion, Packet, RxChecksum, RxChecksums};
 use gannet::port::dpdk::{DpdkQueue, Eal, Mbuf};
 use gannet::port::{FrameQueue, PortConfig};
 
@@ -100,7 +100,7 @@ fn sent_checksum(socket: &PacketSocket, queue: &mut DpdkQueue) {
     burst[0].set_frame_len(expected.len());
     let pseudo = !internet_checksum(&pseudo_header(&expected[14..34], expected.len() - 34));
     burst[0].room_mut()[40..42].copy_from_slice(&pseudo.to_be_bytes());
-    burst[0].request_udp_checksum(14, 20);
+    burst[0].request_udp_checksum(IpVersion::V4, 14, 20);
     queue.tx_burst(&mut burst);
     assert!(burst.is_empty());
     let came = (0..100).find_map(|_| socket.receive().filter(|frame| frame[6..12] == STATION));

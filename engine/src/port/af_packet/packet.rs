@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use super::geometry::{FRAME_OFFSET, METADATA_LEN};
 use super::home::{Home, Place};
 use super::ring::SlotFrame;
-use crate::packet::{Packet, RxChecksum, RxChecksums};
+use crate::packet::{IpVersion, Packet, RxChecksum, RxChecksums};
 
 /// A frame of an [`AfPacketQueue`](super::AfPacketQueue), in place.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ unsafe impl Packet for AfPacketPacket {
     }
 
     /// Never called: the port grants no checksum offload.
-    fn request_udp_checksum(&mut self, _l2_len: usize, _l3_len: usize) {
+    fn request_udp_checksum(&mut self, _version: IpVersion, _l2_len: usize, _l3_len: usize) {
         debug_assert!(false, "af_packet completes no checksums");
     }
 

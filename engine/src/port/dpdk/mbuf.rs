@@ -5,7 +5,7 @@ use std::slice;
 
 use dpdk_sys as sys;
 
-use crate::packet::{Packet, RxChecksum, RxChecksums};
+use crate::packet::{IpVersion, Packet, RxChecksum, RxChecksums};
 use crate::port::HEADROOM;
 
 const _: () = assert!(sys::RTE_PKTMBUF_HEADROOM as usize >= HEADROOM);
@@ -165,9 +165,11 @@ impl Mbuf {
     }
 }
 
-/// Flags that [`Mbuf::request_udp_checksum`](Packet::request_udp_checksum) sets.
-pub(super) const TX_UDP_CHECKSUM: u64 =
-    sys::DPDK_SYS_RTE_MBUF_F_TX_IPV4 | sys::DPDK_SYS_RTE_MBUF_F_TX_UDP_CKSUM;
+/// Flags that [`Mbuf::request_udp_checksum`](Packet::request_udp_checksum) sets, for either
+/// version of IP.
+pub(super) const TX_UDP_CHECKSUM: u64 = sys::DPDK_SYS_RTE_MBUF_F_TX_IPV4
+    | sys::DPDK_SYS_RTE_MBUF_F_TX_IPV6
+    | sys::DPDK_SYS_RTE_MBUF_F_TX_UDP_CKSUM;
 
 // SAFETY: an mbuf's buffer never moves, and a plain one's is its own (see `is_plain`, which every
 // received mbuf passed; allocated ones are plain). The lengths are kept within the buffer by the
@@ -235,12 +237,17 @@ unsafe impl Packet for Mbuf {
     }
 
     #[inline]
-    fn request_udp_checksum(&mut self, l2_len: usize, l3_len: usize) {
+    fn request_udp_checksum(&mut self, version: IpVersion, l2_len: usize, l3_len: usize) {
         // rte_mbuf.tx_offload: l2_len in its lowest 7 bits, l3_len in the 9 above.
         let lengths = (l2_len as u64 & 0x7f) | ((l3_len as u64 & 0x1ff) << 7);
         // SAFETY: a live mbuf of ours.
         unsafe { self.field::<u64>(sys::DPDK_SYS_MBUF_tx_offload).write(lengths) };
-        self.set_ol_flags(self.ol_flags() | TX_UDP_CHECKSUM);
+        let version = match version {
+            IpVersion::V4 => sys::DPDK_SYS_RTE_MBUF_F_TX_IPV4,
+            IpVersion::V6 => sys::DPDK_SYS_RTE_MBUF_F_TX_IPV6,
+        };
+        let others = self.ol_flags() & !TX_UDP_CHECKSUM;
+        self.set_ol_flags(others | version | sys::DPDK_SYS_RTE_MBUF_F_TX_UDP_CKSUM);
     }
 
     #[inline]
@@ -314,9 +321,14 @@ mod tests {
             sys::DPDK_SYS_RTE_MBUF_F_RX_IP_CKSUM_NONE | sys::DPDK_SYS_RTE_MBUF_F_RX_L4_CKSUM_NONE,
         );
         assert_eq!(mbuf.rx_checksums(), RxChecksums { ipv4: RxChecksum::Unknown, udp: RxChecksum::Unfilled });
-        mbuf.request_udp_checksum(14, 20);
-        mbuf.keep_flags(TX_UDP_CHECKSUM);
-        assert_eq!(mbuf.ol_flags(), TX_UDP_CHECKSUM);
+        let udp = sys::DPDK_SYS_RTE_MBUF_F_TX_UDP_CKSUM;
+        for (version, flag) in
+            [(IpVersion::V6, sys::DPDK_SYS_RTE_MBUF_F_TX_IPV6), (IpVersion::V4, sys::DPDK_SYS_RTE_MBUF_F_TX_IPV4)]
+        {
+            mbuf.request_udp_checksum(version, 14, 20);
+            mbuf.keep_flags(TX_UDP_CHECKSUM);
+            assert_eq!(mbuf.ol_flags(), flag | udp, "one version, the last asked for");
+        }
         mbuf.keep_flags(0);
         assert_eq!(mbuf.ol_flags(), 0);
     }
