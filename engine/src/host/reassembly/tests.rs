@@ -294,10 +294,10 @@ fn one_source_holds_a_quarter_and_evicts_itself() {
 fn addresses_of_one_ipv6_network_are_one_source() {
     let mut reassembly = reassembly(16, 8);
     let from = |bits: u128| Fragment { source: IpAddr::V6(bits.into()), ..fragment6(8, true, &BYTES[..8]) };
-    (0..100).for_each(|n| drop(reassembly.insert(Time::ZERO, &from(n << 10 | 0xfd << 120))));
-    assert_eq!(reassembly.held(), 4);
-    (0..3).for_each(|n| drop(reassembly.insert(Time::ZERO, &from(n << 64 | 0xfe << 120))));
-    assert_eq!(reassembly.held(), 7);
+    let mut evicted = |source: u128| reassembly.insert(Time::ZERO, &from(source)).evicted;
+    assert_eq!((0..100).map(|n| evicted(n << 10 | 0xfd << 120)).sum::<usize>(), 96);
+    assert_eq!((0..12).map(|n| evicted(n << 64 | 0xfe << 120)).sum::<usize>(), 0);
+    assert_eq!(reassembly.held(), 16);
 }
 
 #[test]
