@@ -209,6 +209,9 @@ fn a_first_fragment_reaches_into_the_upper_header() {
     );
     assert_eq!(first(44, &[options, udp].concat()), too_short, "a fragment of a fragment");
     assert_eq!(first(51, &[[UDP, 0, 0, 0, 0, 0, 0, 0], udp].concat()), Outcome::Held, "authentication");
+    let signed = [&[UDP, 4][..], &[0; 22], &udp].concat();
+    assert_eq!(first(51, &signed), Outcome::Held, "authentication counts in other units");
+    assert_eq!(first(51, &signed[..24]), too_short);
     let endless = [[60, 0, 1, 4, 0, 0, 0, 0]; 30].concat();
     assert_eq!(first(60, &endless), too_short, "a chain without end");
     // A first and last fragment at once, shorter than a header.
@@ -254,6 +257,17 @@ fn what_stays_incomplete_expires_with_what_an_error_message_quotes() {
         count += 1;
     });
     assert_eq!((count, reassembly.held(), reassembly.next_deadline()), (2, 0, Time::NEVER));
+}
+
+#[test]
+fn a_datagram_is_not_quoted_with_another_ones_first_fragment() {
+    let mut reassembly = reassembly(1, 8);
+    assert_eq!(insert(&mut reassembly, fragment(0, true, &BYTES[..8])), Outcome::Held);
+    let other = Fragment { identification: 2, ..fragment(8, true, &BYTES[..8]) };
+    assert_eq!(reassembly.insert(Time::ZERO, &other).evicted, 1);
+    let mut quotes = Vec::new();
+    reassembly.step(reassembly.next_deadline(), |expired| quotes.push(expired.quote.map(<[u8]>::to_vec)));
+    assert_eq!(quotes, [None]);
 }
 
 #[test]
