@@ -9,6 +9,7 @@ mod addressing;
 mod answers;
 mod classify;
 mod egress;
+mod guard;
 mod neighbours;
 mod outgoing;
 mod peers;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
+pub use guard::{GuardConfig, GuardConfigError, Guards, Level};
 pub use siphash::HashKey;
 
 use classify::{Class, Rules, Udp, UdpChecksum, classify};
