@@ -6,7 +6,9 @@
 //! - `validation`: few bytes to a source that has not shown that it is there, and cookies
 //!   (`cookie`) with which it does;
 //! - `conversations`: whom we spoke to first, whose answers are not guarded against.
+#![cfg_attr(not(test), expect(dead_code, reason = "used by the host once wired"))]
 
 mod config;
+mod source_port;
 
 pub use config::{GuardConfig, GuardConfigError, Guards, Level};
