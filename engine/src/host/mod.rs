@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
-pub use guard::{GuardConfig, GuardConfigError, Guards, Level};
+pub use guard::{Cookie, GuardConfig, GuardConfigError, Guards, Level};
 pub use siphash::HashKey;
 
 use classify::{Class, Rules, Udp, UdpChecksum, classify};

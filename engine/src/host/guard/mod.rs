@@ -9,8 +9,10 @@
 #![cfg_attr(not(test), expect(dead_code, reason = "used by the host once wired"))]
 
 mod config;
+mod cookie;
 mod rate;
 mod source_port;
 mod table;
 
 pub use config::{GuardConfig, GuardConfigError, Guards, Level};
+pub use cookie::Cookie;
