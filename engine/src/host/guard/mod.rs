@@ -13,6 +13,7 @@ mod cookie;
 mod rate;
 mod source_port;
 mod table;
+mod validation;
 
 pub use config::{GuardConfig, GuardConfigError, Guards, Level};
 pub use cookie::Cookie;
