@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), expect(dead_code, reason = "used by the host once wired"))]
 
 mod config;
+mod conversations;
 mod cookie;
 mod rate;
 mod source_port;
