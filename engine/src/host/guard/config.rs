@@ -20,16 +20,16 @@ const MAX_FACTOR: u32 = 1_000_000;
 
 /// What the user says of the guards. What is not named follows the service's [`Role`]:
 ///
-/// | name            | what it limits                                              | `Stateless` | `Stateful` | `Client` |
-/// |-----------------|-------------------------------------------------------------|-------------|------------|----------|
-/// | `source-port`   | no datagrams from ports of reflectors, our own among them   | on          | on         | on       |
-/// | `rate`          | datagrams a second from a source, per lcore                 | off         | 5,000      | off      |
-/// | `global-rate`   | datagrams a second in all, per lcore                        | off         | 1,000,000  | off      |
-/// | `amplification` | bytes to an unvalidated source for each byte from it        | off         | 3          | off      |
-/// | `icmp-rate`     | ICMP errors a second that we send, per lcore; off sends none | 100        | 100        | 100      |
+/// | name            | what it bounds                                      | `Stateless` | `Stateful` | `Client` |
+/// |-----------------|-----------------------------------------------------|-------------|------------|----------|
+/// | `source-port`   | datagrams from ports of reflectors and from our own | on          | on         | on       |
+/// | `rate`          | datagrams a second from a source                    | off         | 5,000      | off      |
+/// | `global-rate`   | datagrams a second in all                           | off         | 1,000,000  | off      |
+/// | `amplification` | bytes to an unvalidated source per byte from it     | off         | 3          | off      |
+/// | `icmp-rate`     | ICMP errors a second that we send                   | 100         | 100        | 100      |
 ///
-/// A source is an IPv4 address or an IPv6 /64. A burst of a tenth of a second is let through
-/// at once, and of 32 at least.
+/// Rates are per lcore. A source is an IPv4 address or an IPv6 /64. A burst of a tenth of a
+/// second is let through at once, and of 32 at least. `icmp-rate=off` sends no ICMP errors.
 ///
 /// As text: `rate=5000,global-rate=off,amplification=3,source-port=off,icmp-rate=100`, each
 /// part at most once and in any order. `off` alone switches off all guards, and leaves
@@ -202,7 +202,8 @@ impl FromStr for GuardConfig {
 pub enum GuardConfigError {
     /// A part is no `key=value`.
     #[error(
-        "guard '{0}' has no value: write rate=5000,source-port=off and the like, with commas and no spaces, or off alone"
+        "guard '{0}' has no value: write rate=5000,source-port=off and the like, with commas and no \
+         spaces, or off alone"
     )]
     NoValue(String),
     /// No such guard.
@@ -290,6 +291,7 @@ mod tests {
         }
         assert!(error("amplification=1000001").to_string().contains("1 to 1000000, or off"));
         assert!(error("speed=1").to_string().contains("global-rate"));
+        assert!(error("rate").to_string().ends_with("no spaces, or off alone"));
     }
 
     fn level() -> impl Strategy<Value = Option<Level>> {
