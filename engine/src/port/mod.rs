@@ -155,6 +155,9 @@ pub trait PortControl: Send {
     /// What was opened.
     fn description(&self) -> &PortDescription;
 
+    /// Whether the device has its link now: frames flow. A system call, or several.
+    fn is_link_up(&mut self) -> bool;
+
     /// The device's own statistics, by the names that its driver gives them.
     fn extended_statistics(&mut self) -> Vec<(String, u64)>;
 

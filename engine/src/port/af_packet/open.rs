@@ -25,7 +25,7 @@ use crate::port::{Capabilities, OpenPort, PortConfig, PortDescription};
 /// # Errors
 /// Each [`AfPacketError`] says what to do about it.
 pub fn open(interface: &str, config: &PortConfig) -> Result<OpenPort<AfPacketQueue>, AfPacketError> {
-    let interface = Interface::open(interface)?;
+    let (interface, query) = Interface::open(interface)?;
     let plan = Plan::new(&interface, config, page_size())?;
     let mut opener = Opener { interface: &interface, plan: &plan, granted: Vec::new() };
     opener.describe_sizes(config);
@@ -55,7 +55,7 @@ pub fn open(interface: &str, config: &PortConfig) -> Result<OpenPort<AfPacketQue
         let home = HomeOwner::new(home);
         queues.push(AfPacketQueue::new(name, socket, home, free, batch, capabilities.clone()));
     }
-    let control = Box::new(AfPacketControl { interface, description, queues: controls });
+    let control = Box::new(AfPacketControl { interface, query, description, queues: controls });
     Ok(OpenPort { queues, control })
 }
 

@@ -259,6 +259,10 @@ impl PortControl for DpdkControl {
         &self.description
     }
 
+    fn is_link_up(&mut self) -> bool {
+        self.device.link_speed().is_some()
+    }
+
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {
         self.device.extended_statistics()
     }
