@@ -24,7 +24,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_mempool_(avail_count|free|obj_iter)",
     "rte_ring_(create|free)",
     "rte_eth_(from_rings|find_next|macaddr_get|rx_queue_setup|tx_queue_setup)",
-    "rte_eth_(promiscuous_(enable|disable|get)|xstats_get|xstats_get_names)",
+    "rte_eth_(promiscuous_(enable|disable|get)|allmulticast_enable|xstats_get|xstats_get_names)",
     "rte_eth_dev_(info_get|configure|start|stop|close|socket_id|get_name_by_port|get_port_by_name)",
     "rte_eth_dev_(get_mtu|set_mtu|adjust_nb_rx_tx_desc)",
     "shim_.*",

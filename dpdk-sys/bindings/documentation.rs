@@ -2891,6 +2891,7 @@ pub const DPDK_SYS_RTE_MBUF_F_RX_L4_CKSUM_BAD: u64 = 8;
 pub const DPDK_SYS_RTE_MBUF_F_RX_L4_CKSUM_GOOD: u64 = 256;
 pub const DPDK_SYS_RTE_MBUF_F_RX_L4_CKSUM_NONE: u64 = 264;
 pub const DPDK_SYS_RTE_MBUF_F_TX_IPV4: u64 = 36028797018963968;
+pub const DPDK_SYS_RTE_MBUF_F_TX_IPV6: u64 = 72057594037927936;
 pub const DPDK_SYS_RTE_MBUF_F_TX_IP_CKSUM: u64 = 18014398509481984;
 pub const DPDK_SYS_RTE_MBUF_F_TX_UDP_CKSUM: u64 = 13510798882111488;
 pub const DPDK_SYS_RTE_MBUF_F_INDIRECT: u64 = 4611686018427387904;
@@ -3006,6 +3007,7 @@ unsafe extern "C" {
     pub fn rte_eth_promiscuous_enable(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_promiscuous_disable(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_promiscuous_get(port_id: u16) -> ::core::ffi::c_int;
+    pub fn rte_eth_allmulticast_enable(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_xstats_get_names(
         port_id: u16,
         xstats_names: *mut rte_eth_xstat_name,

@@ -9,7 +9,8 @@ use super::args::{AddressArg, CommonArgs, UdpPortArg};
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
 use crate::host::{Addressing, HashKey, HostConfig, InterfaceAddress, UdpPorts};
-use crate::port::{PortConfig, PortDescription, PortId};
+use crate::port::{PortConfig, PortDescription, PortId, RssKey};
+use crate::sys::random_bytes;
 use crate::wire::vlan::VlanId;
 
 /// Datagrams that a service can send per call, in bursts.
@@ -54,6 +55,8 @@ impl Plan {
             tx_descriptors: args.txd,
             mtu: args.mtu,
             promiscuous: args.promiscuous,
+            rss_key: Some(RssKey(random_bytes()?)),
+            ..PortConfig::default()
         };
         Ok(plan)
     }

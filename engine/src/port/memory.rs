@@ -116,7 +116,11 @@ pub fn pair(config: &MemoryConfig) -> (MemoryQueue, MemoryQueue) {
 /// what was sent to it, or is dropped.
 pub fn open(config: &MemoryConfig) -> (OpenPort<MemoryQueue>, MemoryQueue) {
     let (near, far) = pair(config);
-    let control = MemoryControl { pool: near.pool.clone(), description: description(config) };
+    let control = MemoryControl {
+        pool: near.pool.clone(),
+        link_up: Arc::clone(&near.link_up),
+        description: description(config),
+    };
     (OpenPort { queues: vec![near], control: Box::new(control) }, far)
 }
 
@@ -327,12 +331,18 @@ fn version_number(version: IpVersion) -> u8 {
 /// The control side of an open memory port.
 struct MemoryControl {
     pool: HeapPool,
+    link_up: Arc<AtomicBool>,
     description: PortDescription,
 }
 
 impl PortControl for MemoryControl {
     fn description(&self) -> &PortDescription {
         &self.description
+    }
+
+    /// Whether both ends are there.
+    fn is_link_up(&mut self) -> bool {
+        self.link_up.load(Ordering::Acquire)
     }
 
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {
@@ -421,11 +431,13 @@ mod tests {
     #[test]
     fn an_end_that_is_gone_takes_nothing_and_leaks_nothing() {
         let (port, mut far) = open(&config(16, 16));
-        let OpenPort { mut queues, control } = port;
+        let OpenPort { mut queues, mut control } = port;
+        assert!(control.is_link_up());
         let mut near = queues.pop().expect("one queue");
         far.send_frame(b"last words").expect("sent");
         near.send_frame(b"unheard").expect("sent");
         drop(far);
+        assert!(!control.is_link_up());
         assert!(!near.is_exhausted());
         assert_eq!(near.send_frame(b"too late"), Err(SendFrameError::Full));
         let mut burst = Burst::with_capacity(4);
@@ -514,7 +526,9 @@ mod tests {
         let (first, l3_len, pseudo_header) = match version {
             IpVersion::V4 => (0x45, 20, Sum::pseudo_header_v4([10, 0, 0, 1], [10, 0, 0, 2], 17, 13)),
             // RFC 8200, 8.1: the addresses, the length and the next header.
-            IpVersion::V6 => (0x60, 40, Sum::of(&[[0xfd; 16], [0xfe; 16]].concat()) + Sum::of(&[0, 13, 0, 17])),
+            IpVersion::V6 => {
+                (0x60, 40, Sum::of(&[[0xfd; 16], [0xfe; 16]].concat()) + Sum::of(&[0, 13, 0, 17]))
+            }
         };
         let mut frame = vec![0; l2_len + l3_len];
         frame[l2_len] = first;

@@ -126,6 +126,42 @@ pub struct PortConfig {
     pub mtu: Option<u16>,
     /// Ask the device for frames to every address.
     pub promiscuous: bool,
+    /// Ask the device for frames to every group (multicast) address: IPv6 neighbours are
+    /// asked for at the groups of their addresses (RFC 4291, 2.7.1).
+    pub all_multicast: bool,
+    /// What frames are spread over several queues by.
+    pub rss: RssFields,
+    /// The secret that the spreading is keyed with; `None` for the port's own key, which
+    /// anyone may know and so aim all flows at one queue.
+    pub rss_key: Option<RssKey>,
+}
+
+/// What frames are spread over a port's queues by (receive side scaling).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RssFields {
+    /// Addresses and ports, so that a flow keeps its queue. Fragments, which have no ports,
+    /// may come to another queue than the rest of their flow.
+    #[default]
+    Flow,
+    /// Addresses only, so that all between two hosts meets in one queue, fragments too.
+    Addresses,
+}
+
+/// Random bytes for the key of RSS, as many as any device that we know takes.
+#[derive(Clone)]
+pub struct RssKey(pub [u8; Self::LEN]);
+
+impl RssKey {
+    /// Length in bytes. Most devices take 40 (Toeplitz over two IPv6 addresses and the
+    /// ports), some 52 or 64; a shorter key is the first bytes of it.
+    pub const LEN: usize = 64;
+}
+
+impl fmt::Debug for RssKey {
+    /// Keeps the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RssKey(..)")
+    }
 }
 
 impl Default for PortConfig {
@@ -138,6 +174,9 @@ impl Default for PortConfig {
             tx_descriptors: None,
             mtu: None,
             promiscuous: false,
+            all_multicast: false,
+            rss: RssFields::default(),
+            rss_key: None,
         }
     }
 }
@@ -154,6 +193,9 @@ pub struct OpenPort<Q> {
 pub trait PortControl: Send {
     /// What was opened.
     fn description(&self) -> &PortDescription;
+
+    /// Whether the device has its link now: frames flow. A system call, or several.
+    fn is_link_up(&mut self) -> bool;
 
     /// The device's own statistics, by the names that its driver gives them.
     fn extended_statistics(&mut self) -> Vec<(String, u64)>;

@@ -203,7 +203,10 @@ fn af_packet(eal: &Eal, lab: &Lab) {
 }
 
 fn af_packet_troubles(eal: &Eal, lab: &Lab) {
-    let (queue, control) = open(eal, "net_af_packet1", &PortConfig::default());
+    let config = PortConfig { all_multicast: true, ..PortConfig::default() };
+    let (queue, control) = open(eal, "net_af_packet1", &config);
+    let granted = control.description().granted.join("\n");
+    assert!(granted.contains("refused: promiscuous mode on in its place"), "{granted}");
     drop(troubles("dpdk net_af_packet", queue, lab.far.packet_socket("far1"), false));
     balanced(&control.close(), 1);
 }

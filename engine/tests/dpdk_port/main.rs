@@ -63,6 +63,7 @@ fn one_eal() {
     devices(&eal, tap_possible);
     launches(&eal);
     rings::by_hand(&eal);
+    rings::jumbo(&eal);
     rings::echo_on_a_worker(&eal);
     null(&eal);
     if tap_possible {
@@ -155,8 +156,11 @@ fn fill(packet: &mut Mbuf, byte: u8, len: usize) {
 }
 
 fn null(eal: &Eal) {
-    let config = PortConfig { mtu: Some(1400), ..PortConfig::default() };
+    let config = PortConfig { mtu: Some(1400), all_multicast: true, ..PortConfig::default() };
     let (mut queue, mut port) = opened(eal, "net_null0", &config);
+    let granted = port.control.description().granted.join("\n");
+    assert!(granted.contains("frames to every group address (all multicast) granted"), "{granted}");
+    assert!(port.control.is_link_up());
     assert_eq!(queue.capabilities().mtu, 1400);
     let mut burst = Burst::with_capacity(BURST);
     for _ in 0..1000 {

@@ -28,6 +28,7 @@ pub(crate) fn by_hand(eal: &Eal) {
     exhausted_pool(&mut a);
     segmented(&mut a, &mut b);
     shared(&mut a, &mut b);
+    segmented_and_shared(&mut a, &mut b);
     if cfg!(debug_assertions) {
         double_free(&mut a);
     }
@@ -150,6 +151,34 @@ fn exhausted_pool(a: &mut DpdkQueue) {
     a.free_burst(&mut all);
 }
 
+/// Frames of the longest MTU that jumbo frames have: in one segment, and put together from two.
+pub(crate) fn jumbo(eal: &Eal) {
+    let (left, right) = dpdk::crosswise_rings(eal, 64).expect("rings");
+    let config = PortConfig { mtu: Some(9000), ..PortConfig::default() };
+    let ((mut a, left_port), (mut b, right_port)) =
+        (opened(eal, left.name(), &config), opened(eal, right.name(), &config));
+    assert_eq!((a.capabilities().mtu, b.capabilities().mtu), (9000, 9000));
+    let mut burst = Burst::with_capacity(3);
+    a.alloc_burst(&mut burst);
+    for (packet, (byte, len)) in burst.iter_mut().zip([(1, 9014), (2, 8942), (3, 2000)]) {
+        fill(packet, byte, len);
+    }
+    append_segment(&burst[2], 4, 7014);
+    a.tx_burst(&mut burst);
+    assert_eq!(received(&mut b, &mut burst), 3);
+    let (lengths, last): (Vec<_>, _) = (burst.iter().map(Mbuf::frame_len).collect(), burst[2].frame());
+    assert_eq!((lengths, last[1999], last[2000], last[9013]), (vec![9014, 8942, 9014], 3, 4, 4));
+    b.tx_burst(&mut burst);
+    assert_eq!(received(&mut a, &mut burst), 3);
+    assert!(burst[0].frame() == [1; 9014] && burst[1].frame() == [2; 8942]);
+    a.free_burst(&mut burst);
+    assert_eq!(b.counters().snapshot()[Counter::RxLinearised], 1);
+    assert_eq!(a.counters().snapshot()[Counter::RxLinearised], 0, "it went back as one");
+    drop((a, b));
+    balanced(&left_port.control.close(), 0);
+    balanced(&right_port.control.close(), 2);
+}
+
 fn field<T>(mbuf: NonNull<sys::rte_mbuf>, offset: usize) -> *mut T {
     // SAFETY: offsets of rte_mbuf's fields.
     unsafe { mbuf.as_ptr().cast::<u8>().add(offset).cast() }
@@ -242,6 +271,29 @@ fn shared(a: &mut DpdkQueue, b: &mut DpdkQueue) {
     let grown = |counter| after[counter] - before[counter];
     assert_eq!((grown(Counter::RxCopied), grown(Counter::RxNoBuffer)), (1, 1));
     assert_eq!(grown(Counter::Received), 1);
+}
+
+/// Someone else has the first of two segments: both are copied, into one buffer.
+fn segmented_and_shared(a: &mut DpdkQueue, b: &mut DpdkQueue) {
+    let before = b.counters().snapshot();
+    let mut burst = Burst::with_capacity(1);
+    a.alloc_burst(&mut burst);
+    fill(&mut burst[0], 5, 1000);
+    append_segment(&burst[0], 6, 500);
+    let other = burst[0].as_raw();
+    // SAFETY: a live mbuf; the second reference is `other`.
+    unsafe { sys::shim_rte_mbuf_refcnt_update(other.as_ptr(), 1) };
+    a.tx_burst(&mut burst);
+    assert_eq!(received(b, &mut burst), 1);
+    assert_ne!(burst[0].as_raw(), other, "a copy");
+    assert_eq!(burst[0].frame_len(), 1500);
+    assert_eq!((burst[0].frame()[999], burst[0].frame()[1000]), (5, 6));
+    b.free_burst(&mut burst);
+    let after = b.counters().snapshot();
+    let grown = |counter| after[counter] - before[counter];
+    assert_eq!((grown(Counter::RxCopied), grown(Counter::RxLinearised)), (1, 0));
+    // SAFETY: the last reference, and ours; the second segment goes with it.
+    unsafe { sys::shim_rte_pktmbuf_free(other.as_ptr()) };
 }
 
 fn double_free(a: &mut DpdkQueue) {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use super::home::Home;
-use super::interface::Interface;
+use super::interface::{Interface, Query};
 use super::socket::Socket;
 use crate::port::{PoolBalance, PortControl, PortDescription};
 
 /// An open interface's description, statistics and end.
 pub(super) struct AfPacketControl {
     pub(super) interface: Interface,
+    pub(super) query: Query,
     pub(super) description: PortDescription,
     pub(super) queues: Vec<QueueControl>,
 }
@@ -39,6 +40,10 @@ impl QueueControl {
 impl PortControl for AfPacketControl {
     fn description(&self) -> &PortDescription {
         &self.description
+    }
+
+    fn is_link_up(&mut self) -> bool {
+        self.query.is_running()
     }
 
     /// The interface's statistics by their names in sysfs, then per queue `rx_qN_ring_packets`,

@@ -27,8 +27,8 @@ pub(super) struct Interface {
 
 impl Interface {
     /// Looks at the interface `name` of the calling thread's network namespace
-    /// (netdevice(7)). This takes no rights.
-    pub(super) fn open(name: &str) -> Result<Self, AfPacketError> {
+    /// (netdevice(7)), and gives what to look again with. This takes no rights.
+    pub(super) fn open(name: &str) -> Result<(Self, Query), AfPacketError> {
         let failed = |call| {
             move |source: io::Error| match source.raw_os_error() {
                 Some(libc::ENODEV) => AfPacketError::NoSuchInterface { interface: name.to_owned() },
@@ -45,14 +45,15 @@ impl Interface {
             libc::ARPHRD_LOOPBACK => return Err(AfPacketError::Loopback { interface: name.to_owned() }),
             _ => return Err(AfPacketError::NotEthernet { interface: name.to_owned(), hardware_type }),
         }
-        Ok(Self {
+        let interface = Self {
             name: name.to_owned(),
             index,
             mac,
             mtu: u16::try_from(mtu.max(0)).unwrap_or(u16::MAX),
             is_up: flags & libc::IFF_UP != 0,
             has_link: flags & libc::IFF_RUNNING != 0,
-        })
+        };
+        Ok((interface, query))
     }
 
     /// The device's own statistics, by their names in sysfs; none where sysfs shows another
@@ -88,21 +89,21 @@ impl Interface {
     }
 }
 
-/// Questions about an interface by name.
-struct Query {
+/// Questions about an interface by name, in the network namespace in which the first was asked.
+pub(super) struct Query {
     socket: OwnedFd,
-    request: libc::ifreq,
+    /// Zeros end it.
+    name: [libc::c_char; libc::IFNAMSIZ],
 }
 
 impl Query {
     fn new(name: &str) -> io::Result<Self> {
-        // SAFETY: an ifreq is numbers and bytes, for which zeros are values.
-        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        let mut bytes = [0; libc::IFNAMSIZ];
         // One byte stays zero: it ends the name.
-        if name.is_empty() || name.len() >= request.ifr_name.len() || name.contains('\0') {
+        if name.is_empty() || name.len() >= bytes.len() || name.contains('\0') {
             return Err(io::Error::from_raw_os_error(libc::ENODEV));
         }
-        request.ifr_name.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from.cast_signed());
+        bytes.iter_mut().zip(name.bytes()).for_each(|(to, from)| *to = from.cast_signed());
         // SAFETY: the call takes no pointers; what it returns is checked below.
         let fd = unsafe { libc::socket(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
         if fd < 0 {
@@ -110,11 +111,13 @@ impl Query {
         }
         // SAFETY: the descriptor was opened just now and is nobody else's.
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { socket, request })
+        Ok(Self { socket, name: bytes })
     }
 
     fn ask(&self, what: libc::Ioctl) -> io::Result<libc::ifreq> {
-        let mut answer = self.request;
+        // SAFETY: an ifreq is numbers and bytes, for which zeros are values.
+        let mut answer: libc::ifreq = unsafe { std::mem::zeroed() };
+        answer.ifr_name = self.name;
         // SAFETY: the SIOCGIF* questions read the name of an ifreq and write its union.
         match unsafe { libc::ioctl(self.socket.as_raw_fd(), what, &raw mut answer) } {
             0 => Ok(answer),
@@ -140,6 +143,12 @@ impl Query {
         Ok(unsafe { answer.ifr_ifru.ifru_flags }.into())
     }
 
+    /// Whether the interface is up and has its link. One that is gone has none.
+    pub(super) fn is_running(&self) -> bool {
+        const BOTH: i32 = libc::IFF_UP | libc::IFF_RUNNING;
+        self.flags().is_ok_and(|flags| flags & BOTH == BOTH)
+    }
+
     fn hardware_address(&self) -> io::Result<(u16, MacAddress)> {
         let answer = self.ask(libc::SIOCGIFHWADDR)?;
         // SAFETY: the answer to this question is in this field.
@@ -156,14 +165,14 @@ mod tests {
     #[test]
     fn names_that_are_none_are_refused() {
         for name in ["", "no-such-iface0", "a-name-of-sixteen", "lo\0", "../lo"] {
-            let error = Interface::open(name).expect_err(name);
+            let error = Interface::open(name).map(|_| ()).expect_err(name);
             assert!(matches!(error, AfPacketError::NoSuchInterface { .. }), "{name}: {error}");
         }
     }
 
     #[test]
     fn loopback_is_refused_with_the_way_out() {
-        let error = Interface::open("lo").expect_err("loopback").to_string();
+        let error = Interface::open("lo").map(|_| ()).expect_err("loopback").to_string();
         assert!(error.contains("'lo'") && error.contains("veth peer"), "{error}");
     }
 }

@@ -3,8 +3,8 @@
 //! A queue is a socket with a receive ring of its own. The kernel writes each frame into a
 //! slot; the reply is made in that slot, and `sendmmsg` sends a burst of them straight from
 //! there, past the queueing discipline. Then the slots are released. Several queues are a
-//! fanout group: the kernel hashes a flow's addresses and ports and so always gives it to
-//! the same one.
+//! fanout group: the kernel hashes a flow's addresses and ports, or only its addresses, and so
+//! always gives it to the same one.
 //!
 //! The ring is TPACKET_V2's, one slot per frame. V3 fills blocks of many frames and hands
 //! over a block when it is full or its time is up: on a veth pair, before this port was
@@ -16,7 +16,7 @@
 //! |---|---|
 //! | `interface` | what the kernel says of the interface |
 //! | `plan`, `geometry` | sizes, checked and laid out, with no kernel |
-//! | `socket`, `filter`, `mapping` | the system calls |
+//! | `socket`, `filter`, `spread`, `mapping` | the system calls, and the programs for the kernel |
 //! | `ring`, `pool`, `home` | slots, buffers, and who has them |
 //! | `packet`, `queue`, `transmit` | the port's [`Packet`](crate::packet::Packet) and [`FrameQueue`](crate::port::FrameQueue) |
 //! | `control` | description, statistics, close |
@@ -47,6 +47,7 @@ mod pool;
 mod queue;
 mod ring;
 mod socket;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod transmit;

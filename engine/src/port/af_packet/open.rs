@@ -13,9 +13,10 @@ use super::plan::Plan;
 use super::pool::{FreeList, Pool};
 use super::ring::RxRing;
 use super::socket::Socket;
+use super::spread;
 use super::transmit::Batch;
 use super::{AfPacketError, AfPacketQueue};
-use crate::port::{Capabilities, OpenPort, PortConfig, PortDescription};
+use crate::port::{Capabilities, OpenPort, PortConfig, PortDescription, RssFields};
 
 /// Opens an interface of the calling thread's network namespace.
 ///
@@ -25,11 +26,11 @@ use crate::port::{Capabilities, OpenPort, PortConfig, PortDescription};
 /// # Errors
 /// Each [`AfPacketError`] says what to do about it.
 pub fn open(interface: &str, config: &PortConfig) -> Result<OpenPort<AfPacketQueue>, AfPacketError> {
-    let interface = Interface::open(interface)?;
+    let (interface, query) = Interface::open(interface)?;
     let plan = Plan::new(&interface, config, page_size())?;
     let mut opener = Opener { interface: &interface, plan: &plan, granted: Vec::new() };
     opener.describe_sizes(config);
-    let parts = opener.open_queues(config.promiscuous)?;
+    let parts = opener.open_queues(config)?;
     let granted = opener.granted;
     let capabilities = Capabilities {
         mac: interface.mac,
@@ -55,7 +56,7 @@ pub fn open(interface: &str, config: &PortConfig) -> Result<OpenPort<AfPacketQue
         let home = HomeOwner::new(home);
         queues.push(AfPacketQueue::new(name, socket, home, free, batch, capabilities.clone()));
     }
-    let control = Box::new(AfPacketControl { interface, description, queues: controls });
+    let control = Box::new(AfPacketControl { interface, query, description, queues: controls });
     Ok(OpenPort { queues, control })
 }
 
@@ -75,15 +76,11 @@ struct Opener<'a> {
 impl Opener<'_> {
     /// Opens the queues. No frame gets in before all are there: a flow then stays where its
     /// first frame went, and none is received twice.
-    fn open_queues(&mut self, promiscuous: bool) -> Result<Vec<Parts>, AfPacketError> {
+    fn open_queues(&mut self, config: &PortConfig) -> Result<Vec<Parts>, AfPacketError> {
         let parts = (0..self.plan.queues).map(|_| self.open_queue()).collect::<Result<Vec<_>, _>>()?;
         let sockets: Vec<&Socket> = parts.iter().map(|parts| &*parts.socket).collect();
-        self.fan_out(&sockets)?;
-        if promiscuous {
-            let done = sockets[0].receive_all_addresses(self.interface.index);
-            done.map_err(self.failed("PACKET_ADD_MEMBERSHIP PACKET_MR_PROMISC"))?;
-            self.granted.push("promiscuous: frames to every address".to_owned());
-        }
+        self.fan_out(&sockets, config)?;
+        self.receive_more(sockets[0], config)?;
         self.try_options(&sockets);
         self.warn_of_no_link();
         self.let_frames_in(&sockets)?;
@@ -123,19 +120,42 @@ impl Opener<'_> {
         Ok(Parts { socket: Arc::new(socket), home: Arc::new(Home::new(ring, pool)), free })
     }
 
+    /// Asks for frames that are not to the interface's own address.
+    fn receive_more(&mut self, socket: &Socket, config: &PortConfig) -> Result<(), AfPacketError> {
+        let index = self.interface.index;
+        if config.promiscuous {
+            let done = socket.receive_all_addresses(index);
+            done.map_err(self.failed("PACKET_ADD_MEMBERSHIP PACKET_MR_PROMISC"))?;
+            self.granted.push("promiscuous: frames to every address".to_owned());
+        }
+        if config.all_multicast {
+            let done = socket.receive_all_groups(index);
+            done.map_err(self.failed("PACKET_ADD_MEMBERSHIP PACKET_MR_ALLMULTI"))?;
+            self.granted.push("all multicast: frames to every group address".to_owned());
+        }
+        Ok(())
+    }
+
     /// Has the kernel split the frames among several sockets.
-    fn fan_out(&mut self, sockets: &[&Socket]) -> Result<(), AfPacketError> {
+    fn fan_out(&mut self, sockets: &[&Socket], config: &PortConfig) -> Result<(), AfPacketError> {
         let [first, others @ ..] = sockets else { return Ok(()) };
         if others.is_empty() {
             return Ok(());
         }
-        let group = first.found_group().map_err(|error| self.fanout_failed(error))?;
+        let (split_by, what) = match config.rss {
+            RssFields::Flow => (libc::PACKET_FANOUT_HASH, "the hash of their flow"),
+            RssFields::Addresses => (libc::PACKET_FANOUT_CBPF, "a hash of their addresses alone"),
+        };
+        let group = first.found_group(split_by).map_err(|error| self.fanout_failed(error))?;
+        if config.rss == RssFields::Addresses {
+            let mut program = spread::program(sockets.len(), config.rss_key.as_ref());
+            first.split_by_program(&mut program).map_err(self.failed("PACKET_FANOUT_DATA"))?;
+        }
         others
             .iter()
             .try_for_each(|socket| socket.join_group(group))
             .map_err(|error| self.fanout_failed(error))?;
-        self.granted
-            .push(format!("{} queues: the kernel splits frames by the hash of their flow", sockets.len()));
+        self.granted.push(format!("{} queues: the kernel splits frames by {what}", sockets.len()));
         Ok(())
     }
 

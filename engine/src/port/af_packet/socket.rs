@@ -19,11 +19,12 @@ const REJECT: libc::sock_filter =
 #[derive(Debug)]
 pub(super) struct Socket(OwnedFd);
 
-/// A group of sockets among which the kernel splits an interface's frames by flow.
+/// A group of sockets among which the kernel splits an interface's frames.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FanoutGroup {
     id: u16,
-    flags: u32,
+    /// How it splits them, and flags.
+    mode: u32,
 }
 
 /// What the kernel counted for a socket since it was last asked.
@@ -104,38 +105,51 @@ impl Socket {
 
     /// Asks the interface for frames to every address, as long as the socket lives.
     pub(super) fn receive_all_addresses(&self, index: i32) -> io::Result<()> {
-        let membership = libc::packet_mreq {
-            mr_ifindex: index,
-            mr_type: libc::PACKET_MR_PROMISC as u16,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
+        self.add_membership(index, libc::PACKET_MR_PROMISC)
+    }
+
+    /// Asks the interface for frames to every group, as long as the socket lives.
+    pub(super) fn receive_all_groups(&self, index: i32) -> io::Result<()> {
+        self.add_membership(index, libc::PACKET_MR_ALLMULTI)
+    }
+
+    fn add_membership(&self, index: i32, kind: c_int) -> io::Result<()> {
+        let membership =
+            libc::packet_mreq { mr_ifindex: index, mr_type: kind as u16, mr_alen: 0, mr_address: [0; 8] };
         self.set_packet(libc::PACKET_ADD_MEMBERSHIP, &membership)
     }
 
-    /// Starts a group that no other program is in, and joins it.
-    pub(super) fn found_group(&self) -> io::Result<FanoutGroup> {
-        let ignoring = libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
+    /// Starts a group that no other program is in, and joins it. Frames are split by
+    /// `PACKET_FANOUT_HASH` or `PACKET_FANOUT_CBPF`.
+    pub(super) fn found_group(&self, split_by: u32) -> io::Result<FanoutGroup> {
+        let ignoring = split_by | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
         // A kernel that does not know that flag shows outgoing frames; the ring skips them.
-        let flags = match self.join(0, libc::PACKET_FANOUT_FLAG_UNIQUEID | ignoring) {
+        let mode = match self.join(0, libc::PACKET_FANOUT_FLAG_UNIQUEID | ignoring) {
             Ok(()) => ignoring,
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                self.join(0, libc::PACKET_FANOUT_FLAG_UNIQUEID)?;
-                0
+                self.join(0, libc::PACKET_FANOUT_FLAG_UNIQUEID | split_by)?;
+                split_by
             }
             Err(error) => return Err(error),
         };
         let group: u32 = self.get_packet(libc::PACKET_FANOUT)?;
-        Ok(FanoutGroup { id: (group & 0xffff) as u16, flags })
+        Ok(FanoutGroup { id: (group & 0xffff) as u16, mode })
+    }
+
+    /// Gives the socket's group the program that splits its frames.
+    pub(super) fn split_by_program(&self, program: &mut [libc::sock_filter]) -> io::Result<()> {
+        let len = program.len().try_into().map_err(io::Error::other)?;
+        let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
+        self.set_packet(libc::PACKET_FANOUT_DATA, &program)
     }
 
     /// Joins a group that another socket founded.
     pub(super) fn join_group(&self, group: FanoutGroup) -> io::Result<()> {
-        self.join(group.id, group.flags)
+        self.join(group.id, group.mode)
     }
 
-    fn join(&self, id: u16, flags: u32) -> io::Result<()> {
-        let value = u32::from(id) | (libc::PACKET_FANOUT_HASH | flags) << 16;
+    fn join(&self, id: u16, mode: u32) -> io::Result<()> {
+        let value = u32::from(id) | mode << 16;
         self.set_packet(libc::PACKET_FANOUT, &value)
     }
 

@@ -154,9 +154,8 @@ impl Device {
         }
     }
 
-    /// `rte_eth_dev_configure` with what was decided, at that MTU in bytes. An empty RSS key
-    /// leaves the key to the driver.
-    pub(super) fn configure(&self, plan: &Plan, mtu: u16, rss_key: &mut [u8]) -> Result<(), DpdkError> {
+    /// `rte_eth_dev_configure` with what was decided, at that MTU in bytes.
+    pub(super) fn configure(&self, plan: &Plan, mtu: u16) -> Result<(), DpdkError> {
         let mut conf = sys::rte_eth_conf::default();
         conf.rxmode.mtu = mtu.into();
         conf.rxmode.offloads = plan.rx_offloads;
@@ -164,12 +163,12 @@ impl Device {
         if plan.rss_functions != 0 {
             conf.rxmode.mq_mode = sys::RTE_ETH_MQ_RX_RSS;
             conf.rx_adv_conf.rss_conf.rss_hf = plan.rss_functions;
-            if !rss_key.is_empty() {
-                conf.rx_adv_conf.rss_conf.rss_key = rss_key.as_mut_ptr();
-                conf.rx_adv_conf.rss_conf.rss_key_len = rss_key.len() as u8;
+            if !plan.rss_key.is_empty() {
+                conf.rx_adv_conf.rss_conf.rss_key = plan.rss_key.as_ptr().cast_mut();
+                conf.rx_adv_conf.rss_conf.rss_key_len = plan.rss_key.len() as u8;
             }
         }
-        // SAFETY: the configuration and the key outlive the call, which copies them.
+        // SAFETY: the configuration and the key outlive the call, which copies them and writes to neither.
         let code =
             unsafe { sys::rte_eth_dev_configure(self.port(), plan.queues, plan.queues, &raw const conf) };
         self.check(code, "rte_eth_dev_configure", FEWER)
@@ -261,6 +260,12 @@ impl Device {
             }
         };
         code == 0
+    }
+
+    /// Asks for frames to every group address. Whether the device does it.
+    pub(super) fn receive_all_groups(&self) -> bool {
+        // SAFETY: no preconditions.
+        unsafe { sys::rte_eth_allmulticast_enable(self.port()) == 0 }
     }
 
     /// The link's speed in Mbit/s (`u32::MAX` where it is unknown), if it is up.

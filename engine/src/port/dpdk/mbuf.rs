@@ -322,9 +322,10 @@ mod tests {
         );
         assert_eq!(mbuf.rx_checksums(), RxChecksums { ipv4: RxChecksum::Unknown, udp: RxChecksum::Unfilled });
         let udp = sys::DPDK_SYS_RTE_MBUF_F_TX_UDP_CKSUM;
-        for (version, flag) in
-            [(IpVersion::V6, sys::DPDK_SYS_RTE_MBUF_F_TX_IPV6), (IpVersion::V4, sys::DPDK_SYS_RTE_MBUF_F_TX_IPV4)]
-        {
+        for (version, flag) in [
+            (IpVersion::V6, sys::DPDK_SYS_RTE_MBUF_F_TX_IPV6),
+            (IpVersion::V4, sys::DPDK_SYS_RTE_MBUF_F_TX_IPV4),
+        ] {
             mbuf.request_udp_checksum(version, 14, 20);
             mbuf.keep_flags(TX_UDP_CHECKSUM);
             assert_eq!(mbuf.ol_flags(), flag | udp, "one version, the last asked for");

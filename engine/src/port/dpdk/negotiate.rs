@@ -4,23 +4,28 @@
 use dpdk_sys as sys;
 
 use super::pool::MAX_MTU;
-use crate::port::PortConfig;
+use crate::port::{PortConfig, RssFields, RssKey};
 
 /// Ethernet header and frame check sequence, in bytes: what devices count around an MTU.
 const ETHERNET_OVERHEAD: u32 = 14 + 4;
 /// Descriptors per ring where neither the user nor the driver has a wish.
 const DEFAULT_DESCRIPTORS: u16 = 1024;
 
-/// RSS hash functions that spread UDP over queues by flow, and what else there may be by address.
-const RSS_WANTED: &[(u64, &str)] = &[
+/// RSS hash functions over addresses alone: of any IP packet, of fragments, and of what is
+/// neither UDP nor TCP.
+const RSS_BY_ADDRESSES: &[(u64, &str)] = &[
     (sys::DPDK_SYS_RTE_ETH_RSS_IPV4, "ipv4"),
     (sys::DPDK_SYS_RTE_ETH_RSS_FRAG_IPV4, "ipv4-frag"),
-    (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV4_UDP, "ipv4-udp"),
     (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV4_OTHER, "ipv4-other"),
     (sys::DPDK_SYS_RTE_ETH_RSS_IPV6, "ipv6"),
     (sys::DPDK_SYS_RTE_ETH_RSS_FRAG_IPV6, "ipv6-frag"),
-    (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV6_UDP, "ipv6-udp"),
     (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV6_OTHER, "ipv6-other"),
+];
+
+/// RSS hash functions over addresses and ports.
+const RSS_BY_PORTS: &[(u64, &str)] = &[
+    (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV4_UDP, "ipv4-udp"),
+    (sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV6_UDP, "ipv6-udp"),
 ];
 
 const RX_WANTED: &[(u64, &str)] = &[
@@ -48,6 +53,8 @@ pub(super) struct Plan {
     pub(super) tx_offloads: u64,
     /// RSS hash functions; 0 for no RSS.
     pub(super) rss_functions: u64,
+    /// Key of the RSS hash, of at most 255 bytes; empty for the driver's own.
+    pub(super) rss_key: Vec<u8>,
     /// A line for each decision.
     pub(super) granted: Vec<String>,
 }
@@ -57,12 +64,14 @@ impl Plan {
     pub(super) fn new(info: &sys::rte_eth_dev_info, device_mtu: u16, config: &PortConfig) -> Self {
         let mut granted = Vec::new();
         let queues = queues(info, config, &mut granted);
+        let rss_functions = rss(info, queues, config.rss, &mut granted);
         Self {
             queues,
             mtu: mtu(info, device_mtu, config, &mut granted),
             rx_descriptors: descriptors(config.rx_descriptors, info.default_rxportconf.ring_size),
             tx_descriptors: descriptors(config.tx_descriptors, info.default_txportconf.ring_size),
-            rss_functions: rss(info, queues, &mut granted),
+            rss_functions,
+            rss_key: rss_key(info.hash_key_size, rss_functions, config.rss_key.as_ref(), &mut granted),
             rx_offloads: offloads(RX_WANTED, info.rx_offload_capa, &mut granted),
             tx_offloads: transmit_offloads(info, &mut granted),
             granted,
@@ -97,23 +106,66 @@ fn descriptors(wanted: Option<u16>, preferred: u16) -> u16 {
     wanted.unwrap_or(if preferred == 0 { DEFAULT_DESCRIPTORS } else { preferred })
 }
 
-fn rss(info: &sys::rte_eth_dev_info, queues: u16, granted: &mut Vec<String>) -> u64 {
+fn rss(info: &sys::rte_eth_dev_info, queues: u16, fields: RssFields, granted: &mut Vec<String>) -> u64 {
     if queues < 2 {
         return 0;
     }
+    let by_ports = if fields == RssFields::Flow { RSS_BY_PORTS } else { &[] };
     let offered = |&&(function, _): &&(u64, &str)| info.flow_type_rss_offloads & function != 0;
     let (mut functions, mut names) = (0, Vec::new());
-    for (function, name) in RSS_WANTED.iter().filter(offered) {
+    for (function, name) in RSS_BY_ADDRESSES.iter().chain(by_ports).filter(offered) {
         functions |= function;
         names.push(*name);
     }
-    granted.push(match functions {
-        0 => {
+    granted.push(match (functions, fields) {
+        (0, RssFields::Flow) => {
             "RSS refused: the device spreads frames over its queues by its own rule, or not at all".to_owned()
         }
-        _ => format!("RSS over {}", names.join(", ")),
+        (0, RssFields::Addresses) => {
+            "RSS by addresses refused: the device spreads frames over its queues by \
+             its own rule, or not at all, and fragments may not meet"
+                .to_owned()
+        }
+        (_, RssFields::Flow) => format!("RSS over {}", names.join(", ")),
+        (_, RssFields::Addresses) => {
+            format!("RSS over {}, by addresses only: fragments of a flow meet", names.join(", "))
+        }
     });
+    if fields == RssFields::Addresses && functions != 0 {
+        granted.extend(unspread(info.flow_type_rss_offloads));
+    }
     functions
+}
+
+/// As much of the random key as the device takes; empty where the driver's own is used.
+fn rss_key(len: u8, functions: u64, random: Option<&RssKey>, granted: &mut Vec<String>) -> Vec<u8> {
+    if functions == 0 {
+        return Vec::new();
+    }
+    let key = random.and_then(|random| random.0.get(..len.into())).unwrap_or_default();
+    if key.is_empty() {
+        granted.push(match (random, len) {
+            (None, _) => "RSS key the driver's own: no other was asked for".to_owned(),
+            (_, 0) => "RSS key the driver's own: it takes none".to_owned(),
+            _ => {
+                format!("RSS key the driver's own: it takes {len} bytes, the random one has {}", RssKey::LEN)
+            }
+        });
+    }
+    key.to_vec()
+}
+
+/// Of a device that hashes UDP with its ports or not at all: whole datagrams are not spread.
+fn unspread(offered: u64) -> Option<String> {
+    let versions = [(sys::DPDK_SYS_RTE_ETH_RSS_IPV4, "IPv4"), (sys::DPDK_SYS_RTE_ETH_RSS_IPV6, "IPv6")];
+    let without: Vec<_> =
+        versions.iter().filter(|(function, _)| offered & function == 0).map(|(_, name)| *name).collect();
+    (!without.is_empty()).then(|| {
+        format!(
+            "RSS of whole UDP datagrams by addresses refused over {}: one queue gets them all",
+            without.join(", ")
+        )
+    })
 }
 
 fn offloads(wanted: &[(u64, &str)], offered: u64, granted: &mut Vec<String>) -> u64 {
@@ -169,6 +221,50 @@ mod tests {
         {
             assert!(lines.contains(line), "{line} is in:\n{lines}");
         }
+    }
+
+    #[test]
+    fn by_addresses_no_function_has_ports() {
+        let all = sys::rte_eth_dev_info { flow_type_rss_offloads: u64::MAX, ..nic() };
+        let plan = |info, rss| Plan::new(&info, 1500, &PortConfig { queues: 2, rss, ..Default::default() });
+        let with_ports =
+            sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV4_UDP | sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV6_UDP;
+        let (flow, addresses) = (plan(all, RssFields::Flow), plan(all, RssFields::Addresses));
+        assert_eq!(flow.rss_functions & with_ports, with_ports);
+        assert_eq!(addresses.rss_functions, flow.rss_functions & !with_ports);
+        let lines = addresses.granted.join("\n");
+        assert!(lines.contains("by addresses only") && !lines.contains("one queue gets them all"), "{lines}");
+
+        // i40e's kind: a function for UDP with its ports, and none for every IPv4 packet.
+        let by_kind = sys::DPDK_SYS_RTE_ETH_RSS_FRAG_IPV4 | sys::DPDK_SYS_RTE_ETH_RSS_NONFRAG_IPV4_UDP;
+        let by_kind = sys::rte_eth_dev_info { flow_type_rss_offloads: by_kind, ..nic() };
+        let plan = plan(by_kind, RssFields::Addresses);
+        assert_eq!(plan.rss_functions, sys::DPDK_SYS_RTE_ETH_RSS_FRAG_IPV4);
+        assert!(plan.granted.join("\n").contains("refused over IPv4, IPv6: one queue gets them all"));
+    }
+
+    #[test]
+    fn the_key_is_as_long_as_the_device_takes() {
+        let random = RssKey(std::array::from_fn(|index| index as u8 + 1));
+        let key = |functions, hash_key_size, rss_key| {
+            let info = sys::rte_eth_dev_info { flow_type_rss_offloads: functions, hash_key_size, ..nic() };
+            let plan = Plan::new(&info, 1500, &PortConfig { queues: 2, rss_key, ..Default::default() });
+            (plan.rss_key, plan.granted.join("\n"))
+        };
+        let ipv4 = sys::DPDK_SYS_RTE_ETH_RSS_IPV4;
+        for len in [40, 52, 64] {
+            assert_eq!(key(ipv4, len, Some(random.clone())).0, random.0[..len.into()]);
+        }
+        for (len, random, line) in [
+            (40, None, "no other was asked for"),
+            (0, Some(random.clone()), "takes none"),
+            (65, Some(random.clone()), "takes 65 bytes, the random one has 64"),
+        ] {
+            let (key, granted) = key(ipv4, len, random);
+            assert!(key.is_empty() && granted.contains(line), "{line} is in:\n{granted}");
+        }
+        let (key, granted) = key(0, 40, Some(random));
+        assert!(key.is_empty() && !granted.contains("RSS key"), "no RSS, no word of its key: {granted}");
     }
 
     #[test]

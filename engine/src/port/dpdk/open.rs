@@ -1,5 +1,6 @@
 //! Making a port of a device: negotiate, start, split into queues; and its control side.
 
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,13 +57,16 @@ struct Started {
 fn start(device: &Device, lcores: usize, config: &PortConfig) -> Result<Started, DpdkError> {
     let info = device.info()?;
     let mut plan = Plan::new(&info, device.mtu()?, config);
-    let mtu = configure(device, &info, &mut plan, config.mtu.is_some())?;
+    let mtu = configure(device, &mut plan, config)?;
     adjust_descriptors(device, &mut plan)?;
     let pool = create_pool(device, &info, &mut plan, mtu, lcores, config)?;
     device.set_up_queues(&info, &plan, &pool)?;
     device.start()?;
     let mac = station_address(device, &mut plan.granted);
     set_promiscuous(device, config.promiscuous, &mut plan.granted);
+    if config.all_multicast {
+        receive_all_groups(device, &mut plan.granted);
+    }
     wait_for_link(device, &mut plan.granted);
 
     let driver = driver_name(&info);
@@ -100,28 +104,15 @@ fn split(device: Device, started: Started, burst: usize) -> OpenPort<DpdkQueue> 
 }
 
 /// Configures the device and gives the MTU that it ended up with, in bytes.
-fn configure(
-    device: &Device,
-    info: &sys::rte_eth_dev_info,
-    plan: &mut Plan,
-    mtu_asked: bool,
-) -> Result<u16, DpdkError> {
+fn configure(device: &Device, plan: &mut Plan, config: &PortConfig) -> Result<u16, DpdkError> {
     let own = device.mtu()?;
-    let mut key = vec![0; if plan.rss_functions == 0 { 0 } else { info.hash_key_size.into() }];
-    if plan.rss_functions != 0 {
-        plan.granted.push(match key.len() {
-            0 => "RSS key the driver's own: it takes none".to_owned(),
-            len => format!("RSS key random, {len} bytes"),
-        });
-        fill_randomly(device, &mut key)?;
-    }
-    if let Err(error) = device.configure(plan, plan.mtu, &mut key) {
+    if let Err(error) = configure_with_key(device, plan, plan.mtu) {
         if plan.mtu == own {
             return Err(error);
         }
         plan.granted.push(format!("MTU {} refused, {own} kept: {error}", plan.mtu));
-        device.configure(plan, own, &mut key)?;
-    } else if mtu_asked {
+        configure_with_key(device, plan, own)?;
+    } else if config.mtu.is_some() {
         match device.set_mtu(plan.mtu) {
             Ok(()) => plan.granted.push(format!("MTU {} granted", plan.mtu)),
             Err(error) if error == -libc::ENOTSUP => {
@@ -130,26 +121,26 @@ fn configure(
             }
             Err(error) => {
                 plan.granted.push(format!("MTU {} refused, {own} kept: {}", plan.mtu, error_text(error)));
-                device.configure(plan, own, &mut key)?;
+                configure_with_key(device, plan, own)?;
             }
         }
+    }
+    if !plan.rss_key.is_empty() {
+        plan.granted.push(format!("RSS key random, {} bytes", plan.rss_key.len()));
     }
     Ok(device.mtu()?.min(MAX_MTU))
 }
 
-/// Fills an RSS key, so that nobody outside can aim all flows at one queue.
-fn fill_randomly(device: &Device, key: &mut [u8]) -> Result<(), DpdkError> {
-    // SAFETY: a buffer of that length. Keys are shorter than the 256 bytes that are never given in part.
-    let got = unsafe { libc::getrandom(key.as_mut_ptr().cast(), key.len(), 0) };
-    if usize::try_from(got) == Ok(key.len()) {
-        return Ok(());
+/// Configures with the plan's RSS key, or where the driver refuses that with its own.
+fn configure_with_key(device: &Device, plan: &mut Plan, mtu: u16) -> Result<(), DpdkError> {
+    let Err(error) = device.configure(plan, mtu) else { return Ok(()) };
+    let key = mem::take(&mut plan.rss_key);
+    if key.is_empty() || device.configure(plan, mtu).is_err() {
+        plan.rss_key = key;
+        return Err(error);
     }
-    Err(DpdkError::Call {
-        device: device.name().to_owned(),
-        call: "getrandom",
-        reason: std::io::Error::last_os_error().to_string(),
-        way_out: "the kernel gives no random numbers: start with one lcore, which needs no RSS key",
-    })
+    plan.granted.push(format!("RSS key the driver's own: {} random bytes refused: {error}", key.len()));
+    Ok(())
 }
 
 fn adjust_descriptors(device: &Device, plan: &mut Plan) -> Result<(), DpdkError> {
@@ -215,6 +206,18 @@ fn set_promiscuous(device: &Device, wanted: bool, granted: &mut Vec<String>) {
     granted.push(line.to_owned());
 }
 
+/// Asks for frames to every group address, or for all frames where there is no such mode.
+fn receive_all_groups(device: &Device, granted: &mut Vec<String>) {
+    let line = if device.receive_all_groups() {
+        "frames to every group address (all multicast) granted"
+    } else if device.is_promiscuous() || device.set_promiscuous(true) {
+        "frames to every group address (all multicast) refused: promiscuous mode on in its place"
+    } else {
+        "frames to group addresses (all multicast, promiscuous mode) refused: IPv6 neighbours may not find us"
+    };
+    granted.push(line.to_owned());
+}
+
 fn wait_for_link(device: &Device, granted: &mut Vec<String>) {
     let start = Instant::now();
     let mut said = false;
@@ -257,6 +260,10 @@ struct DpdkControl {
 impl PortControl for DpdkControl {
     fn description(&self) -> &PortDescription {
         &self.description
+    }
+
+    fn is_link_up(&mut self) -> bool {
+        self.device.link_speed().is_some()
     }
 
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {

@@ -291,6 +291,10 @@ impl PortControl for FaultControl {
         &self.description
     }
 
+    fn is_link_up(&mut self) -> bool {
+        self.inner.is_link_up()
+    }
+
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {
         self.inner.extended_statistics()
     }

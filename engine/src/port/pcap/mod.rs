@@ -307,6 +307,11 @@ impl PortControl for PcapControl {
         &self.description
     }
 
+    /// A file has no link to lose.
+    fn is_link_up(&mut self) -> bool {
+        true
+    }
+
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {
         [
             ("input_broken_records", &self.statistics.broken_records),

@@ -4,6 +4,8 @@
 //! These tests take root. Without it they print `skipped: NAME: REASON` and pass, but for
 //! `CI=true`, where a skip is a failure.
 
+mod spread;
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 use std::fs::File;
@@ -69,6 +71,36 @@ fn a_kernel_datagram_comes_unfilled_and_its_reply_is_accepted() {
             assert_eq!((&answer[..answered], from.to_string().as_str()), (&payload[..], "10.9.0.1:7"));
         }
         near.finish();
+    });
+}
+
+#[test]
+fn jumbo_datagrams_come_and_go_whole() {
+    in_lab("jumbo_datagrams_come_and_go_whole", |lab| {
+        lab.near.ip("link set near0 mtu 9000");
+        lab.far.ip("link set far0 mtu 9000");
+        let mut near = lab.near_port(&PortConfig { mtu: Some(9000), ..PortConfig::default() });
+        assert_eq!(near.queues[0].capabilities().mtu, 9000);
+        let socket = lab.far.socket("10.9.0.2:0");
+        // The last is the longest: 9,000 less the headers of IP and UDP.
+        for len in [1473, 4096, 8900, 8972] {
+            let payload: Vec<u8> = (0..len).map(|index: usize| (index / 256 + index) as u8).collect();
+            socket.send_to(&payload, "10.9.0.1:7").expect("sent");
+            let mut received = near.receive(1);
+            assert_eq!(received[0].frame_len(), 14 + 20 + 8 + len, "in one frame");
+            echo_datagram(&mut received[0]);
+            near.queue().tx_burst(&mut received);
+            let mut answer = [0; 10_000];
+            let answered = socket.recv(&mut answer).expect("an answer");
+            assert_eq!(answer[..answered], payload);
+        }
+        // Originated, from a buffer of the pool.
+        let mut far = lab.far.port("far0", &PortConfig::default());
+        near.send(&[frame(FAR_MAC, 9014)]);
+        far.expect(&frame(FAR_MAC, 9014));
+        assert_eq!(near.counter(Counter::RxTruncated), 0);
+        near.finish();
+        far.finish();
     });
 }
 
@@ -190,20 +222,21 @@ fn super_frames_of_every_kind_are_counted_and_what_follows_arrives() {
         let config = PortConfig { rx_descriptors: Some(4), ..PortConfig::default() };
         let mut port = lab.near.port("tap0", &config);
         let mut sent = 0;
-        // `VIRTIO_NET_HDR_GSO_*`: TCPV4, UDP (whole datagrams, as guests may send them), UDP_L4.
-        for kind in [1, 3, 5].into_iter().cycle().take(12) {
+        // `VIRTIO_NET_HDR_GSO_*`: TCPV4, UDP (whole datagrams, as guests may send them), UDP_L4 over
+        // both versions of IP, TCPV6.
+        for (kind, is_ipv6) in [(1, false), (3, false), (5, false), (5, true), (4, true)].repeat(3) {
             // As few bytes as fit a slot, and more.
             for payload in [1000, 4000] {
                 // The kernel of before 6.2 takes no UDP_L4.
-                sent += u64::from((&tap).write(&super_frame(kind, payload)).is_ok());
+                sent += u64::from((&tap).write(&super_frame(kind, is_ipv6, payload)).is_ok());
                 let behind = frame([2; 6], 60);
                 (&tap).write_all(&[&[0; 10], &behind[..]].concat()).expect("sent");
                 port.expect(&behind);
-                assert_eq!(port.counter(Counter::RxSuperFrame), sent, "kind {kind}");
+                assert_eq!(port.counter(Counter::RxSuperFrame), sent, "kind {kind}, IPv6: {is_ipv6}");
             }
         }
-        assert!(sent >= 16);
-        assert_eq!(port.counter(Counter::Received), sent + 24);
+        assert!(sent >= 18);
+        assert_eq!(port.counter(Counter::Received), sent + 30);
         assert_eq!(port.counter(Counter::RxTruncated), 0);
         port.finish();
     });
@@ -539,14 +572,21 @@ fn what_cannot_be_opened_says_why() {
 
 /// A datagram or segment of `payload` bytes to be cut every 500, as a program at a TAP
 /// device writes it: a `virtio_net_hdr` of that kind of segmentation in front.
-fn super_frame(kind: u8, payload: u16) -> Vec<u8> {
-    let is_tcp = kind == 1;
+fn super_frame(kind: u8, is_ipv6: bool, payload: u16) -> Vec<u8> {
+    let is_tcp = matches!(kind, 1 | 4);
     let (protocol, header_len, checksum_offset) = if is_tcp { (6, 20, 16) } else { (17, 8, 6) };
-    let words = [34 + header_len, 500, 34, checksum_offset].map(u16::to_ne_bytes);
-    let mut frame = [&[1, kind], words.as_flattened(), &[2; 12], &[8, 0]].concat();
-    let [a, b] = (20 + header_len + payload).to_be_bytes();
-    frame.extend([0x45, 0, a, b, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 9, 0, 2, 10, 9, 0, 1, 0, 7, 0, 7]);
+    let udp_at = if is_ipv6 { 54 } else { 34 };
+    let words = [udp_at + header_len, 500, udp_at, checksum_offset].map(u16::to_ne_bytes);
+    let mut frame = [&[1, kind], words.as_flattened(), &[2; 12]].concat();
     let [a, b] = (header_len + payload).to_be_bytes();
+    if is_ipv6 {
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, a, b, protocol, 64]);
+        frame.extend([[0xfd; 16], [0xfe; 16]].as_flattened());
+    } else {
+        let [c, d] = (20 + header_len + payload).to_be_bytes();
+        frame.extend([8, 0, 0x45, 0, c, d, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 9, 0, 2, 10, 9, 0, 1]);
+    }
+    frame.extend([0, 7, 0, 7]);
     // The data offset and flags of TCP, or a datagram's length.
     if is_tcp {
         frame.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0, 0, 0, 0, 0, 0]);
