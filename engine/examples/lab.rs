@@ -20,10 +20,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
-use gannet::port::{FrameQueue, PoolBalance, PortId};
+use gannet::host::{Addressing, Host, HostConfig, InterfaceAddress};
+use gannet::port::{FrameQueue, PoolBalance};
 use gannet::sys::Clock;
 use gannet::telemetry::Balance;
+use gannet::wire::vlan::Vlans;
 use gannet::{Datagram, DatagramQueue, Outbox, Role, SendError, Service, Tick, Time, Verdict, Worker};
 
 const BURST: usize = 32;
@@ -154,16 +155,9 @@ fn worker<Q: FrameQueue, S: Service>(queues: Vec<Q>, address: Ipv4Addr, service:
 }
 
 fn config(address: Ipv4Addr) -> HostConfig {
-    let own = InterfaceAddress { address, prefix_len: 24, vlan: None };
-    HostConfig {
-        port: PortId(0),
-        addressing: Addressing::new(vec![own], None).unwrap_or_default(),
-        udp_ports: UdpPorts::all(),
-        ttl: 64,
-        burst: BURST,
-        outbox: OUTBOX,
-        hash_key: HashKey::default(),
-    }
+    let own = InterfaceAddress { address: address.into(), prefix_len: 24, vlans: Vlans::NONE };
+    let addressing = Addressing::new(vec![own], vec![]).unwrap_or_default();
+    HostConfig { burst: BURST, outbox: OUTBOX, ..HostConfig::new(addressing) }
 }
 
 /// Packets that a host may hold.

@@ -1,32 +1,36 @@
 //! A service under test: the whole engine in memory, with no NIC, no root and no DPDK, on a
 //! clock that the test moves.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
+use crate::host::{Addressing, GuardConfig, Host, HostConfig, InterfaceAddress};
+use crate::port::PoolBalance;
 use crate::port::memory::{self, MemoryConfig, MemoryQueue};
-use crate::port::{PoolBalance, PortId};
 use crate::service::Service;
 use crate::telemetry::Snapshot;
 use crate::time::Time;
 use crate::wire::checksum::{Sum, udp_checksum};
 use crate::wire::ethernet::{self, EtherType, MacAddress};
-use crate::wire::ipv4::{self, Protocol};
-use crate::wire::{arp, udp};
+use crate::wire::protocol::Protocol;
+use crate::wire::vlan::Vlans;
+use crate::wire::{arp, icmpv6, ipv4, ipv6, ndp, udp};
 use crate::worker::{DatagramQueue, Worker};
 
 const HOST_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 /// Everybody else's.
 const CLIENT_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
-/// The router to clients that are on another link.
-const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 254);
-const BURST: usize = 32;
+/// The routers to clients that are on another link.
+const GATEWAYS: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(10, 77, 0, 254)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, 0xfe))];
+/// Datagrams that a turn can forward.
+const FORWARDS: usize = 256;
 
 /// A worker with one host on a memory port, and the wire's other end in the test's hands.
 ///
-/// The host is 10.77.0.1/24 and its service listens on every UDP port. Clients have whatever
-/// address the test gives them; the lab answers the host's ARP requests for all of them.
+/// The host is 10.77.0.1/24 and fd00:77::1/64, and its service listens on every UDP port. Clients
+/// have whatever address the test gives them; the lab answers the host's questions for their
+/// MAC addresses for all of them.
 ///
 /// ```
 /// # use gannet::{Datagram, Lab, Outbox, Service, Time, Verdict};
@@ -52,32 +56,36 @@ pub struct Lab<S: Service> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Received {
     /// The host's end.
-    pub from: SocketAddrV4,
+    pub from: SocketAddr,
     /// The client's end.
-    pub to: SocketAddrV4,
+    pub to: SocketAddr,
     /// What it carries.
     pub payload: Vec<u8>,
 }
 
 impl<S: Service> Lab<S> {
-    /// The host's address.
+    /// The host's IPv4 address.
     pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+    /// Its IPv6 address.
+    pub const ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, 1);
 
     /// A lab at [`Time::ZERO`] with `service` in it.
     pub fn new(service: S) -> Self {
+        Self::with(service, |_| ())
+    }
+
+    /// A lab whose host is as `change` makes it.
+    pub fn with(service: S, change: impl FnOnce(&mut HostConfig)) -> Self {
         let (queue, wire) =
             memory::pair(&MemoryConfig { macs: [HOST_MAC, CLIENT_MAC], ..MemoryConfig::default() });
-        let own = InterfaceAddress { address: Self::ADDRESS, prefix_len: 24, vlan: None };
-        let config = HostConfig {
-            port: PortId(0),
-            addressing: Addressing::new(vec![own], Some(GATEWAY)).unwrap_or_default(),
-            udp_ports: UdpPorts::all(),
-            ttl: 64,
-            burst: BURST,
-            outbox: 4 * BURST,
-            hash_key: HashKey::default(),
-        };
-        let worker = Worker::new(vec![Host::new(queue, config)], service, 8 * BURST);
+        let own = |address, prefix_len| InterfaceAddress { address, prefix_len, vlans: Vlans::NONE };
+        let own = vec![own(Self::ADDRESS.into(), 24), own(Self::ADDRESS_V6.into(), 64)];
+        let mut addressing = Addressing::new(own, GATEWAYS.into()).unwrap_or_default();
+        addressing.add_link_locals(HOST_MAC);
+        let mut config = HostConfig::new(addressing);
+        config.guards = GuardConfig::default().resolve(S::ROLE);
+        change(&mut config);
+        let worker = Worker::new(vec![Host::new(queue, config)], service, FORWARDS);
         Self { worker, wire, now: Time::ZERO }
     }
 
@@ -101,10 +109,11 @@ impl<S: Service> Lab<S> {
     /// sees it on its next turn. `false` if the wire is full.
     ///
     /// # Panics
-    /// If `from` is no address and port, as in `10.77.0.2:4660`.
+    /// If `from` is no address and port, as in `10.77.0.2:4660` or `[fd00:77::2]:4660`.
     pub fn send(&mut self, from: &str, to: u16, payload: &[u8]) -> bool {
-        let from: SocketAddrV4 = from.parse().expect("an IPv4 address and a port");
-        self.send_frame(&datagram_frame(from, SocketAddrV4::new(Self::ADDRESS, to), payload))
+        let from: SocketAddr = from.parse().expect("an address and a port");
+        let own = if from.is_ipv4() { Self::ADDRESS.into() } else { Self::ADDRESS_V6.into() };
+        self.send_frame(&datagram_frame(from, SocketAddr::new(own, to), payload))
     }
 
     /// Puts a frame onto the wire as it is. `false` if the wire is full or the frame too long.
@@ -122,14 +131,14 @@ impl<S: Service> Lab<S> {
         self.wire.receive_frame()
     }
 
-    /// The next datagram that the host sent. ARP requests before it are answered, so what
-    /// waits for them comes after the next turn.
+    /// The next datagram that the host sent. Questions for MAC addresses before it are answered,
+    /// so what waits for them comes after the next turn.
     pub fn receive(&mut self) -> Option<Received> {
         while let Some(frame) = self.receive_frame() {
             if let Some(received) = datagram(&frame) {
                 return Some(received);
             }
-            if let Some(reply) = arp_reply(&frame) {
+            if let Some(reply) = arp_reply(&frame).or_else(|| advertisement(&frame)) {
                 self.send_frame(&reply);
                 self.turn();
             }
@@ -161,39 +170,75 @@ impl<S: Service> Lab<S> {
 }
 
 /// A frame with a datagram in it, as a client's kernel makes it.
-fn datagram_frame(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
-    let udp_len = (udp::HEADER_LEN + payload.len()) as u16;
+fn datagram_frame(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
+    let udp_len = udp::HEADER_LEN + payload.len();
+    let (link, ip, pseudo_header) = headers(from.ip(), to.ip(), Protocol::UDP, udp_len, 64);
+    let mut header = [0; udp::HEADER_LEN];
+    udp::write(&mut header, from.port(), to.port(), udp_len as u16, [0, 0]);
+    let checksum = udp_checksum(pseudo_header + Sum::of(&header) + Sum::of(payload));
+    header[6..].copy_from_slice(&checksum);
+    [&link[..], &ip, &header, payload].concat()
+}
+
+/// The headers of a client's packet, and the sum of its pseudo header.
+///
+/// # Panics
+/// If the addresses are of two families.
+fn headers(
+    from: IpAddr,
+    to: IpAddr,
+    protocol: Protocol,
+    len: usize,
+    ttl: u8,
+) -> ([u8; ethernet::HEADER_LEN], Vec<u8>, Sum) {
     let mut link = [0; ethernet::HEADER_LEN];
-    ethernet::write(&mut link, HOST_MAC, CLIENT_MAC, EtherType::IPV4);
-    let mut ip = [0; ipv4::HEADER_LEN];
-    let (source, destination) = (*from.ip(), *to.ip());
-    let header = ipv4::Header {
-        differentiated_services: 0,
-        ttl: 64,
-        protocol: Protocol::UDP,
-        source,
-        destination,
-        payload_len: udp_len,
-    };
-    header.write(&mut ip);
-    let mut udp_header = [0; udp::HEADER_LEN];
-    udp::write(&mut udp_header, from.port(), to.port(), udp_len, [0, 0]);
-    let pseudo_header = ipv4::pseudo_header(source, destination, Protocol::UDP, udp_len);
-    let sum = pseudo_header + Sum::of(&udp_header) + Sum::of(payload);
-    udp::write(&mut udp_header, from.port(), to.port(), udp_len, udp_checksum(sum));
-    [&link[..], &ip, &udp_header, payload].concat()
+    let (payload_len, differentiated_services) = (len as u16, 0);
+    match (from, to) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            ethernet::write(&mut link, HOST_MAC, CLIENT_MAC, EtherType::IPV4);
+            let mut ip = [0; ipv4::HEADER_LEN];
+            ipv4::Header { differentiated_services, ttl, protocol, source, destination, payload_len }
+                .write(&mut ip);
+            (link, ip.to_vec(), ipv4::pseudo_header(source, destination, protocol, payload_len))
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            ethernet::write(&mut link, HOST_MAC, CLIENT_MAC, EtherType::IPV6);
+            let mut ip = [0; ipv6::HEADER_LEN];
+            let (hop_limit, next_header) = (ttl, protocol);
+            ipv6::Header {
+                differentiated_services,
+                hop_limit,
+                next_header,
+                source,
+                destination,
+                payload_len,
+            }
+            .write(&mut ip);
+            (link, ip.to_vec(), ipv6::pseudo_header(source, destination, protocol, payload_len.into()))
+        }
+        _ => panic!("{from} and {to} are of two families"),
+    }
 }
 
 fn datagram(frame: &[u8]) -> Option<Received> {
     let (link, rest) = ethernet::Header::split(frame)?;
-    if link.ether_type() != EtherType::IPV4 {
-        return None;
-    }
-    let packet = ipv4::Packet::parse(rest).ok().filter(|packet| packet.protocol() == Protocol::UDP)?;
-    let datagram = udp::Datagram::parse(packet.payload()).ok()?;
+    let (from, to, payload): (IpAddr, IpAddr, _) = match link.ether_type() {
+        EtherType::IPV4 => {
+            let packet =
+                ipv4::Packet::parse(rest).ok().filter(|packet| packet.protocol() == Protocol::UDP)?;
+            (packet.source().into(), packet.destination().into(), packet.payload())
+        }
+        EtherType::IPV6 => {
+            let packet =
+                ipv6::Packet::parse(rest).ok().filter(|packet| packet.next_header() == Protocol::UDP)?;
+            (packet.source().into(), packet.destination().into(), packet.payload())
+        }
+        _ => return None,
+    };
+    let datagram = udp::Datagram::parse(payload).ok()?;
     Some(Received {
-        from: SocketAddrV4::new(packet.source(), datagram.source_port()),
-        to: SocketAddrV4::new(packet.destination(), datagram.destination_port()),
+        from: SocketAddr::new(from, datagram.source_port()),
+        to: SocketAddr::new(to, datagram.destination_port()),
         payload: datagram.payload().to_vec(),
     })
 }
@@ -214,4 +259,24 @@ fn arp_reply(frame: &[u8]) -> Option<Vec<u8>> {
     ethernet::write(&mut header, link.source(), mac, EtherType::ARP);
     reply.write(&mut body);
     Some([&header[..], &body].concat())
+}
+
+/// Everybody's answer to a neighbour solicitation.
+fn advertisement(frame: &[u8]) -> Option<Vec<u8>> {
+    let (link, rest) = ethernet::Header::split(frame)?;
+    let packet = ipv6::Packet::parse(rest).ok().filter(|_| link.ether_type() == EtherType::IPV6)?;
+    let asked = ndp::Solicitation::parse(packet.payload())?;
+    let answer = ndp::Advertisement {
+        target: asked.target,
+        router: false,
+        solicited: true,
+        override_known: true,
+        target_link_address: Some(CLIENT_MAC),
+    };
+    let mut message = [0; ndp::MAX_LEN];
+    answer.write(&mut message);
+    let (from, to) = (asked.target.into(), packet.source().into());
+    let (link, ip, pseudo_header) = headers(from, to, Protocol::ICMPV6, ndp::MAX_LEN, 255);
+    icmpv6::fill_checksum(&mut message, pseudo_header);
+    Some([&link[..], &ip, &message].concat())
 }

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
+use crate::host::{Cookie, MaxPayload, Validation};
 use crate::packet::{Letter, Room};
 use crate::port::PortId;
 use crate::time::Time;
-use crate::wire::vlan::VlanId;
+use crate::wire::vlan::Vlans;
 
 /// A UDP service. One value runs on each worker lcore and is that lcore's alone.
 ///
@@ -25,8 +26,8 @@ use crate::wire::vlan::VlanId;
 /// A service must not block: its lcore does nothing else meanwhile. A panic stops the
 /// program.
 pub trait Service: Send {
-    /// What kind of service it is, for the guards that depend on it. None does yet: those
-    /// that there are (addresses, lengths, checksums) are on for every service.
+    /// What kind of service it is: which guards are on by themselves depends on it
+    /// ([`GuardConfig`](crate::GuardConfig) has the table).
     const ROLE: Role = Role::Stateless;
 
     /// A datagram arrived for one of the program's addresses and ports.
@@ -90,7 +91,7 @@ pub struct Datagram<'a> {
     source: SocketAddr,
     destination: SocketAddr,
     port: PortId,
-    vlan: Option<VlanId>,
+    vlans: Vlans,
     touched: bool,
 }
 
@@ -99,8 +100,8 @@ impl<'a> Datagram<'a> {
     #[inline]
     pub(crate) fn new(room: &'a mut [u8], start: usize, len: usize, max_len: usize, from: Arrival) -> Self {
         let max_len = max_len.min(room.len() - start);
-        let Arrival { source, destination, port, vlan } = from;
-        Self { room, start, len, max_len, source, destination, port, vlan, touched: false }
+        let Arrival { source, destination, port, vlans } = from;
+        Self { room, start, len, max_len, source, destination, port, vlans, touched: false }
     }
 
     /// Who sent it.
@@ -121,10 +122,10 @@ impl<'a> Datagram<'a> {
         self.port
     }
 
-    /// The VLAN that it came in.
+    /// The VLANs that it came in.
     #[inline]
-    pub fn vlan(&self) -> Option<VlanId> {
-        self.vlan
+    pub fn vlans(&self) -> Vlans {
+        self.vlans
     }
 
     /// The payload.
@@ -176,7 +177,7 @@ pub(crate) struct Arrival {
     pub(crate) source: SocketAddr,
     pub(crate) destination: SocketAddr,
     pub(crate) port: PortId,
-    pub(crate) vlan: Option<VlanId>,
+    pub(crate) vlans: Vlans,
 }
 
 /// A payload that does not fit.
@@ -207,13 +208,20 @@ pub enum SendError {
 pub struct Outbox<'a> {
     rooms: &'a mut [Room],
     letters: &'a mut Vec<Letter>,
-    max_len: usize,
+    max_payload: MaxPayload,
+    now: Time,
+    validation: &'a mut Validation,
 }
 
 impl<'a> Outbox<'a> {
     #[inline]
-    pub(crate) fn new((rooms, letters): (&'a mut [Room], &'a mut Vec<Letter>), max_len: usize) -> Self {
-        Self { rooms, letters, max_len }
+    pub(crate) fn new(
+        now: Time,
+        (rooms, letters): (&'a mut [Room], &'a mut Vec<Letter>),
+        max_payload: MaxPayload,
+        validation: &'a mut Validation,
+    ) -> Self {
+        Self { rooms, letters, max_payload, now, validation }
     }
 
     /// How many more datagrams it takes.
@@ -242,11 +250,33 @@ impl<'a> Outbox<'a> {
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), SendError> {
         let room = self.rooms.get_mut(self.letters.len()).ok_or(SendError::Full)?.bytes();
-        let max = self.max_len.min(room.len());
+        let max = self.max_payload.to(to.ip()).min(room.len());
         let room = room.get_mut(..len).filter(|_| len <= max).ok_or(TooLong { len, max })?;
         write(room);
         self.letters.push(Letter { from, to, len });
         Ok(())
+    }
+}
+
+impl Outbox<'_> {
+    /// A cookie for `source`, who sent a datagram to our address and port `own`. Who sends it
+    /// back receives what is sent to that address and port: it is no forged source.
+    ///
+    /// It is made anew each time and nothing is kept, so that forged sources cost nothing:
+    /// SipHash over both ends and a secret that changes every minute.
+    pub fn cookie(&self, source: SocketAddr, own: SocketAddr) -> Cookie {
+        self.validation.cookie(self.now, source, own)
+    }
+
+    /// Whether `cookie` is one that `source` was given for `own`, in this minute or the last.
+    pub fn is_cookie(&self, source: SocketAddr, own: SocketAddr, cookie: &[u8]) -> bool {
+        self.validation.is_valid(self.now, source, own, cookie)
+    }
+
+    /// Takes it that `source` is no forged one: the amplification cap is off for it, until
+    /// nothing has come from it for ten minutes. A reply to the present datagram counts already.
+    pub fn validate(&mut self, source: SocketAddr) {
+        self.validation.validate(self.now, source);
     }
 }
 
@@ -259,7 +289,7 @@ mod tests {
             source: ([10, 77, 0, 2], 4660).into(),
             destination: ([10, 77, 0, 1], 7).into(),
             port: PortId(0),
-            vlan: None,
+            vlans: Vlans::NONE,
         }
     }
 

@@ -3,13 +3,13 @@
 
 use std::net::Ipv4Addr;
 
-use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
+use gannet::host::{Addressing, Host, HostConfig, InterfaceAddress};
 use gannet::port::PortId;
 use gannet::port::memory::{self, MemoryConfig, MemoryQueue};
 use gannet::telemetry::{Counter, Snapshot};
 use gannet::wire::arp::{Operation, Packet as Arp};
 use gannet::wire::ethernet::{self, EtherType, MacAddress};
-use gannet::wire::vlan::VlanId;
+use gannet::wire::vlan::{VlanId, Vlans};
 use gannet::{Datagram, DatagramQueue, Outbox, Service, Time, Verdict, Worker};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr};
@@ -44,23 +44,16 @@ struct Rig {
 }
 
 impl Rig {
-    /// Port 0 is 10.1.0.1, port 1 is 10.2.0.1, in `vlan` if there is one.
-    fn new(vlan: Option<VlanId>) -> Self {
-        let host = |port: u8, vlan| {
+    /// Port 0 is 10.1.0.1, port 1 is 10.2.0.1, in those VLANs.
+    fn new(vlans: Vlans) -> Self {
+        let host = |port: u8, vlans| {
             let (queue, end) = memory::pair(&MemoryConfig { macs: [NEAR, FAR], ..MemoryConfig::default() });
-            let own = InterfaceAddress { address: Ipv4Addr::new(10, port + 1, 0, 1), prefix_len: 24, vlan };
-            let config = HostConfig {
-                port: PortId(port.into()),
-                addressing: Addressing::new(vec![own], None).expect("no gateway"),
-                udp_ports: UdpPorts::all(),
-                ttl: 64,
-                burst: 32,
-                outbox: 32,
-                hash_key: HashKey::default(),
-            };
+            let own = InterfaceAddress { address: [10, port + 1, 0, 1].into(), prefix_len: 24, vlans };
+            let addressing = Addressing::new(vec![own], vec![]).expect("no gateway");
+            let config = HostConfig { port: PortId(port.into()), outbox: 32, ..HostConfig::new(addressing) };
             (Host::new(queue, config), end)
         };
-        let ((first, near_end), (second, far_end)) = (host(0, None), host(1, vlan));
+        let ((first, near_end), (second, far_end)) = (host(0, Vlans::NONE), host(1, vlans));
         Self { worker: Worker::new(vec![first, second], Switch, 64), ends: [near_end, far_end] }
     }
 
@@ -145,7 +138,7 @@ fn read(frame: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_forward_leaves_by_the_other_port() {
-    let mut rig = Rig::new(None);
+    let mut rig = Rig::new(Vlans::NONE);
     rig.send(b"forward this datagram, please");
     rig.answer_arp();
     rig.send(b"far away");
@@ -159,18 +152,23 @@ fn a_forward_leaves_by_the_other_port() {
 
 #[test]
 fn a_forward_into_a_vlan_finds_room_for_the_tag() {
-    let mut rig = Rig::new(VlanId::new(300));
-    rig.send(b"forward");
-    rig.answer_arp();
-    let mut frame = rig.ends[1].receive_frame().expect("a datagram");
-    assert_eq!(frame.drain(12..16).collect::<Vec<_>>(), [0x81, 0, 0x01, 0x2c]);
-    assert_eq!(read(&frame), b"FORWARD");
-    rig.close();
+    let id = |number| VlanId::new(number).expect("usable");
+    let one = (Vlans::one(id(300)), vec![0x81, 0, 0x01, 0x2c]);
+    let two = (Vlans::two(id(100), id(300)), vec![0x88, 0xa8, 0, 100, 0x81, 0, 0x01, 0x2c]);
+    for (vlans, tags) in [one, two] {
+        let mut rig = Rig::new(vlans);
+        rig.send(b"forward");
+        rig.answer_arp();
+        let mut frame = rig.ends[1].receive_frame().expect("a datagram");
+        assert_eq!(frame.drain(12..12 + tags.len()).collect::<Vec<_>>(), tags);
+        assert_eq!(read(&frame), b"FORWARD");
+        rig.close();
+    }
 }
 
 #[test]
 fn the_outbox_sends_by_the_port_that_owns_the_address() {
-    let mut rig = Rig::new(None);
+    let mut rig = Rig::new(Vlans::NONE);
     rig.send(b"outbox");
     rig.answer_arp();
     assert_eq!(read(&rig.ends[1].receive_frame().expect("a datagram")), b"by the other port");
@@ -180,7 +178,7 @@ fn the_outbox_sends_by_the_port_that_owns_the_address() {
 
 #[test]
 fn a_forward_to_no_port_is_dropped_and_counted() {
-    let mut rig = Rig::new(None);
+    let mut rig = Rig::new(Vlans::NONE);
     rig.send(b"nowhere");
     let [near, far] = rig.close();
     assert_eq!((near[Counter::ForwardNoPort], far[Counter::Forwarded]), (1, 0));

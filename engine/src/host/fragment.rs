@@ -1,6 +1,5 @@
 //! Datagrams over the MTU: where they are cut (RFC 791, section 3.2; RFC 8200, section 4.5), and
 //! the number that their fragments have in common.
-#![cfg_attr(not(test), expect(dead_code, reason = "used by the host once wired"))]
 
 use std::net::IpAddr;
 
@@ -86,16 +85,13 @@ impl Identifications {
         counter.wrapping_add((hash >> 32) as u32)
     }
 
-    /// CBC-MAC over the words of both addresses: as many of them for every pair of a family.
     fn hash(&self, source: IpAddr, destination: IpAddr) -> u64 {
-        let chain = |hash: u64, address: IpAddr| match address {
-            IpAddr::V4(address) => self.key.hash(hash ^ u64::from(address.to_bits())),
-            IpAddr::V6(address) => {
-                let high = self.key.hash(hash ^ (address.to_bits() >> 64) as u64);
-                self.key.hash(high ^ address.to_bits() as u64)
-            }
+        let bits = |address| match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
         };
-        chain(chain(0, source), destination)
+        let (from, to) = (bits(source), bits(destination));
+        self.key.hash_words([(from >> 64) as u64, from as u64, (to >> 64) as u64, to as u64])
     }
 }
 

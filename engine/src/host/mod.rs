@@ -1,45 +1,57 @@
 //! The host on the wire: everything between frames and datagrams.
 //!
-//! [`Host`] takes the frames of one queue. It classifies each (`classify`), answers ARP and
-//! ICMP echo itself, passes datagrams for its addresses and ports to the service, turns
-//! replies round in place (`reply`), and finds the way for what the service sends of its
-//! own accord (`outgoing`, `neighbours`). What it drops, it counts by name.
+//! [`Host`] takes the frames of one queue. It classifies each (`classify`), answers ARP,
+//! neighbour solicitations and echo requests itself (`answers`), passes datagrams for its
+//! addresses and ports to the service, turns replies round in place (`reply`), tells senders
+//! what nobody takes (`errors`), and finds the way for what the service sends of its own
+//! accord (`outgoing`, `neighbours`). It makes its addresses known on the link (`presence`).
+//! What it drops, it counts by name.
 
 mod addressing;
 mod answers;
 mod classify;
 mod egress;
+mod errors;
 mod fragment;
 mod guard;
 mod neighbours;
 mod outgoing;
+mod parts;
 mod peers;
+mod presence;
 mod reassembly;
 mod reply;
 mod siphash;
 #[cfg(test)]
 mod tests;
+mod udp_ports;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
+pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress};
+pub(crate) use guard::Validation;
 pub use guard::{Cookie, GuardConfig, GuardConfigError, Guards, Level};
+pub use presence::LinkUp;
 pub use siphash::HashKey;
+pub use udp_ports::UdpPorts;
 
 use classify::{Class, Rules, Udp, UdpChecksum, classify};
 use egress::Egress;
+use guard::Guard;
 use neighbours::Neighbours;
+use parts::Fragments;
 use peers::Peers;
+use presence::Presence;
 use reply::Style;
 
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Burst, Lent, Packet, RxChecksums};
 use crate::port::{FrameQueue, PortId};
-use crate::service::{Arrival, Datagram, Outbox, Service, Tick, Verdict};
+use crate::service::{Datagram, Outbox, Role, Service, Tick, Verdict};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
-use crate::wire::{ipv4, udp};
+use crate::wire::{ipv4, ipv6, udp};
 use crate::worker::DatagramQueue;
 
 /// Frames that [`Host::drain`] takes from a ring at most, so that a peer that never stops
@@ -47,6 +59,18 @@ use crate::worker::DatagramQueue;
 const DRAIN_LIMIT: usize = 1 << 16;
 /// Frames that it takes at a time then.
 const DRAIN_BURST: usize = 64;
+/// The longest IP packet, in bytes, whatever the MTU: what its length field can say.
+const MAX_PACKET: usize = 65_535;
+
+/// What becomes of fragments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FragmentPolicy {
+    /// They are dropped, and so are datagrams of ours that are longer than the MTU.
+    #[default]
+    Drop,
+    /// They are put together, and datagrams of ours that are longer than the MTU are cut.
+    Reassemble,
+}
 
 /// What a host is on its port.
 #[derive(Clone, Debug)]
@@ -65,9 +89,34 @@ pub struct HostConfig {
     pub outbox: usize,
     /// Secret key of its tables.
     pub hash_key: HashKey,
+    /// It makes sure at the start that nobody else has its IPv6 addresses, which takes a
+    /// second, and announces all its addresses then and whenever the link comes up. Of the
+    /// hosts on the queues of a port one does. Without, the addresses are used at once.
+    pub announces: bool,
+    /// What it guards against.
+    pub guards: Guards,
+    /// What it does with fragments.
+    pub fragments: FragmentPolicy,
 }
 
 impl HostConfig {
+    /// A host of port 0 with these addresses, listening on every UDP port, that announces
+    /// nothing; for tests and tools, which change what they want otherwise.
+    pub fn new(addressing: Addressing) -> Self {
+        Self {
+            port: PortId(0),
+            addressing,
+            udp_ports: UdpPorts::all(),
+            ttl: 64,
+            burst: 32,
+            outbox: 128,
+            hash_key: HashKey::default(),
+            announces: false,
+            guards: GuardConfig::default().resolve(Role::Stateless),
+            fragments: FragmentPolicy::Drop,
+        }
+    }
+
     /// Packets that a host with this configuration holds at most beyond its bursts in flight.
     pub fn held(&self) -> usize {
         self.outbox + neighbours::HELD
@@ -83,19 +132,47 @@ pub struct Host<Q: FrameQueue> {
     style: Style,
     /// Which of the port's words about checksums count.
     trusted: Trusted,
-    /// The longest payload of a datagram that the MTU allows, in bytes.
-    max_payload: usize,
+    /// The longest IP packet that the port sends, in bytes.
+    mtu: usize,
+    max_payload: MaxPayload,
+    /// Those that need not be cut.
+    whole_payload: MaxPayload,
     rx: Burst<Q::Packet>,
     egress: Egress<Q::Packet>,
     lent: Lent<Q::Packet>,
     neighbours: Neighbours<Q::Packet>,
     peers: Option<Peers>,
-    /// Room for one ARP request; empty between calls.
+    presence: Presence,
+    guard: Guard,
+    /// Where fragments are put together, and the numbers of those that we make; `None` where
+    /// they are dropped.
+    fragments: Option<Fragments>,
+    /// Room for one frame of the host's own; empty between calls.
     request: Burst<Q::Packet>,
     counters: Arc<Counters>,
     /// The service has the last packet of `rx`; still set if it panicked.
     is_delivering: bool,
     is_drained: bool,
+}
+
+/// The longest payloads of datagrams that the MTU allows, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaxPayload {
+    ipv4: usize,
+    ipv6: usize,
+}
+
+impl MaxPayload {
+    fn of(mtu: usize) -> Self {
+        let less = |header_len| mtu.saturating_sub(header_len + udp::HEADER_LEN);
+        Self { ipv4: less(ipv4::HEADER_LEN), ipv6: less(ipv6::HEADER_LEN) }
+    }
+
+    /// For a datagram to such an address.
+    #[inline]
+    pub(crate) fn to(self, address: IpAddr) -> usize {
+        if address.is_ipv4() { self.ipv4 } else { self.ipv6 }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,22 +187,36 @@ impl<Q: FrameQueue> Host<Q> {
         let capabilities = queue.capabilities();
         let (mac, mtu) = (capabilities.mac, usize::from(capabilities.mtu));
         let burst = config.burst.max(1);
+        if config.announces {
+            config.addressing.ipv6().iter().for_each(|own| own.state.set_tentative());
+        }
+        let guard = Guard::new(config.guards, &config.udp_ports, config.hash_key);
         Self {
             port: config.port,
             rules: Arc::new(Rules {
                 mac,
                 addressing: config.addressing,
                 udp_ports: config.udp_ports,
+                reassembles: config.fragments == FragmentPolicy::Reassemble,
                 unmarked_unfilled_checksums: capabilities.unmarked_unfilled_checksums,
             }),
             style: Style { mac, ttl: config.ttl, tx_udp_checksum: capabilities.tx_udp_checksum },
             trusted: Trusted { ipv4: capabilities.rx_ipv4_checksum, udp: capabilities.rx_udp_checksum },
-            max_payload: mtu.saturating_sub(ipv4::HEADER_LEN + udp::HEADER_LEN),
+            mtu,
+            max_payload: match config.fragments {
+                FragmentPolicy::Drop => MaxPayload::of(mtu),
+                FragmentPolicy::Reassemble => MaxPayload::of(MAX_PACKET),
+            },
+            whole_payload: MaxPayload::of(mtu),
             rx: Burst::with_capacity(burst),
             egress: Egress::with_capacity(burst),
             lent: Lent::with_capacity(config.outbox),
             neighbours: Neighbours::new(config.hash_key),
             peers: None,
+            presence: Presence::new(config.announces),
+            guard,
+            fragments: (config.fragments == FragmentPolicy::Reassemble)
+                .then(|| Fragments::new(config.hash_key)),
             request: Burst::with_capacity(1),
             counters: Arc::clone(queue.counters()),
             is_delivering: false,
@@ -149,7 +240,11 @@ impl<Q: FrameQueue> Host<Q> {
         match classify(packet.frame(), checksums, &self.rules) {
             Class::Udp(udp) => self.deliver(now, &udp, service, forwards),
             Class::Arp(arp) => self.arp(now, &arp),
-            Class::Echo(echo) => self.echo(&echo),
+            Class::Echo(echo) => self.echo(now, &echo),
+            Class::Solicitation(ip, asked) => self.solicitation(&ip, &asked),
+            Class::Advertisement(ip, answer) => self.advertisement(now, &ip, &answer),
+            Class::Refused(ip, refusal) => self.refuse(now, &ip, refusal),
+            Class::Part(ip, part) => self.part(now, &ip, &part, service, forwards),
             Class::Drop(reason) => self.drop_last(reason),
         }
     }
@@ -162,36 +257,39 @@ impl<Q: FrameQueue> Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Q::Packet>,
     ) {
+        let source = SocketAddr::new(udp.ip.addresses.source(), udp.source_port);
+        if let Err(reason) = self.guard.admit(now, source, udp.destination_port, udp.payload_len) {
+            return self.drop_last(reason);
+        }
         self.counters.add(Counter::Delivered, 1);
         if udp.checksum == UdpChecksum::Unfilled {
             self.counters.add(Counter::ChecksumUnfilled, 1);
         }
-        let arrival = Arrival {
-            source: SocketAddr::new(udp.ip.source.into(), udp.source_port),
-            destination: SocketAddr::new(udp.ip.destination.into(), udp.destination_port),
-            port: self.port,
-            vlan: udp.ip.link.vlan,
-        };
+        let arrival = udp.arrival(self.port);
         let start = udp.payload_start();
+        let max_payload = self.max_payload.to(source.ip());
         // The packet stays in its burst meanwhile, where `drain` finds it if the service panics.
         let Some(packet) = self.rx.last_mut() else { return };
-        let mut datagram =
-            Datagram::new(packet.room_mut(), start, udp.payload_len, self.max_payload, arrival);
-        let mut outbox = Outbox::new(self.lent.parts(), self.max_payload);
+        let mut datagram = Datagram::new(packet.room_mut(), start, udp.payload_len, max_payload, arrival);
+        let mut outbox = Outbox::new(now, self.lent.parts(), self.max_payload, &mut self.guard.validation);
         self.is_delivering = true;
         let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
         self.is_delivering = false;
         let (len, touched) = datagram.outcome();
         let Some(mut packet) = self.rx.pop() else { return };
         match verdict {
-            Verdict::Reply if len <= self.max_payload => {
+            Verdict::Reply if !self.guard.validation.may_send(now, source, len) => {
+                self.counters.add(Counter::Replied, 1);
+                self.drop_unsent(packet, Counter::TxAmplification);
+            }
+            Verdict::Reply if len <= self.whole_payload.to(source.ip()) => {
                 self.counters.add(Counter::Replied, 1);
                 reply::udp(&mut packet, udp, len, touched, self.style);
                 self.egress.send(&mut self.queue, packet);
             }
             Verdict::Reply => {
                 self.counters.add(Counter::Replied, 1);
-                self.drop_unsent(packet, Counter::TxOversize);
+                self.reply_oversize(now, packet, udp, len);
             }
             Verdict::Forward { port, from, to } => {
                 packet.set_frame_len(start + len);
@@ -284,6 +382,12 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         if self.neighbours.next_deadline() != Time::NEVER {
             self.maintain(now);
         }
+        if now >= self.fragments_deadline() {
+            self.step_fragments(now);
+        }
+        if self.presence.is_due(now) {
+            self.step_presence(now);
+        }
         received
     }
 
@@ -294,7 +398,9 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         forwards: &mut Forwards<Self::Packet>,
     ) -> Tick {
         self.lend();
-        let tick = service.on_tick(now, &mut Outbox::new(self.lent.parts(), self.max_payload));
+        let parts = self.lent.parts();
+        let mut outbox = Outbox::new(now, parts, self.max_payload, &mut self.guard.validation);
+        let tick = service.on_tick(now, &mut outbox);
         self.post(now, forwards);
         self.egress.flush(&mut self.queue);
         tick
@@ -338,7 +444,8 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         {
             self.egress.discard(&mut self.queue, packet);
         }
-        self.counters.add(Counter::Stopping, self.rx.len() as u64);
+        let held = self.fragments.as_mut().map_or(0, Fragments::clear);
+        self.counters.add(Counter::Stopping, (self.rx.len() + held) as u64);
         self.queue.free_burst(&mut self.rx);
         let mut burst = Burst::with_capacity(DRAIN_BURST);
         while self.lent.len() > 0 {

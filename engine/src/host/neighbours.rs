@@ -1,16 +1,17 @@
 //! The neighbour table: which MAC address a host of the link has, asked for with ARP
-//! (RFC 826; retries and rate as RFC 1122, section 2.3.2.1, has them).
+//! (RFC 826; retries and rate as RFC 1122, section 2.3.2.1, has them) or with neighbour
+//! solicitations (RFC 4861, section 7.2.2, whose figures are the same).
 //!
 //! Only answers to our own requests are believed. The table and the queue of packets that
 //! wait for an answer are allocated once and bounded.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::siphash::HashKey;
 use crate::time::Time;
 use crate::wire::ethernet::MacAddress;
-use crate::wire::vlan::VlanId;
+use crate::wire::vlan::Vlans;
 
 /// Neighbours that the table holds; a power of two.
 const SLOTS: usize = 1024;
@@ -29,16 +30,16 @@ const REACHABLE: Duration = Duration::from_secs(30);
 /// A neighbour: an address on a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Neighbour {
-    pub(super) vlan: Option<VlanId>,
-    pub(super) address: Ipv4Addr,
+    pub(super) vlans: Vlans,
+    pub(super) address: IpAddr,
 }
 
-/// An ARP request to be sent.
+/// A question to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) neighbour: Neighbour,
     /// Our address that asks.
-    pub(super) from: Ipv4Addr,
+    pub(super) from: IpAddr,
 }
 
 /// What the table knows of a neighbour.
@@ -66,7 +67,7 @@ pub(super) enum Step<P> {
 #[derive(Debug)]
 struct Entry {
     neighbour: Neighbour,
-    from: Ipv4Addr,
+    from: IpAddr,
     /// What it answered last, if it ever did.
     mac: Option<MacAddress>,
     /// Requests since then, and the time of the next step: the next request, or the end.
@@ -112,7 +113,7 @@ impl<P> Neighbours<P> {
         &mut self,
         now: Time,
         neighbour: Neighbour,
-        from: Ipv4Addr,
+        from: IpAddr,
     ) -> Result<Lookup, TableFull> {
         let slot = self.slot(now, neighbour).ok_or(TableFull)?;
         let entry =
@@ -194,8 +195,12 @@ impl<P> Neighbours<P> {
     }
 
     fn places(&self, neighbour: Neighbour) -> impl Iterator<Item = usize> + use<P> {
-        let vlan = neighbour.vlan.map_or(0, VlanId::number);
-        let start = self.key.hash(u64::from(vlan) << 32 | u64::from(neighbour.address.to_bits())) as usize;
+        let address = match neighbour.address {
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let words = [(address >> 64) as u64, address as u64, u64::from(neighbour.vlans.to_bits())];
+        let start = self.key.hash_words(words) as usize;
         (0..PROBES).map(move |step| start.wrapping_add(step) & (SLOTS - 1))
     }
 
@@ -221,13 +226,15 @@ impl<P> Neighbours<P> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const OWN: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+    const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
     const MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 9]);
 
     fn neighbour(bits: u32) -> Neighbour {
-        Neighbour { vlan: None, address: Ipv4Addr::from_bits(bits) }
+        Neighbour { vlans: Vlans::NONE, address: Ipv4Addr::from_bits(bits).into() }
     }
 
     fn table() -> Neighbours<u32> {

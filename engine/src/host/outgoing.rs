@@ -1,20 +1,22 @@
-//! What leaves of our own accord: datagrams of the service, forwards, ARP requests.
+//! What leaves of our own accord: datagrams of the service, forwards, questions to neighbours.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::addressing::NextHop;
+use super::Host;
+use super::addressing::{NextHop, Route};
+use super::classify::Addresses;
 use super::neighbours::{Neighbour, Request, Step};
 use super::peers::{Learned, Peers};
-use super::{Host, reply};
+use super::reply::{self, Header};
 use crate::forward::{Forward, Forwards};
 use crate::packet::Packet;
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::ethernet::{self, EtherType, MacAddress};
-use crate::wire::ipv4::{self, Protocol};
-use crate::wire::vlan::{self, VlanId};
-use crate::wire::{arp, udp};
+use crate::wire::protocol::Protocol;
+use crate::wire::vlan::Vlans;
+use crate::wire::{arp, icmpv6, ndp, udp};
 
 impl<Q: FrameQueue> Host<Q> {
     /// Lends the service rooms to write into, as many as its outbox has places.
@@ -57,47 +59,62 @@ impl<Q: FrameQueue> Host<Q> {
         from: SocketAddr,
         to: SocketAddr,
     ) {
-        let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else {
-            return self.drop_unsent(packet, Counter::TxNoRoute);
-        };
-        let Some(route) = self.rules.addressing.route(*from.ip(), *to.ip()) else {
+        let addresses = Addresses::new(from.ip(), to.ip());
+        let way = addresses.zip(self.rules.addressing.route(from.ip(), to.ip()));
+        let Some((addresses, route)) = way else {
             return self.drop_unsent(packet, Counter::TxNoRoute);
         };
         let payload_len = packet.frame_len() - payload_start;
-        if payload_len > self.max_payload {
+        if payload_len > self.max_payload.to(to.ip()) {
             return self.drop_unsent(packet, Counter::TxOversize);
         }
-        let link_len = link_len(route.vlan);
-        if !place_headers(&mut packet, payload_start, link_len + ipv4::HEADER_LEN + udp::HEADER_LEN) {
+        self.guard.sent(now, from.port(), to);
+        if payload_len > self.whole_payload.to(to.ip()) {
+            return self.emit_oversize(now, packet, payload_start, (from, to), addresses, route);
+        }
+        let at = link_len(route.vlans) + addresses.header_len();
+        if !place_headers(&mut packet, payload_start, at + udp::HEADER_LEN) {
             return self.drop_unsent(packet, Counter::TxNoBuffer);
         }
-        let udp_len = (udp::HEADER_LEN + payload_len) as u16;
-        write_link(packet.room_mut(), MacAddress::default(), self.style.mac, route.vlan, EtherType::IPV4);
-        let header = ipv4::Header {
-            differentiated_services: 0,
-            ttl: self.style.ttl,
-            protocol: Protocol::UDP,
-            source: *from.ip(),
-            destination: *to.ip(),
-            payload_len: udp_len,
-        };
-        let (ip, datagram) = packet.room_mut()[link_len..].split_at_mut(ipv4::HEADER_LEN);
-        if let (Some(ip), Some(datagram)) = (ip.first_chunk_mut(), datagram.first_chunk_mut()) {
-            header.write(ip);
-            udp::write(datagram, from.port(), to.port(), udp_len, [0, 0]);
+        let udp_len = udp::HEADER_LEN + payload_len;
+        self.write_headers(&mut packet, route.vlans, addresses, Protocol::UDP, udp_len, self.style.ttl);
+        if let Some(datagram) = packet.room_mut()[at..].first_chunk_mut() {
+            udp::write(datagram, from.port(), to.port(), udp_len as u16, [0, 0]);
         }
-        let at = link_len + ipv4::HEADER_LEN;
-        reply::fill_udp_checksum(&mut packet, at, usize::from(udp_len), *from.ip(), *to.ip(), self.style);
-        reply::finish(&mut packet, at + usize::from(udp_len));
+        reply::fill_udp_checksum(&mut packet, at, udp_len, addresses, self.style);
+        reply::finish(&mut packet, at + udp_len);
+        self.hand_over(now, packet, route, from.ip());
+    }
+
+    /// Sends a frame that is complete but for whom it is handed to.
+    pub(super) fn hand_over(&mut self, now: Time, packet: Q::Packet, route: Route, from: IpAddr) {
         match route.next_hop {
             NextHop::Group(group) => self.send_to(packet, group_mac(group)),
             NextHop::Neighbour(address) => {
-                self.send_to_neighbour(now, packet, Neighbour { vlan: route.vlan, address }, *from.ip());
+                self.send_to_neighbour(now, packet, Neighbour { vlans: route.vlans, address }, from);
             }
         }
     }
 
-    fn send_to_neighbour(&mut self, now: Time, packet: Q::Packet, neighbour: Neighbour, from: Ipv4Addr) {
+    /// Writes the link header, whose destination is left open, and the IP header. Gives where
+    /// what the packet carries starts in the frame.
+    pub(super) fn write_headers(
+        &self,
+        packet: &mut Q::Packet,
+        vlans: Vlans,
+        addresses: Addresses,
+        protocol: Protocol,
+        payload_len: usize,
+        ttl: u8,
+    ) -> usize {
+        let room = packet.room_mut();
+        let at = write_link(room, MacAddress::default(), self.style.mac, vlans, addresses.ether_type());
+        let header = Header { addresses, differentiated_services: 0, ttl, protocol, payload_len };
+        header.write(&mut room[at..]);
+        at + addresses.header_len()
+    }
+
+    fn send_to_neighbour(&mut self, now: Time, packet: Q::Packet, neighbour: Neighbour, from: IpAddr) {
         let Ok(lookup) = self.neighbours.lookup(now, neighbour, from) else {
             self.counters.add(Counter::NeighbourTableFull, 1);
             return self.drop_unsent(packet, Counter::TxNeighbourQueueFull);
@@ -125,7 +142,7 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     /// Sends a frame that is complete but for whom it is handed to.
-    fn send_to(&mut self, mut packet: Q::Packet, mac: MacAddress) {
+    pub(super) fn send_to(&mut self, mut packet: Q::Packet, mac: MacAddress) {
         if let Some(destination) = packet.room_mut().first_chunk_mut() {
             *destination = mac.0;
         }
@@ -154,44 +171,78 @@ impl<Q: FrameQueue> Host<Q> {
         self.neighbours = neighbours;
     }
 
-    /// Sends an ARP request to everybody on the link.
+    /// Asks everybody on the link for a neighbour's address.
     fn ask(&mut self, request: Request) {
+        let Request { neighbour: Neighbour { vlans, address }, from } = request;
+        match (address, from) {
+            (IpAddr::V4(target), IpAddr::V4(from)) => self.request(vlans, from, target),
+            (IpAddr::V6(target), IpAddr::V6(from)) => self.solicit(vlans, from, target),
+            _ => {}
+        }
+    }
+
+    /// Sends an ARP request for `target` to everybody on the link.
+    pub(super) fn request(&mut self, vlans: Vlans, from: Ipv4Addr, target: Ipv4Addr) {
         self.counters.add(Counter::ArpRequested, 1);
-        self.queue.alloc_burst(&mut self.request);
-        let Some(mut packet) = self.request.pop() else {
-            self.counters.add(Counter::TxNoBuffer, 1);
-            return;
-        };
-        let Request { neighbour, from } = request;
-        let link_len = write_link(
-            packet.room_mut(),
-            MacAddress::BROADCAST,
-            self.style.mac,
-            neighbour.vlan,
-            EtherType::ARP,
-        );
+        let Some(mut packet) = self.blank() else { return };
+        let mac = self.style.mac;
+        let at = write_link(packet.room_mut(), MacAddress::BROADCAST, mac, vlans, EtherType::ARP);
         let body = arp::Packet {
             operation: arp::Operation::REQUEST,
-            sender_mac: self.style.mac,
+            sender_mac: mac,
             sender_ip: from,
             target_mac: MacAddress::default(),
-            target_ip: neighbour.address,
+            target_ip: target,
         };
-        if let Some(into) = packet.room_mut()[link_len..].first_chunk_mut() {
+        if let Some(into) = packet.room_mut()[at..].first_chunk_mut() {
             body.write(into);
         }
-        reply::finish(&mut packet, link_len + arp::PACKET_LEN);
+        reply::finish(&mut packet, at + arp::PACKET_LEN);
         self.egress.send(&mut self.queue, packet);
+    }
+
+    /// Sends a solicitation for `target` to those whose address ends like it. From the
+    /// unspecified address it asks whether somebody has our address (RFC 4862, section 5.4.2).
+    pub(super) fn solicit(&mut self, vlans: Vlans, from: Ipv6Addr, target: Ipv6Addr) {
+        self.counters.add(Counter::NdpSolicited, 1);
+        let source_link_address = (!from.is_unspecified()).then_some(self.style.mac);
+        let mut message = [0; ndp::MAX_LEN];
+        let len = ndp::Solicitation { target, source_link_address }.write(&mut message);
+        self.send_ndp(vlans, from, ndp::solicited_node(target), &mut message[..len]);
+    }
+
+    /// Sends a message of neighbour discovery to a group.
+    pub(super) fn send_ndp(&mut self, vlans: Vlans, from: Ipv6Addr, to: Ipv6Addr, message: &mut [u8]) {
+        let Some(mut packet) = self.blank() else { return };
+        let addresses = Addresses::V6 { source: from, destination: to };
+        let len = message.len();
+        icmpv6::fill_checksum(message, addresses.pseudo_header(Protocol::ICMPV6, len));
+        let at = self.write_headers(&mut packet, vlans, addresses, Protocol::ICMPV6, len, ndp::HOP_LIMIT);
+        if let Some(into) = packet.room_mut().get_mut(at..at + len) {
+            into.copy_from_slice(message);
+        }
+        reply::finish(&mut packet, at + len);
+        self.send_to(packet, ndp::multicast_mac(to));
+    }
+
+    /// An empty packet for a frame of the host's own, which has been counted as to be sent.
+    pub(super) fn blank(&mut self) -> Option<Q::Packet> {
+        self.queue.alloc_burst(&mut self.request);
+        let packet = self.request.pop();
+        if packet.is_none() {
+            self.counters.add(Counter::TxNoBuffer, 1);
+        }
+        packet
     }
 }
 
-fn link_len(vlan: Option<VlanId>) -> usize {
-    ethernet::HEADER_LEN + if vlan.is_some() { vlan::TAG_LEN } else { 0 }
+pub(super) fn link_len(vlans: Vlans) -> usize {
+    ethernet::HEADER_LEN + vlans.len_bytes()
 }
 
 /// Moves the start of the frame so that `headers_len` bytes stand in front of the payload.
 /// `false` if there is no room for them.
-fn place_headers<P: Packet>(packet: &mut P, payload_start: usize, headers_len: usize) -> bool {
+pub(super) fn place_headers<P: Packet>(packet: &mut P, payload_start: usize, headers_len: usize) -> bool {
     if payload_start >= headers_len {
         packet.trim_front(payload_start - headers_len);
         return true;
@@ -199,31 +250,29 @@ fn place_headers<P: Packet>(packet: &mut P, payload_start: usize, headers_len: u
     packet.grow_front(headers_len - payload_start)
 }
 
-/// Writes a link header, with a tag where there is a VLAN. Gives its length in bytes.
-fn write_link(
+/// Writes a link header, with the tags of its VLANs. Gives its length in bytes.
+pub(super) fn write_link(
     room: &mut [u8],
     destination: MacAddress,
     source: MacAddress,
-    vlan: Option<VlanId>,
+    vlans: Vlans,
     ether_type: EtherType,
 ) -> usize {
-    let outer = if vlan.is_some() { EtherType::VLAN } else { ether_type };
     if let Some(header) = room.first_chunk_mut() {
-        ethernet::write(header, destination, source, outer);
+        ethernet::write(header, destination, source, ether_type);
     }
-    if let Some(vlan) = vlan
-        && let Some(tag) = room[ethernet::HEADER_LEN..].first_chunk_mut()
-    {
-        vlan::write(tag, vlan, ether_type);
-    }
-    link_len(vlan)
+    vlans.write(room, ether_type);
+    link_len(vlans)
 }
 
-/// The MAC address that an IPv4 group goes to (RFC 1112, section 6.4).
-fn group_mac(group: Ipv4Addr) -> MacAddress {
-    if !group.is_multicast() {
-        return MacAddress::BROADCAST;
+/// The MAC address that an IP group goes to (RFC 1112, section 6.4; RFC 2464, section 7).
+fn group_mac(group: IpAddr) -> MacAddress {
+    match group {
+        IpAddr::V6(group) => ndp::multicast_mac(group),
+        IpAddr::V4(group) if group.is_multicast() => {
+            let [_, a, b, c] = group.octets();
+            MacAddress([0x01, 0x00, 0x5e, a & 0x7f, b, c])
+        }
+        IpAddr::V4(_) => MacAddress::BROADCAST,
     }
-    let [_, a, b, c] = group.octets();
-    MacAddress([0x01, 0x00, 0x5e, a & 0x7f, b, c])
 }

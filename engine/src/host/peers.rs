@@ -1,4 +1,4 @@
-//! The hosts on the queues of one port tell each other what they learn: an ARP answer arrives
+//! The hosts on the queues of one port tell each other what they learn: a neighbour's answer arrives
 //! on whichever queue the device chooses, and not always on that of the lcore that asked.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -9,7 +9,7 @@ use crate::wire::ethernet::MacAddress;
 /// Answers that wait for another lcore of the port at most.
 const LEARNED: usize = 64;
 
-/// An answer to an ARP request.
+/// A neighbour's answer to ARP or to a solicitation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Learned {
     pub(super) neighbour: Neighbour,

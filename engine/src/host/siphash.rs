@@ -6,12 +6,6 @@
 pub struct HashKey(pub [u64; 2]);
 
 impl HashKey {
-    /// The hash of the eight bytes of `word`, least significant first.
-    #[inline]
-    pub(super) fn hash(self, word: u64) -> u64 {
-        self.hash_words([word])
-    }
-
     /// The hash of the bytes of all `words` in a row, each with its least significant first.
     /// Inputs of different lengths have unrelated hashes.
     #[inline]
@@ -64,7 +58,7 @@ mod tests {
     fn agrees_with_the_reference_vectors() {
         // vectors_sip64[8], [16] and [24] of the reference implementation: inputs 00.. in a row.
         let word = |first: u8| u64::from_le_bytes(std::array::from_fn(|i| first + i as u8));
-        let one = KEY.hash(word(0));
+        let one = KEY.hash_words([word(0)]);
         let two = KEY.hash_words([word(0), word(8)]);
         let three = KEY.hash_words([word(0), word(8), word(16)]);
         assert_eq!(one.to_le_bytes(), [0x62, 0x24, 0x93, 0x9a, 0x79, 0xf5, 0xf5, 0x93]);

@@ -1,10 +1,11 @@
 //! The command line: `PROGRAM [EAL arguments] -- [application arguments]`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::host::{FragmentPolicy, GuardConfig};
 use crate::port::fault::FaultConfig;
 
 /// The application arguments that every program has.
@@ -14,14 +15,30 @@ pub struct CommonArgs {
     #[arg(long, value_name = "PORT", default_value_t, help_heading = "Ports")]
     pub io: Io,
 
-    /// An address of ours and its link (repeatable); on another port than the first: ADDR/LEN@PORT,
-    /// by number or name; in a VLAN: ADDR/LEN@PORT.VLAN
+    /// An address of ours and its link, IPv4 or IPv6 (repeatable); on another port than the first:
+    /// ADDR/LEN@PORT, by number or name; in a VLAN: ADDR/LEN@PORT.VLAN; in one VLAN within
+    /// another: ADDR/LEN@PORT.OUTER.INNER
     #[arg(long, value_name = "ADDR/LEN", help_heading = "Host")]
     pub ip: Vec<AddressArg>,
 
-    /// The router for destinations that are on no link of ours
-    #[arg(long, value_name = "ADDR", help_heading = "Host")]
-    pub gateway: Option<Ipv4Addr>,
+    /// The router for destinations that are on no link of ours (repeatable: one for IPv4, one for
+    /// IPv6)
+    #[arg(long = "gateway", value_name = "ADDR", help_heading = "Host")]
+    pub gateways: Vec<IpAddr>,
+
+    /// What becomes of fragments: drop, or reassemble (and datagrams longer than the MTU are
+    /// cut); for one port: POLICY@PORT (repeatable)
+    #[arg(long, value_name = "POLICY", help_heading = "Host")]
+    pub fragments: Vec<FragmentsArg>,
+
+    /// Guards against abuse: source-port=on|off, rate=N, global-rate=N, amplification=N, icmp-rate=N,
+    /// each a number or off; or off for all. What is not named follows the kind of service
+    #[arg(long, value_name = "GUARDS", default_value = "default", help_heading = "Host")]
+    pub guard: GuardConfig,
+
+    /// Use all addresses at once: no duplicate address detection, no announcements at the start
+    #[arg(long, help_heading = "Host")]
+    pub no_announce: bool,
 
     /// A UDP port that the service listens on, or "all" (repeatable)
     #[arg(long = "udp-port", value_name = "PORT", help_heading = "Host")]
@@ -137,7 +154,7 @@ impl std::fmt::Display for Io {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressArg {
     /// The address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Leading bits that the link's hosts share.
     pub prefix_len: u8,
     /// What stands behind the `@`.
@@ -153,20 +170,59 @@ impl FromStr for AddressArg {
         let (address, len) = prefix
             .split_once('/')
             .ok_or_else(|| format!("the prefix length is missing: write {prefix}/24"))?;
-        if address.contains(':') {
-            return Err("IPv6 is not served yet; give an IPv4 address".to_owned());
-        }
-        let address: Ipv4Addr = address.parse().map_err(|_| format!("'{address}' is not an IPv4 address"))?;
-        let prefix_len = len.parse().ok().filter(|len| *len <= 32);
-        let prefix_len = prefix_len.ok_or_else(|| format!("'{len}' is not a prefix length from 0 to 32"))?;
-        // RFC 1122, section 3.2.1.3: zero, loopback, multicast, class E.
-        if matches!(address.octets()[0], 0 | 127 | 224..) {
+        let address: IpAddr = address.parse().map_err(|_| format!("'{address}' is not an IP address"))?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix_len = len.parse().ok().filter(|len| *len <= longest);
+        let prefix_len =
+            prefix_len.ok_or_else(|| format!("'{len}' is not a prefix length from 0 to {longest}"))?;
+        if !can_be_a_hosts(address) {
             return Err(format!("{address} can't be a host's address"));
         }
         if place.is_some_and(str::is_empty) {
             return Err("the port behind the @ is missing".to_owned());
         }
         Ok(Self { address, prefix_len, place: place.map(str::to_owned) })
+    }
+}
+
+/// Zero, loopback, multicast and class E can't (RFC 1122, section 3.2.1.3), nor their likes of
+/// IPv6 (RFC 4291, section 2.5 and 2.7).
+fn can_be_a_hosts(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !matches!(address.octets()[0], 0 | 127 | 224..),
+        IpAddr::V6(address) => {
+            !address.is_unspecified()
+                && !address.is_loopback()
+                && !address.is_multicast()
+                && address.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+/// `POLICY[@PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FragmentsArg {
+    /// What becomes of fragments.
+    pub policy: FragmentPolicy,
+    /// On which port, by number or name; on all if it is not said.
+    pub port: Option<String>,
+}
+
+impl FromStr for FragmentsArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (policy, port) =
+            text.split_once('@').map_or((text, None), |(policy, port)| (policy, Some(port.to_owned())));
+        let policy = match policy {
+            "drop" => FragmentPolicy::Drop,
+            "reassemble" => FragmentPolicy::Reassemble,
+            _ => return Err("there are drop and reassemble".to_owned()),
+        };
+        if port.as_ref().is_some_and(String::is_empty) {
+            return Err("the port behind the @ is missing".to_owned());
+        }
+        Ok(Self { policy, port })
     }
 }
 
@@ -276,7 +332,10 @@ mod tests {
     #[test]
     fn addresses_have_a_prefix() {
         let plain: AddressArg = "10.77.0.1/24".parse().expect("valid");
-        assert_eq!((plain.address, plain.prefix_len, plain.place), (Ipv4Addr::new(10, 77, 0, 1), 24, None));
+        assert_eq!((plain.address, plain.prefix_len, plain.place), (IpAddr::from([10, 77, 0, 1]), 24, None));
+        let sixth: AddressArg = "fd00::1/64@1.100.300".parse().expect("valid");
+        assert_eq!((sixth.address, sixth.prefix_len), (IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]), 64));
+        assert_eq!(sixth.place.as_deref(), Some("1.100.300"));
         let placed: AddressArg = "10.77.0.1/24@1.300".parse().expect("valid");
         assert_eq!(placed.place.as_deref(), Some("1.300"));
         assert_eq!(
@@ -291,10 +350,25 @@ mod tests {
             "0.0.0.0/0",
             "127.0.0.1/8",
             "240.0.0.1/8",
-            "fd00::1/64",
+            "fd00::1/129",
+            "::/0",
+            "::1/128",
+            "ff02::1/64",
+            "::ffff:10.77.0.1/120",
+            "fd00:::1/64",
             "/24",
         ] {
             assert!(bad.parse::<AddressArg>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fragment_policies_may_name_a_port() {
+        let arg = |policy, port: Option<&str>| FragmentsArg { policy, port: port.map(str::to_owned) };
+        assert_eq!("drop".parse(), Ok(arg(FragmentPolicy::Drop, None)));
+        assert_eq!("reassemble@eth0".parse(), Ok(arg(FragmentPolicy::Reassemble, Some("eth0"))));
+        for bad in ["", "keep", "reassemble@", "@eth0"] {
+            assert!(bad.parse::<FragmentsArg>().is_err(), "{bad}");
         }
     }
 

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::eal_args::LcoreId;
 use super::panic::Panicked;
 use super::say;
+use crate::host::Addressing;
 use crate::sys::{Signals, StopFlag};
 use crate::telemetry::{Counters, Kind, Snapshot};
 
@@ -21,10 +22,18 @@ pub(super) struct Ended {
     pub(super) result: Result<(), Panicked>,
 }
 
+/// What is said when the addresses are known to be ours.
+pub(super) struct Start {
+    /// The line that says that the program is ready.
+    pub(super) ready: String,
+    pub(super) addressing: Vec<Addressing>,
+}
+
 /// What the control plane watches.
 pub(super) struct Control {
     pub(super) signals: Signals,
     pub(super) stop: StopFlag,
+    pub(super) start: Start,
     pub(super) ended: Receiver<Ended>,
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) duration: Option<Duration>,
@@ -37,8 +46,12 @@ impl Control {
     pub(super) fn run(self) -> Option<LcoreId> {
         let begin = Instant::now();
         let mut statistics = Statistics { begin, last: begin, before: self.totals() };
-        let mut panicked = None;
+        let (mut panicked, mut is_ready) = (None, false);
         while panicked.is_none() {
+            if !is_ready && self.start.addressing.iter().all(Addressing::is_settled) {
+                self.say_ready();
+                is_ready = true;
+            }
             let is_over = self.duration.is_some_and(|duration| begin.elapsed() >= duration);
             if is_over || self.signals.wait(self.nap(&statistics, begin)).is_some() {
                 break;
@@ -57,6 +70,17 @@ impl Control {
         // A worker may panic in its last turn; wait for all of them.
         let failed = self.ended.iter().filter(|ended| ended.result.is_err()).map(|ended| ended.lcore).next();
         panicked.or(failed)
+    }
+
+    fn say_ready(&self) {
+        for (port, addressing) in self.start.addressing.iter().enumerate() {
+            for address in addressing.duplicates() {
+                tracing::error!(
+                    "another host on the link of port {port} has {address}: it is not used; give us another"
+                );
+            }
+        }
+        say(&self.start.ready);
     }
 
     /// How long to sleep: until the next thing is due, and never long.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::eal_args::{EalArgsError, LcoreId};
@@ -116,7 +116,10 @@ pub enum UsageError {
     Broadcast(String),
     /// The gateway is ourselves.
     #[error("the gateway {0} is an address of ours: name the router's")]
-    OwnGateway(Ipv4Addr),
+    OwnGateway(IpAddr),
+    /// Two gateways of one family.
+    #[error("two gateways, {0} and {1}: name one for IPv4 and one for IPv6")]
+    TwoGateways(IpAddr, IpAddr),
     /// An argument that is no text.
     #[error("the argument '{0}' is not UTF-8")]
     NotText(String),

@@ -49,7 +49,7 @@ use std::path::Path;
 
 use clap::{Args, Command, FromArgMatches};
 
-pub use args::{AddressArg, CommonArgs, Io, UdpPortArg, parse_duration};
+pub use args::{AddressArg, CommonArgs, FragmentsArg, Io, UdpPortArg, parse_duration};
 pub use eal_args::{EalArgsError, LcoreId};
 pub use error::{Error, UsageError};
 
@@ -168,7 +168,10 @@ impl Launch {
             Io::AfPacket(interfaces) => {
                 let lcores = Lcores::native(&self.eal)?;
                 let plan = Plan::new(&self.app, &self.args, &lcores)?;
-                let ports = interfaces.iter().map(|interface| af_packet::open(interface, &plan.port));
+                let open = |(id, interface): (usize, &String)| {
+                    af_packet::open(interface, &plan.port(id, interface, &self.args))
+                };
+                let ports = interfaces.iter().enumerate().map(open);
                 let ports = ports.collect::<std::result::Result<_, _>>()?;
                 self.serve_ports(&lcores, signals, &plan, ports, make)
             }
@@ -194,7 +197,11 @@ impl Launch {
         let plan = Plan::new(&self.app, &self.args, &lcores)?;
         let Some(eal) = lcores.as_eal() else { return Err(UsageError::NoDpdk.into()) };
         let devices = select(&self.args.ports, eal.devices())?;
-        let ports = devices.into_iter().map(|device| crate::port::dpdk::open(eal, device, &plan.port));
+        let open = |(id, device): (usize, crate::port::dpdk::DeviceId)| {
+            let config = plan.port(id, device.name(), &self.args);
+            crate::port::dpdk::open(eal, device, &config)
+        };
+        let ports = devices.into_iter().enumerate().map(open);
         let ports = ports.collect::<std::result::Result<_, _>>()?;
         self.serve_ports(&lcores, signals, &plan, ports, make)
     }

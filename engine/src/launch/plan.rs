@@ -1,17 +1,18 @@
 //! What the arguments come to, before any port is open and when all of them are.
 
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::App;
-use super::args::{AddressArg, CommonArgs, UdpPortArg};
+use super::args::{AddressArg, CommonArgs, FragmentsArg, UdpPortArg};
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
-use crate::host::{Addressing, HashKey, HostConfig, InterfaceAddress, UdpPorts};
-use crate::port::{PortConfig, PortDescription, PortId, RssKey};
+use crate::host::{Addressing, FragmentPolicy, HashKey, HostConfig, InterfaceAddress, UdpPorts};
+use crate::port::{PortConfig, PortDescription, PortId, RssFields, RssKey};
+use crate::service::Role;
 use crate::sys::random_bytes;
-use crate::wire::vlan::VlanId;
+use crate::wire::vlan::{VlanId, Vlans};
 
 /// Datagrams that a service can send per call, in bursts.
 const OUTBOX_BURSTS: usize = 4;
@@ -50,7 +51,9 @@ impl Plan {
         plan.port = PortConfig {
             queues: lcores.workers().len(),
             burst,
-            held: plan.host(PortId(0), Addressing::default(), HashKey::default(), args).held(),
+            held: HostConfig { outbox: plan.outbox, ..HostConfig::new(Addressing::default()) }.held(),
+            // Questions of neighbours come to groups.
+            all_multicast: args.ip.iter().any(|own| own.address.is_ipv6()),
             rx_descriptors: args.rxd,
             tx_descriptors: args.txd,
             mtu: args.mtu,
@@ -67,23 +70,44 @@ impl Plan {
         queues * (self.port.burst + self.outbox) + self.outbox
     }
 
+    /// What the port is asked for that has this number and name.
+    pub(super) fn port(&self, id: usize, name: &str, args: &CommonArgs) -> PortConfig {
+        let rss = match fragment_policy(&args.fragments, id, name) {
+            FragmentPolicy::Drop => RssFields::Flow,
+            // Only the first of a datagram's fragments has its UDP ports.
+            FragmentPolicy::Reassemble => RssFields::Addresses,
+        };
+        PortConfig { rss, ..self.port.clone() }
+    }
+
     pub(super) fn host(
         &self,
-        port: PortId,
+        (id, port): (usize, &PortDescription),
         addressing: Addressing,
         hash_key: HashKey,
+        role: Role,
         args: &CommonArgs,
     ) -> HostConfig {
         HostConfig {
-            port,
+            port: PortId(id as u16),
             addressing,
             udp_ports: self.udp_ports.clone(),
             ttl: args.ttl,
             burst: usize::from(args.burst),
             outbox: self.outbox,
             hash_key,
+            announces: false,
+            guards: args.guard.resolve(role),
+            fragments: fragment_policy(&args.fragments, id, &port.name),
         }
     }
+}
+
+/// The policy of a port: the last one that is said for it, or for all.
+fn fragment_policy(said: &[FragmentsArg], id: usize, name: &str) -> FragmentPolicy {
+    let is_meant =
+        |port: &Option<String>| port.as_ref().is_none_or(|port| port == name || port.parse() == Ok(id));
+    said.iter().rfind(|arg| is_meant(&arg.port)).map(|arg| arg.policy).unwrap_or_default()
 }
 
 fn udp_ports(named: &[UdpPortArg]) -> UdpPorts {
@@ -106,6 +130,15 @@ fn create_report(path: &Path) -> Result<File, Error> {
         .map_err(|source| Error::Report { path: path.to_owned(), source })
 }
 
+/// Checks that each `--fragments` names a port that there is.
+pub(super) fn check_fragments(args: &CommonArgs, ports: &[PortDescription]) -> Result<(), UsageError> {
+    let mut named = args.fragments.iter().filter_map(|arg| arg.port.as_ref());
+    match named.find(|name| find_port(name, ports).is_none()) {
+        Some(name) => Err(UsageError::NoSuchPort { name: name.clone(), known: names(ports) }),
+        None => Ok(()),
+    }
+}
+
 /// Which port each `--ip` is for.
 pub(super) fn place_addresses(
     args: &CommonArgs,
@@ -113,12 +146,12 @@ pub(super) fn place_addresses(
 ) -> Result<Vec<Addressing>, UsageError> {
     let mut placed: Vec<Vec<InterfaceAddress>> = vec![Vec::new(); ports.len()];
     for arg in &args.ip {
-        let (port, vlan) = place(arg, ports)?;
-        let own = InterfaceAddress { address: arg.address, prefix_len: arg.prefix_len, vlan };
-        if own.broadcast() == Some(own.address) {
+        let (port, vlans) = place(arg, ports)?;
+        let own = InterfaceAddress { address: arg.address, prefix_len: arg.prefix_len, vlans };
+        if own.broadcast().is_some_and(|broadcast| own.address == broadcast) {
             return Err(UsageError::Broadcast(own.to_string()));
         }
-        if args.gateway == Some(own.address) {
+        if args.gateways.contains(&own.address) {
             return Err(UsageError::OwnGateway(own.address));
         }
         if placed[port].iter().any(|other| other.address == own.address) {
@@ -126,28 +159,49 @@ pub(super) fn place_addresses(
         }
         placed[port].push(own);
     }
-    let reaches = |addresses: &[InterfaceAddress], gateway: Ipv4Addr| {
-        addresses.iter().any(|own| own.is_on_link(gateway))
+    let homes = gateway_homes(&args.gateways, &placed)?;
+    let with_routers = |(port, own): (usize, Vec<InterfaceAddress>)| {
+        let here = args.gateways.iter().zip(&homes).filter(|&(_, &home)| home == port);
+        let mut addressing = Addressing::new(own, here.map(|(gateway, _)| *gateway).collect())?;
+        addressing.add_link_locals(ports[port].mac);
+        Ok(addressing)
     };
-    // The gateway is on one port's link; where it is on none, the first port says so.
-    let home = args.gateway.map(|gateway| placed.iter().position(|own| reaches(own, gateway)).unwrap_or(0));
-    let gateway = |port| args.gateway.filter(|_| home == Some(port));
-    placed.into_iter().enumerate().map(|(port, own)| Ok(Addressing::new(own, gateway(port))?)).collect()
+    placed.into_iter().enumerate().map(with_routers).collect()
 }
 
-/// The port that an address is for, and its VLAN: port 0 and none unless it says so.
-fn place(arg: &AddressArg, ports: &[PortDescription]) -> Result<(usize, Option<VlanId>), UsageError> {
-    let Some(place) = &arg.place else { return Ok((0, None)) };
+/// Which port's link each gateway is on; the first says so of one that is on none.
+fn gateway_homes(gateways: &[IpAddr], placed: &[Vec<InterfaceAddress>]) -> Result<Vec<usize>, UsageError> {
+    for family in [IpAddr::is_ipv4, IpAddr::is_ipv6] {
+        let mut of_family = gateways.iter().filter(|gateway| family(gateway));
+        if let (Some(first), Some(second)) = (of_family.next(), of_family.next()) {
+            return Err(UsageError::TwoGateways(*first, *second));
+        }
+    }
+    let is_home =
+        |own: &Vec<InterfaceAddress>, gateway: IpAddr| Addressing::new(own.clone(), vec![gateway]).is_ok();
+    let home = |&gateway| placed.iter().position(|own| is_home(own, gateway)).unwrap_or(0);
+    Ok(gateways.iter().map(home).collect())
+}
+
+/// The port that an address is for, and its VLANs: port 0 and none unless it says so.
+fn place(arg: &AddressArg, ports: &[PortDescription]) -> Result<(usize, Vlans), UsageError> {
+    let Some(place) = &arg.place else { return Ok((0, Vlans::NONE)) };
     // A PCI address has a dot of its own, so the whole is tried as a name first.
     if let Some(port) = find_port(place, ports) {
-        return Ok((port, None));
+        return Ok((port, Vlans::NONE));
     }
     let no_such_port = |name: &str| UsageError::NoSuchPort { name: name.to_owned(), known: names(ports) };
-    let (name, vlan) = place.rsplit_once('.').ok_or_else(|| no_such_port(place))?;
+    let (name, inner) = place.rsplit_once('.').ok_or_else(|| no_such_port(place))?;
+    if let Some(port) = find_port(name, ports) {
+        return Ok((port, Vlans::one(vlan(inner)?)));
+    }
+    let (name, outer) = name.rsplit_once('.').ok_or_else(|| no_such_port(name))?;
     let port = find_port(name, ports).ok_or_else(|| no_such_port(name))?;
-    let vlan =
-        vlan.parse().ok().and_then(VlanId::new).ok_or_else(|| UsageError::NoSuchVlan(vlan.to_owned()))?;
-    Ok((port, Some(vlan)))
+    Ok((port, Vlans::two(vlan(outer)?, vlan(inner)?)))
+}
+
+fn vlan(text: &str) -> Result<VlanId, UsageError> {
+    text.parse().ok().and_then(VlanId::new).ok_or_else(|| UsageError::NoSuchVlan(text.to_owned()))
 }
 
 fn find_port(name: &str, ports: &[PortDescription]) -> Option<usize> {

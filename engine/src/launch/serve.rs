@@ -1,22 +1,23 @@
 //! From open ports to a report: hosts, workers, the run, and the close.
 
 use std::io::{BufWriter, Write};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::args::CommonArgs;
-use super::control::{Control, Ended};
+use super::args::{CommonArgs, Io};
+use super::control::{Control, Ended, Start};
 use super::eal_args::LcoreId;
 use super::error::Error;
 use super::lcores::{Job, Lcores};
 use super::panic::guarded;
-use super::plan::{Plan, place_addresses};
+use super::plan::{Plan, check_fragments, place_addresses};
 use super::{Launch, say};
-use crate::host::{Addressing, HashKey, Host};
+use crate::host::{Addressing, HashKey, Host, HostConfig};
 use crate::port::{FrameQueue, OpenPort, PortControl, PortDescription, PortId};
-use crate::service::Service;
+use crate::service::{Role, Service};
 use crate::sys::{Clock, Signals, StopFlag, random_bytes};
 use crate::telemetry::{Counters, PortReport, QueueReport, Report};
 use crate::worker::{DatagramQueue, Worker};
@@ -38,8 +39,9 @@ where
         ports.into_iter().map(|port| (port.queues, port.control)).unzip();
     let descriptions: Vec<_> = controls.iter().map(|control| control.description().clone()).collect();
     let addressing = place_addresses(&launch.args, &descriptions)?;
+    check_fragments(&launch.args, &descriptions)?;
     describe(&descriptions, &addressing);
-    let hosts = hosts(plan, queues, &addressing, &launch.args)?;
+    let hosts = hosts(plan, queues, descriptions.iter().zip(&addressing), S::ROLE, &launch.args)?;
     let (teams, idle) = teams(lcores.workers(), hosts);
     for lcore in idle {
         say(format_args!(
@@ -51,9 +53,9 @@ where
     if services.len() != working.len() {
         return Err(Error::ServiceCount { lcores: working.len(), services: services.len() });
     }
-    say(ready(launch, plan, &descriptions, &addressing));
+    let start = Start { ready: ready(launch, plan, &descriptions, &addressing), addressing };
     let elapsed = Instant::now();
-    let (views, panicked) = run(launch, lcores, signals, plan, teams, services)?;
+    let (views, panicked) = run(launch, lcores, signals, plan, teams, services, start)?;
     let report = close(launch, elapsed, controls, &views);
     write_report(launch, plan, &report)?;
     match panicked {
@@ -79,22 +81,26 @@ fn describe(ports: &[PortDescription], addressing: &[Addressing]) {
     }
 }
 
-fn hosts<Q: FrameQueue>(
+fn hosts<'a, Q: FrameQueue>(
     plan: &Plan,
     queues: Vec<Vec<Q>>,
-    addressing: &[Addressing],
+    ports: impl Iterator<Item = (&'a PortDescription, &'a Addressing)>,
+    role: Role,
     args: &CommonArgs,
 ) -> Result<Vec<Vec<Host<Q>>>, Error> {
     let key = random_bytes::<16>()?;
     let (low, high) = key.split_at(8);
     let word = |bytes: &[u8]| bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
     let hash_key = HashKey([word(low), word(high)]);
-    let ports = queues.into_iter().zip(addressing).enumerate();
+    let ports = queues.into_iter().zip(ports).enumerate();
     Ok(ports
-        .map(|(id, (queues, own))| {
-            let config = plan.host(PortId(id as u16), own.clone(), hash_key, args);
-            let mut hosts: Vec<_> =
-                queues.into_iter().map(|queue| Host::new(queue, config.clone())).collect();
+        .map(|(id, (queues, (port, own)))| {
+            let config = plan.host((id, port), own.clone(), hash_key, role, args);
+            let announces = !args.no_announce && !matches!(args.io, Io::Pcap { .. });
+            let host = |(index, queue)| {
+                Host::new(queue, HostConfig { announces: announces && index == 0, ..config.clone() })
+            };
+            let mut hosts: Vec<_> = queues.into_iter().enumerate().map(host).collect();
             if hosts.len() > 1 {
                 Host::join(&mut hosts);
             }
@@ -126,11 +132,20 @@ fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[
         let kind = port.driver.split(' ').next().unwrap_or_default();
         let plural = if port.queues == 1 { "" } else { "s" };
         let addresses: Vec<_> =
-            own.addresses().iter().map(|own| format!("{}{udp_port}", own.address)).collect();
+            own.addresses().iter().filter_map(|own| endpoint(own.address, &udp_port)).collect();
         let addresses = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(" ") };
         format!("{kind} {}, {} queue{plural}, {addresses}", port.name, port.queues)
     });
     format!("ready: {} on {}", launch.app.name, each.collect::<Vec<_>>().join("; "))
+}
+
+/// An address as users write it. Link-local ones go without saying.
+fn endpoint(address: IpAddr, udp_port: &str) -> Option<String> {
+    match address {
+        IpAddr::V4(address) => Some(format!("{address}{udp_port}")),
+        IpAddr::V6(address) if address.is_unicast_link_local() => None,
+        IpAddr::V6(address) => Some(format!("[{address}]{udp_port}")),
+    }
 }
 
 /// A queue that a worker serves, as the control plane sees it.
@@ -147,6 +162,7 @@ fn run<Q, S>(
     plan: &Plan,
     teams: Teams<Q>,
     services: Vec<S>,
+    start: Start,
 ) -> Result<(Vec<View>, Option<LcoreId>), Error>
 where
     Q: FrameQueue + 'static,
@@ -168,6 +184,7 @@ where
     let control = Control {
         signals,
         stop,
+        start,
         ended,
         counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
         duration: launch.args.duration,

@@ -7,6 +7,8 @@ pub use super::protocol::Protocol;
 
 /// Length of the header in bytes; extension headers are part of the payload.
 pub const HEADER_LEN: usize = 40;
+/// Where in the header the byte lies that names what follows.
+pub const NEXT_HEADER_AT: usize = 6;
 /// The congestion bits of the traffic class byte (RFC 3168).
 const ECN: u8 = 0x03;
 

@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
+use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress};
 use gannet::port::memory::{self, MemoryConfig, MemoryQueue};
-use gannet::port::{FrameQueue, OpenPort, PortConfig, PortId};
+use gannet::port::{FrameQueue, OpenPort, PortConfig};
 use gannet::telemetry::{Counter, Snapshot};
+use gannet::wire::vlan::Vlans;
 use gannet::{Datagram, DatagramQueue as _, Outbox, Service, Tick, Time, Verdict, Worker};
 
 use super::af_packet::{finish, in_lab};
@@ -20,16 +21,9 @@ const CALLS: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn host<Q: FrameQueue>(queue: Q, address: Ipv4Addr) -> Host<Q> {
-    let address = InterfaceAddress { address, prefix_len: 24, vlan: None };
-    let config = HostConfig {
-        port: PortId(0),
-        addressing: Addressing::new(vec![address], None).expect("no gateway"),
-        udp_ports: UdpPorts::all(),
-        ttl: 64,
-        burst: 32,
-        outbox: 8,
-        hash_key: HashKey([1, 2]),
-    };
+    let address = InterfaceAddress { address: address.into(), prefix_len: 24, vlans: Vlans::NONE };
+    let addressing = Addressing::new(vec![address], vec![]).expect("no gateway");
+    let config = HostConfig { outbox: 8, hash_key: HashKey([1, 2]), ..HostConfig::new(addressing) };
     Host::new(queue, config)
 }
 

@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
-use gannet::port::{FrameQueue, PortId};
+use gannet::port::FrameQueue;
 use gannet::telemetry::{Counter, Snapshot};
 use gannet::wire::ethernet::MacAddress;
-use gannet::wire::vlan::VlanId;
+use gannet::wire::vlan::{VlanId, Vlans};
 use gannet::{Datagram, DatagramQueue as _, Outbox, Service, Time, Verdict, Worker};
 
 use super::frames::{ADDRESS, ECHO, MASK, OWN_MAC, RESHAPE, SINK, VLAN, VLAN_ADDRESS, reshaped_len};
@@ -48,19 +48,14 @@ impl Service for Subject {
 
 /// What the host of the suite is.
 pub(crate) fn host_config(burst: usize) -> HostConfig {
+    let vlans = Vlans::one(VlanId::new(VLAN).expect("usable"));
     let addresses = vec![
-        InterfaceAddress { address: ADDRESS, prefix_len: 24, vlan: None },
-        InterfaceAddress { address: VLAN_ADDRESS, prefix_len: 24, vlan: VlanId::new(VLAN) },
+        InterfaceAddress { address: ADDRESS.into(), prefix_len: 24, vlans: Vlans::NONE },
+        InterfaceAddress { address: VLAN_ADDRESS.into(), prefix_len: 24, vlans },
     ];
-    HostConfig {
-        port: PortId(0),
-        addressing: Addressing::new(addresses, None).expect("no gateway"),
-        udp_ports: UdpPorts::from_iter([ECHO, RESHAPE, SINK]),
-        ttl: 64,
-        burst,
-        outbox: 4,
-        hash_key: HashKey([1, 2]),
-    }
+    let addressing = Addressing::new(addresses, vec![]).expect("no gateway");
+    let udp_ports = UdpPorts::from_iter([ECHO, RESHAPE, SINK]);
+    HostConfig { udp_ports, burst, outbox: 4, hash_key: HashKey([1, 2]), ..HostConfig::new(addressing) }
 }
 
 /// What became of a frame: what was sent, and what was counted beside the polls.

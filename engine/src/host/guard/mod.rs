@@ -6,7 +6,6 @@
 //! - `validation`: few bytes to a source that has not shown that it is there, and cookies
 //!   (`cookie`) with which it does;
 //! - `conversations`: whom we spoke to first, whose answers are not guarded against.
-#![cfg_attr(not(test), expect(dead_code, reason = "used by the host once wired"))]
 
 mod config;
 mod conversations;
@@ -16,5 +15,102 @@ mod source_port;
 mod table;
 mod validation;
 
+use std::net::SocketAddr;
+
 pub use config::{GuardConfig, GuardConfigError, Guards, Level};
 pub use cookie::Cookie;
+
+use conversations::Conversations;
+pub(super) use rate::Bucket;
+use rate::Rates;
+use source_port::SourcePorts;
+pub(crate) use validation::Validation;
+
+use super::siphash::HashKey;
+use super::udp_ports::UdpPorts;
+use crate::telemetry::Counter;
+use crate::time::Time;
+
+/// The guards of one queue.
+#[derive(Debug)]
+pub(super) struct Guard {
+    reflectors: Option<SourcePorts>,
+    /// What costs more than a look at the ports; `None` where all of it is off.
+    limits: Option<Limits>,
+    pub(super) validation: Validation,
+    conversations: Conversations,
+    icmp_errors: Option<Bucket>,
+}
+
+#[derive(Debug)]
+struct Limits {
+    rates: Option<Rates>,
+    global: Option<Bucket>,
+}
+
+impl Guard {
+    /// The guards of a host that listens on the ports `own`.
+    pub(super) fn new(guards: Guards, own: &UdpPorts, key: HashKey) -> Self {
+        let is_limited =
+            guards.rate.is_some() || guards.global_rate.is_some() || guards.amplification.is_some();
+        let limits = || Limits {
+            rates: guards.rate.map(|rate| Rates::new(rate, key)),
+            global: guards.global_rate.map(Bucket::new),
+        };
+        Self {
+            reflectors: guards.source_port.then(|| SourcePorts::new(own)),
+            limits: is_limited.then(limits),
+            validation: Validation::new(guards.amplification, key),
+            conversations: Conversations::new(key),
+            icmp_errors: guards.icmp_rate.map(Bucket::new),
+        }
+    }
+
+    /// Lets a datagram of `bytes` bytes in, or says why not.
+    #[inline]
+    pub(super) fn admit(
+        &mut self,
+        now: Time,
+        source: SocketAddr,
+        own_port: u16,
+        bytes: usize,
+    ) -> Result<(), Counter> {
+        let is_reflector =
+            self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(source.port(), own_port));
+        if is_reflector && !self.conversations.is_answer(now, own_port, source) {
+            return Err(Counter::ReflectorPort);
+        }
+        if self.limits.is_some() { self.limit(now, source, own_port, bytes) } else { Ok(()) }
+    }
+
+    fn limit(&mut self, now: Time, source: SocketAddr, own_port: u16, bytes: usize) -> Result<(), Counter> {
+        let Some(limits) = &mut self.limits else { return Ok(()) };
+        let reason = if limits.rates.as_mut().is_some_and(|rates| !rates.take(now, source.ip())) {
+            Some(Counter::SourceRate)
+        } else if limits.global.as_mut().is_some_and(|bucket| !bucket.take(now)) {
+            // Who is known to be there is not made to pay for those who may not be.
+            Some(Counter::GlobalRate).filter(|_| !self.validation.is_validated(now, source))
+        } else {
+            None
+        };
+        if let Some(reason) = reason.filter(|_| !self.conversations.is_answer(now, own_port, source)) {
+            return Err(reason);
+        }
+        self.validation.received(now, source, bytes);
+        Ok(())
+    }
+
+    /// We sent a datagram of our own accord: what answers it is let in.
+    pub(super) fn sent(&mut self, now: Time, own_port: u16, to: SocketAddr) {
+        let is_guarded_against = self.limits.is_some()
+            || self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(to.port(), own_port));
+        if is_guarded_against {
+            self.conversations.sent(now, own_port, to);
+        }
+    }
+
+    /// Whether one more ICMP error may be sent.
+    pub(super) fn may_complain(&mut self, now: Time) -> bool {
+        self.icmp_errors.as_mut().is_some_and(|bucket| bucket.take(now))
+    }
+}

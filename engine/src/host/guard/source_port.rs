@@ -1,7 +1,7 @@
 //! Reflector loops: a datagram with the port of another service as its source would be
 //! answered by that service, and its answer by us, without end.
 
-use crate::host::addressing::UdpPorts;
+use crate::host::udp_ports::UdpPorts;
 
 /// Ports whose services answer whatever they receive: echo (RFC 862), daytime (867), qotd
 /// (865), chargen (864), time (868), DNS (1035), TFTP (1350) and NTP (5905).

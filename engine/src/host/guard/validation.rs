@@ -64,6 +64,14 @@ impl Validation {
         self.cap.as_mut().is_none_or(|cap| cap.may_send(now, destination, counted(bytes)))
     }
 
+    /// Whether it has shown that it receives what it is sent.
+    pub(super) fn is_validated(&mut self, now: Time, source: SocketAddr) -> bool {
+        self.cap.as_mut().is_some_and(|cap| {
+            let source = cap.fingerprint(source);
+            cap.validated(now, source).is_some()
+        })
+    }
+
     /// The cookie of `source`, for the datagrams that it sends to `own`.
     pub(crate) fn cookie(&self, now: Time, source: SocketAddr, own: SocketAddr) -> Cookie {
         self.cookies.cookie(now, source, own)
@@ -244,7 +252,7 @@ mod tests {
     fn sources_that_displace_each_other_are_not_sent_more_than_three_times_either() {
         let (mut validation, mut books) = (capped(), Books::default());
         for step in 0..200_000 {
-            let random = HashKey([3, 4]).hash(step);
+            let random = HashKey([3, 4]).hash_words([step]);
             let (n, bytes) = (random as u32 % 30_000, (random >> 32) as usize % 1500);
             let now = NOW + Duration::from_micros(step);
             books.step(&mut validation, now, random >> 62 == 0, n, bytes);

@@ -1,0 +1,150 @@
+//! Our addresses made known on their links: whether nobody else has them (RFC 4862,
+//! section 5.4), and, at the start and whenever the link comes up, that we have them
+//! (RFC 5227, section 2.3; RFC 4861, section 7.2.6).
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::Host;
+use super::addressing::{InterfaceAddress, Own6};
+use crate::port::FrameQueue;
+use crate::telemetry::Counter;
+use crate::time::Time;
+use crate::wire::ndp;
+
+/// How long somebody has to object to an address of ours (`RetransTimer`, RFC 4861, section 10).
+const OBJECTION: Duration = Duration::from_secs(1);
+
+/// How the control plane tells a host that its port's link came up.
+#[derive(Clone, Debug, Default)]
+pub struct LinkUp(Arc<AtomicBool>);
+
+impl LinkUp {
+    /// The link came up: the host will say that it is there.
+    pub fn raise(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    #[inline]
+    fn take(&self) -> bool {
+        self.0.load(Relaxed) && self.0.swap(false, Relaxed)
+    }
+}
+
+/// Where the host is with its addresses.
+#[derive(Debug)]
+pub(super) struct Presence {
+    stage: Stage,
+    link_up: LinkUp,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Another host of the port does it, or none.
+    Silent,
+    /// Nothing was said yet.
+    Begin,
+    /// Who has one of our addresses can object until then.
+    Asked(Time),
+    /// The addresses are ours.
+    Present,
+}
+
+impl Presence {
+    pub(super) fn new(announces: bool) -> Self {
+        Self { stage: if announces { Stage::Begin } else { Stage::Silent }, link_up: LinkUp::default() }
+    }
+
+    /// Whether there is something to do.
+    #[inline]
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        match self.stage {
+            Stage::Silent => false,
+            Stage::Begin => true,
+            Stage::Asked(deadline) => now >= deadline,
+            Stage::Present => self.link_up.0.load(Relaxed),
+        }
+    }
+}
+
+impl<Q: FrameQueue> Host<Q> {
+    /// How the control plane says that the port's link came up.
+    pub fn link_up(&self) -> LinkUp {
+        self.presence.link_up.clone()
+    }
+
+    /// Takes the next step on the way to being known.
+    #[cold]
+    pub(super) fn step_presence(&mut self, now: Time) {
+        match self.presence.stage {
+            Stage::Silent => {}
+            Stage::Begin => {
+                self.announce_ipv4();
+                self.each_ipv6(Self::question);
+                self.presence.stage = Stage::Asked(now + OBJECTION);
+            }
+            Stage::Asked(_) => {
+                self.each_ipv6(|host, own| {
+                    own.state.settle();
+                    host.announce_ipv6(own);
+                });
+                self.presence.stage = Stage::Present;
+            }
+            Stage::Present => {
+                if self.presence.link_up.take() {
+                    self.announce_ipv4();
+                    self.each_ipv6(Self::announce_ipv6);
+                }
+            }
+        }
+        self.egress.flush(&mut self.queue);
+    }
+
+    /// Asks whether somebody has an address of ours. It says nothing of us.
+    fn question(&mut self, own: &Own6) {
+        self.solicit(own.vlans, Ipv6Addr::UNSPECIFIED, own.address);
+    }
+
+    /// Somebody else has an address that we were about to use, or asks for it at the same time.
+    pub(super) fn object(&mut self, own: &Own6) {
+        if own.state.is_tentative() {
+            own.state.set_duplicate();
+            self.counters.add(Counter::DuplicateAddress, 1);
+        }
+    }
+
+    /// An ARP announcement for each IPv4 address: a request for what we have.
+    fn announce_ipv4(&mut self) {
+        let rules = Arc::clone(&self.rules);
+        for &InterfaceAddress { address, vlans, .. } in rules.addressing.addresses() {
+            if let IpAddr::V4(address) = address {
+                self.request(vlans, address, address);
+            }
+        }
+    }
+
+    /// An unasked advertisement to all nodes.
+    fn announce_ipv6(&mut self, own: &Own6) {
+        if !own.state.is_usable() {
+            return;
+        }
+        self.counters.add(Counter::NdpAnnounced, 1);
+        let advertisement = ndp::Advertisement {
+            target: own.address,
+            router: false,
+            solicited: false,
+            override_known: true,
+            target_link_address: Some(self.style.mac),
+        };
+        let mut message = [0; ndp::MAX_LEN];
+        advertisement.write(&mut message);
+        self.send_ndp(own.vlans, own.address, ndp::ALL_NODES, &mut message);
+    }
+
+    fn each_ipv6(&mut self, mut each: impl FnMut(&mut Self, &Own6)) {
+        let rules = Arc::clone(&self.rules);
+        rules.addressing.ipv6().iter().for_each(|own| each(self, own));
+    }
+}
