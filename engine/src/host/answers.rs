@@ -4,6 +4,7 @@ use super::classify::{Arp, Ipv4};
 use super::neighbours::Neighbour;
 use super::peers::Learned;
 use super::{Host, reply};
+use crate::packet::Packet;
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
@@ -18,6 +19,7 @@ impl<Q: FrameQueue> Host<Q> {
         match arp.packet.operation {
             arp::Operation::REQUEST if own => {
                 self.counters.add(Counter::ArpAnswered, 1);
+                self.egress.tap.record(Counter::ArpAnswered, packet.frame());
                 reply::arp(&mut packet, arp, self.style);
                 self.host_reply(packet);
             }
@@ -50,6 +52,7 @@ impl<Q: FrameQueue> Host<Q> {
     pub(super) fn echo(&mut self, echo: &Ipv4) {
         let Some(mut packet) = self.rx.pop() else { return };
         self.counters.add(Counter::EchoAnswered, 1);
+        self.egress.tap.record(Counter::EchoAnswered, packet.frame());
         if echo.payload_len > self.max_payload + udp::HEADER_LEN {
             self.counters.add(Counter::HostReplied, 1);
             return self.drop_unsent(packet, Counter::TxOversize);

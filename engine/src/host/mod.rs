@@ -7,6 +7,7 @@
 
 mod addressing;
 mod answers;
+pub(crate) mod capture;
 mod classify;
 mod egress;
 mod neighbours;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
 pub use siphash::HashKey;
 
+use capture::Tap;
 use classify::{Class, Rules, Udp, UdpChecksum, classify};
 use egress::Egress;
 use neighbours::Neighbours;
@@ -137,6 +139,11 @@ impl<Q: FrameQueue> Host<Q> {
         hosts.iter_mut().zip(peers).for_each(|(host, peers)| host.peers = Some(peers));
     }
 
+    /// Has frames pass `tap` on their way.
+    pub(crate) fn capture(&mut self, tap: Tap) {
+        self.egress.tap = tap;
+    }
+
     /// The last frame of `rx`, to its end.
     #[inline]
     fn take_in<S: Service>(&mut self, now: Time, service: &mut S, forwards: &mut Forwards<Q::Packet>) {
@@ -171,6 +178,7 @@ impl<Q: FrameQueue> Host<Q> {
         let start = udp.payload_start();
         // The packet stays in its burst meanwhile, where `drain` finds it if the service panics.
         let Some(packet) = self.rx.last_mut() else { return };
+        self.egress.tap.record(Counter::Delivered, packet.frame());
         let mut datagram =
             Datagram::new(packet.room_mut(), start, udp.payload_len, self.max_payload, arrival);
         let mut outbox = Outbox::new(self.lent.parts(), self.max_payload);
@@ -183,7 +191,7 @@ impl<Q: FrameQueue> Host<Q> {
             Verdict::Reply if len <= self.max_payload => {
                 self.counters.add(Counter::Replied, 1);
                 reply::udp(&mut packet, udp, len, touched, self.style);
-                self.egress.send(&mut self.queue, packet);
+                self.egress.send(&mut self.queue, packet, Counter::Replied);
             }
             Verdict::Reply => {
                 self.counters.add(Counter::Replied, 1);
@@ -223,7 +231,7 @@ impl<Q: FrameQueue> Host<Q> {
     #[inline]
     fn host_reply(&mut self, packet: Q::Packet) {
         self.counters.add(Counter::HostReplied, 1);
-        self.egress.send(&mut self.queue, packet);
+        self.egress.send(&mut self.queue, packet, Counter::HostReplied);
     }
 
     /// Drops the last frame of `rx`.
@@ -237,10 +245,18 @@ impl<Q: FrameQueue> Host<Q> {
     #[inline]
     fn drop_received(&mut self, packet: Q::Packet, reason: Counter) {
         self.counters.add(reason, 1);
+        self.egress.tap.record(reason, packet.frame());
         self.egress.discard(&mut self.queue, packet);
     }
 
+    /// Drops a whole frame.
     fn drop_unsent(&mut self, packet: Q::Packet, reason: Counter) {
+        self.egress.tap.record(reason, packet.frame());
+        self.drop_unwritten(packet, reason);
+    }
+
+    /// Drops a payload that has no headers yet.
+    fn drop_unwritten(&mut self, packet: Q::Packet, reason: Counter) {
         self.counters.add(reason, 1);
         self.egress.discard(&mut self.queue, packet);
     }
@@ -264,6 +280,7 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Self::Packet>,
     ) -> usize {
+        self.egress.tap.turn(now);
         self.queue.rx_burst(&mut self.rx);
         let received = self.rx.len();
         self.lend();
@@ -304,8 +321,8 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
             None => rules.addressing.owns(forward.from.ip()),
         };
         for forward in forwards.take(is_mine) {
-            self.counters.add(Counter::Forwarded, 1);
-            self.emit(now, forward.packet, forward.payload_start, forward.from, forward.to);
+            let Forward { packet, payload_start, from, to, .. } = forward;
+            self.emit(now, Counter::Forwarded, packet, payload_start, from, to);
         }
         self.egress.flush(&mut self.queue);
     }

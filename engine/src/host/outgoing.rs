@@ -37,8 +37,7 @@ impl<Q: FrameQueue> Host<Q> {
         let mut lent = std::mem::take(&mut self.lent);
         for (packet, letter) in lent.take() {
             if self.rules.addressing.owns(letter.from.ip()) {
-                self.counters.add(Counter::Originated, 1);
-                self.emit(now, packet, 0, letter.from, letter.to);
+                self.emit(now, Counter::Originated, packet, 0, letter.from, letter.to);
             } else {
                 let forward =
                     Forward { packet, payload_start: 0, port: None, from: letter.from, to: letter.to };
@@ -48,28 +47,31 @@ impl<Q: FrameQueue> Host<Q> {
         self.lent = lent;
     }
 
-    /// Sends the payload that starts at `payload_start` in the packet, behind fresh headers.
+    /// Counts as `reason` and sends the payload that starts at `payload_start` in the packet,
+    /// behind fresh headers.
     pub(super) fn emit(
         &mut self,
         now: Time,
+        reason: Counter,
         mut packet: Q::Packet,
         payload_start: usize,
         from: SocketAddr,
         to: SocketAddr,
     ) {
+        self.counters.add(reason, 1);
         let (SocketAddr::V4(from), SocketAddr::V4(to)) = (from, to) else {
-            return self.drop_unsent(packet, Counter::TxNoRoute);
+            return self.drop_unwritten(packet, Counter::TxNoRoute);
         };
         let Some(route) = self.rules.addressing.route(*from.ip(), *to.ip()) else {
-            return self.drop_unsent(packet, Counter::TxNoRoute);
+            return self.drop_unwritten(packet, Counter::TxNoRoute);
         };
         let payload_len = packet.frame_len() - payload_start;
         if payload_len > self.max_payload {
-            return self.drop_unsent(packet, Counter::TxOversize);
+            return self.drop_unwritten(packet, Counter::TxOversize);
         }
         let link_len = link_len(route.vlan);
         if !place_headers(&mut packet, payload_start, link_len + ipv4::HEADER_LEN + udp::HEADER_LEN) {
-            return self.drop_unsent(packet, Counter::TxNoBuffer);
+            return self.drop_unwritten(packet, Counter::TxNoBuffer);
         }
         let udp_len = (udp::HEADER_LEN + payload_len) as u16;
         write_link(packet.room_mut(), MacAddress::default(), self.style.mac, route.vlan, EtherType::IPV4);
@@ -90,14 +92,18 @@ impl<Q: FrameQueue> Host<Q> {
         reply::fill_udp_checksum(&mut packet, at, usize::from(udp_len), *from.ip(), *to.ip(), self.style);
         reply::finish(&mut packet, at + usize::from(udp_len));
         match route.next_hop {
-            NextHop::Group(group) => self.send_to(packet, group_mac(group)),
+            NextHop::Group(group) => self.send_to(packet, group_mac(group), reason),
             NextHop::Neighbour(address) => {
-                self.send_to_neighbour(now, packet, Neighbour { vlan: route.vlan, address }, *from.ip());
+                let request =
+                    Request { neighbour: Neighbour { vlan: route.vlan, address }, from: *from.ip() };
+                self.send_to_neighbour(now, packet, request, reason);
             }
         }
     }
 
-    fn send_to_neighbour(&mut self, now: Time, packet: Q::Packet, neighbour: Neighbour, from: Ipv4Addr) {
+    /// Sends a frame to a neighbour, which is asked for its address where that is not known.
+    fn send_to_neighbour(&mut self, now: Time, packet: Q::Packet, request: Request, reason: Counter) {
+        let Request { neighbour, from } = request;
         let Ok(lookup) = self.neighbours.lookup(now, neighbour, from) else {
             self.counters.add(Counter::NeighbourTableFull, 1);
             return self.drop_unsent(packet, Counter::TxNeighbourQueueFull);
@@ -105,10 +111,10 @@ impl<Q: FrameQueue> Host<Q> {
         if lookup.ask {
             // What other lcores heard before we asked is nothing that we asked for.
             while self.peers.as_ref().and_then(Peers::hear).is_some() {}
-            self.ask(Request { neighbour, from });
+            self.ask(request);
         }
         match lookup.mac {
-            Some(mac) => self.send_to(packet, mac),
+            Some(mac) => self.send_to(packet, mac, reason),
             None => self.hold(neighbour, packet),
         }
     }
@@ -125,11 +131,11 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     /// Sends a frame that is complete but for whom it is handed to.
-    fn send_to(&mut self, mut packet: Q::Packet, mac: MacAddress) {
+    fn send_to(&mut self, mut packet: Q::Packet, mac: MacAddress, reason: Counter) {
         if let Some(destination) = packet.room_mut().first_chunk_mut() {
             *destination = mac.0;
         }
-        self.egress.send(&mut self.queue, packet);
+        self.egress.send(&mut self.queue, packet, reason);
     }
 
     /// Takes an answer in and sends what waited for it.
@@ -140,7 +146,7 @@ impl<Q: FrameQueue> Host<Q> {
                 *destination = mac.0;
             }
             self.counters.add(Counter::SentLate, 1);
-            self.egress.send(&mut self.queue, packet);
+            self.egress.send(&mut self.queue, packet, Counter::SentLate);
         }
     }
 
@@ -181,7 +187,7 @@ impl<Q: FrameQueue> Host<Q> {
             body.write(into);
         }
         reply::finish(&mut packet, link_len + arp::PACKET_LEN);
-        self.egress.send(&mut self.queue, packet);
+        self.egress.send(&mut self.queue, packet, Counter::ArpRequested);
     }
 }
 

@@ -117,6 +117,7 @@ counters! {
     ChecksumUnfilled "checksum_unfilled" Event "Datagrams of this machine's own kernel whose transmit checksum was left unfilled."
     RxNoBuffer "rx_no_buffer" Event "Times that a received frame could not be copied because the pool was empty."
     NeighbourTableFull "neighbour_table_full" Event "Times that the neighbour table had no free place."
+    CaptureMissed "capture_missed" Event "Frames that --capture asked for and that were not written down: no buffer was free."
     FaultReordered "fault_reordered" Event "Frames that the fault port reordered on purpose."
     FaultTruncated "fault_truncated" Event "Frames that the fault port cut short on purpose."
     FaultShortTx "fault_short_tx" Event "Bursts of which the fault port took only a part on purpose."
