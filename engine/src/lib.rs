@@ -79,8 +79,8 @@ mod worker;
 pub use forward::{Forward, Forwards};
 pub use lab::{Lab, Received};
 pub use launch::{
-    AddressArg, App, CommonArgs, EalArgsError, Error, Io, Launch, LcoreId, Result, UdpPortArg, UsageError,
-    command_line, parse_duration, run,
+    AddressArg, App, CaptureConfig, CaptureConfigError, CapturedFrames, CommonArgs, EalArgsError, Error, Io,
+    Launch, LcoreId, Result, UdpPortArg, UsageError, command_line, parse_duration, run,
 };
 pub use service::{Datagram, Outbox, Role, SendError, Service, Tick, TooLong, Verdict};
 pub use time::Time;

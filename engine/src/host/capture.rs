@@ -153,7 +153,7 @@ impl Tap {
 
     /// Writes the frame down if frames that are counted so are asked for.
     #[inline]
-    pub(super) fn record(&mut self, reason: Counter, frame: &[u8]) {
+    pub(crate) fn record(&mut self, reason: Counter, frame: &[u8]) {
         if let Some(tap) = &mut self.0
             && tap.config.reasons.contains(reason)
         {

@@ -5,4 +5,4 @@ pub(crate) mod pcapng;
 mod report;
 
 pub use counters::{Balance, Counter, Counters, Kind, Snapshot};
-pub use report::{PortReport, QueueReport, Report};
+pub use report::{CaptureReport, PortReport, QueueReport, Report};
