@@ -7,8 +7,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 pub use config::{CaptureConfig, CaptureConfigError, CapturedFrames};
 
@@ -23,6 +26,9 @@ use crate::worker::DatagramQueue as _;
 /// How long the writer sleeps when there is nothing to write. A sleeper is never woken, so a
 /// worker makes no system call for it.
 const NAP: Duration = Duration::from_millis(5);
+
+/// How long a file may take nothing at the end.
+const GRACE: Duration = Duration::from_millis(400);
 
 /// A capture's file, open and as it was.
 #[derive(Debug)]
@@ -108,12 +114,14 @@ impl Capture {
     /// Starts to write, on a thread of its own, until all hosts are gone.
     pub(super) fn write(self) -> Writing {
         let Self { path, file, ends, .. } = self;
-        let writer = Writer { path: path.clone(), file, ends, captured: 0, lost: 0, failure: None };
-        let thread = thread::Builder::new().name("capture".to_owned()).spawn(|| writer.run());
-        if let Err(error) = &thread {
+        let (result, written) = bounded(1);
+        let captured = Arc::default();
+        let writer = Writer::new(path.clone(), file, ends, Arc::clone(&captured));
+        let thread = thread::Builder::new().name("capture".to_owned());
+        if let Err(error) = thread.spawn(move || result.send(writer.run())) {
             tracing::error!("there is no thread for the capture, so nothing is captured: {error}");
         }
-        Writing { path, thread }
+        Writing { path, captured, written }
     }
 }
 
@@ -127,25 +135,44 @@ fn epoch_nanos(clock: &Clock) -> u64 {
 /// A capture that is being written.
 pub(super) struct Writing {
     path: PathBuf,
-    thread: io::Result<JoinHandle<Written>>,
+    /// Frames in the file so far.
+    captured: Arc<AtomicU64>,
+    written: Receiver<Written>,
 }
 
 impl Writing {
-    /// Waits until all that was written down is in the file; the hosts have to be gone.
+    /// Waits until all that was written down is in the file; the hosts have to be gone. A
+    /// file that takes nothing for a while, such as a pipe whose reader sleeps, is left.
     pub(super) fn finish(self) -> CaptureReport {
-        let written = match self.thread {
-            Ok(thread) => thread.join().unwrap_or_default(),
-            Err(error) => Written { failure: Some(error.to_string()), ..Written::default() },
+        let mut before = self.captured.load(Relaxed);
+        let written = loop {
+            match self.written.recv_timeout(GRACE) {
+                Ok(written) => break written,
+                Err(RecvTimeoutError::Timeout) if self.captured.load(Relaxed) != before => {
+                    before = self.captured.load(Relaxed);
+                }
+                Err(why) => break Written { lost: 0, failure: Some(unfinished(why).to_owned()) },
+            }
         };
-        let Written { captured, lost, failure } = written;
-        CaptureReport { file: self.path.display().to_string(), captured, missed: lost, failure }
+        CaptureReport {
+            file: self.path.display().to_string(),
+            captured: self.captured.load(Relaxed),
+            missed: written.lost,
+            failure: written.failure,
+        }
     }
 }
 
-/// What came of the frames that hosts wrote down.
-#[derive(Debug, Default)]
+fn unfinished(why: RecvTimeoutError) -> &'static str {
+    match why {
+        RecvTimeoutError::Timeout => "the file took nothing more, and what was left is not counted",
+        RecvTimeoutError::Disconnected => "nobody wrote it, and what was left is not counted",
+    }
+}
+
+/// What came of the frames that hosts wrote down, beside those in the file.
+#[derive(Debug)]
 struct Written {
-    captured: u64,
     /// Not in the file, because it took no more.
     lost: u64,
     failure: Option<String>,
@@ -155,19 +182,23 @@ struct Writer {
     path: PathBuf,
     file: FileEnd,
     ends: Vec<TapEnd>,
-    captured: u64,
+    captured: Arc<AtomicU64>,
     lost: u64,
     failure: Option<String>,
 }
 
 impl Writer {
+    fn new(path: PathBuf, file: FileEnd, ends: Vec<TapEnd>, captured: Arc<AtomicU64>) -> Self {
+        Self { path, file, ends, captured, lost: 0, failure: None }
+    }
+
     fn run(mut self) -> Written {
         while !self.ends.is_empty() {
             if !self.turn() {
                 thread::sleep(NAP);
             }
         }
-        Written { captured: self.captured, lost: self.lost, failure: self.failure }
+        Written { lost: self.lost, failure: self.failure }
     }
 
     /// Writes a chunk of every host that has one. `false` if none has.
@@ -196,7 +227,7 @@ impl Writer {
         }
         match self.file.append(chunk.blocks()) {
             Ok(()) => {
-                self.captured += chunk.frames();
+                self.captured.fetch_add(chunk.frames(), Relaxed);
                 end.give_back(chunk);
             }
             Err(error) => {
@@ -237,6 +268,9 @@ impl FileEnd {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+    use std::time::Instant;
+
     use super::*;
     use crate::telemetry::{Counter, Counters};
 
@@ -247,7 +281,7 @@ mod tests {
         let open = |_| Tap::open(config, Arc::clone(&counters));
         let (taps, ends) = (0..taps).map(open).unzip();
         let file = FileEnd { file, len: 0 };
-        (taps, counters, Writer { path: path.into(), file, ends, captured: 0, lost: 0, failure: None })
+        (taps, counters, Writer::new(path.into(), file, ends, Arc::default()))
     }
 
     #[test]
@@ -255,8 +289,9 @@ mod tests {
         let (mut taps, counters, writer) = written_to("/dev/null", 3);
         taps.iter_mut().for_each(|tap| tap.record(Counter::Runt, b"short"));
         drop(taps);
-        let Written { captured, lost, failure } = writer.run();
-        assert_eq!((captured, lost, failure), (3, 0, None));
+        let captured = Arc::clone(&writer.captured);
+        let Written { lost, failure } = writer.run();
+        assert_eq!((captured.load(Relaxed), lost, failure), (3, 0, None));
         assert_eq!(counters.snapshot()[Counter::CaptureMissed], 0);
     }
 
@@ -270,10 +305,30 @@ mod tests {
             writer.turn();
         }
         drop(tap);
-        let Written { captured, lost, failure } = writer.run();
-        assert_eq!((captured, lost + counters.snapshot()[Counter::CaptureMissed]), (0, 1000));
+        let captured = Arc::clone(&writer.captured);
+        let Written { lost, failure } = writer.run();
+        let missed = counters.snapshot()[Counter::CaptureMissed];
+        assert_eq!((captured.load(Relaxed), lost + missed), (0, 1000));
         assert!(failure.expect("it failed").contains("No space left"));
         assert!(lost < 1000, "the host runs out of chunks");
+    }
+
+    #[test]
+    fn a_pipe_whose_reader_sleeps_does_not_keep_the_program() {
+        let (reader, pipe) = io::pipe().expect("a pipe");
+        let config = TapConfig { reasons: Reasons::drops(), interface: 0, epoch_nanos: 0 };
+        let (mut tap, end) = Tap::open(config, Arc::default());
+        // More than a pipe holds.
+        (0..100).for_each(|_| tap.record(Counter::Runt, &[0; 2000]));
+        drop(tap);
+        let file = FileEnd { file: OwnedFd::from(pipe).into(), len: 0 };
+        let capture = Capture { path: "pipe".into(), reasons: config.reasons, file, ends: vec![end] };
+        let begin = Instant::now();
+        let report = capture.write().finish();
+        assert!(begin.elapsed() >= GRACE, "it was given time");
+        assert_eq!(report.captured, 0);
+        assert!(report.failure.expect("it failed").contains("took nothing more"));
+        drop(reader);
     }
 
     #[test]
