@@ -80,8 +80,8 @@ pub use forward::{Forward, Forwards};
 pub use host::{Cookie, GuardConfig};
 pub use lab::{Lab, Received};
 pub use launch::{
-    AddressArg, App, CommonArgs, EalArgsError, Error, FragmentsArg, Io, Launch, LcoreId, Result, UdpPortArg,
-    UsageError, command_line, parse_duration, run,
+    AddressArg, App, CaptureConfig, CaptureConfigError, CapturedFrames, CommonArgs, EalArgsError, Error,
+    FragmentsArg, Io, Launch, LcoreId, Result, UdpPortArg, UsageError, command_line, parse_duration, run,
 };
 pub use service::{Datagram, Outbox, Role, SendError, Service, Tick, TooLong, Verdict};
 pub use time::Time;

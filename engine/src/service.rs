@@ -229,7 +229,9 @@ impl<'a> Outbox<'a> {
         self.rooms.len() - self.letters.len()
     }
 
-    /// Sends `payload` from one of our addresses to `to`.
+    /// Sends `payload` from one of our addresses to `to`. Where the amplification cap is on, a
+    /// receiver that is not validated ([`validate`](Self::validate)) and has sent too little is
+    /// sent nothing, which is counted as `tx_amplification`.
     ///
     /// # Errors
     /// [`SendError`]; nothing was sent.

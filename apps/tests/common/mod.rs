@@ -1,6 +1,6 @@
 //! What the tests of the program have in common: the program as a process, networks to run
 //! it in, and skipping by name where a right is missing.
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
 pub(crate) mod client;
 pub(crate) mod network;

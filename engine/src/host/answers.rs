@@ -30,6 +30,7 @@ impl<Q: FrameQueue> Host<Q> {
         match arp.packet.operation {
             arp::Operation::REQUEST if own => {
                 self.counters.add(Counter::ArpAnswered, 1);
+                self.egress.tap.record(Counter::ArpAnswered, packet.frame());
                 reply::arp(&mut packet, arp, self.style);
                 self.host_reply(packet);
             }
@@ -82,9 +83,10 @@ impl<Q: FrameQueue> Host<Q> {
             return self.drop_received(packet, Counter::AddressTentative);
         }
         self.counters.add(Counter::NdpAnswered, 1);
+        self.egress.tap.record(Counter::NdpAnswered, packet.frame());
         self.counters.add(Counter::HostReplied, 1);
         if reply::advertisement(&mut packet, ip, source, asked.target, self.style) {
-            self.egress.send(&mut self.queue, packet);
+            self.egress.send(&mut self.queue, packet, Counter::HostReplied);
         } else {
             self.drop_unsent(packet, Counter::TxNoBuffer);
         }
@@ -123,9 +125,11 @@ impl<Q: FrameQueue> Host<Q> {
     pub(super) fn echo(&mut self, now: Time, echo: &Ip) {
         let Some(mut packet) = self.rx.pop() else { return };
         self.counters.add(Counter::EchoAnswered, 1);
+        self.egress.tap.record(Counter::EchoAnswered, packet.frame());
         if echo.addresses.header_len() + echo.payload_len > self.mtu {
             self.counters.add(Counter::HostReplied, 1);
             self.counters.add(Counter::TxOversize, 1);
+            self.egress.tap.record(Counter::TxOversize, packet.frame());
             return self.complain(now, packet, echo, Saying::too_big(echo.addresses, self.mtu));
         }
         reply::echo(&mut packet, echo, self.style);

@@ -1,5 +1,6 @@
 //! Packets on their way out of the host: to be sent, or back to their pools.
 
+use super::capture::Tap;
 use crate::packet::{Burst, Packet};
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
@@ -9,15 +10,20 @@ use crate::telemetry::Counter;
 pub(super) struct Egress<P> {
     tx: Burst<P>,
     spent: Burst<P>,
+    /// Where frames pass on their way to a capture.
+    pub(super) tap: Tap,
 }
 
 impl<P: Packet> Egress<P> {
     pub(super) fn with_capacity(capacity: usize) -> Self {
-        Self { tx: Burst::with_capacity(capacity), spent: Burst::with_capacity(capacity) }
+        let (tx, spent) = (Burst::with_capacity(capacity), Burst::with_capacity(capacity));
+        Self { tx, spent, tap: Tap::default() }
     }
 
+    /// Sends a complete frame, which was counted as `reason`.
     #[inline]
-    pub(super) fn send<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
+    pub(super) fn send<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P, reason: Counter) {
+        self.tap.record(reason, packet.frame());
         if self.tx.is_full() {
             self.transmit(queue);
         }
@@ -39,6 +45,7 @@ impl<P: Packet> Egress<P> {
         queue.tx_burst(&mut self.tx);
         if !self.tx.is_empty() {
             queue.counters().add(Counter::TxFull, self.tx.len() as u64);
+            self.tx.iter().for_each(|packet| self.tap.record(Counter::TxFull, packet.frame()));
             queue.free_burst(&mut self.tx);
         }
     }

@@ -88,6 +88,7 @@ impl<Q: FrameQueue> Host<Q> {
     pub(super) fn refuse(&mut self, now: Time, ip: &Ip, refusal: Refusal) {
         let Some(packet) = self.rx.pop() else { return };
         self.counters.add(refusal.counter(), 1);
+        self.egress.tap.record(refusal.counter(), packet.frame());
         self.complain(now, packet, ip, Saying::refusal(ip.addresses, refusal));
     }
 
@@ -100,7 +101,7 @@ impl<Q: FrameQueue> Host<Q> {
         }
         self.counters.add(Counter::IcmpErrorSent, 1);
         if write(&mut packet, ip, saying, self.style) {
-            self.egress.send(&mut self.queue, packet);
+            self.egress.send(&mut self.queue, packet, Counter::IcmpErrorSent);
         } else {
             self.drop_unsent(packet, Counter::TxNoBuffer);
         }

@@ -9,6 +9,7 @@
 
 mod addressing;
 mod answers;
+pub(crate) mod capture;
 mod classify;
 mod egress;
 mod errors;
@@ -36,6 +37,7 @@ pub use presence::LinkUp;
 pub use siphash::HashKey;
 pub use udp_ports::UdpPorts;
 
+use capture::Tap;
 use classify::{Class, Rules, Udp, UdpChecksum, classify};
 use egress::Egress;
 use guard::Guard;
@@ -232,6 +234,11 @@ impl<Q: FrameQueue> Host<Q> {
         hosts.iter_mut().zip(peers).for_each(|(host, peers)| host.peers = Some(peers));
     }
 
+    /// Has frames pass `tap` on their way.
+    pub(crate) fn capture(&mut self, tap: Tap) {
+        self.egress.tap = tap;
+    }
+
     /// The last frame of `rx`, to its end.
     #[inline]
     fn take_in<S: Service>(&mut self, now: Time, service: &mut S, forwards: &mut Forwards<Q::Packet>) {
@@ -270,6 +277,7 @@ impl<Q: FrameQueue> Host<Q> {
         let max_payload = self.max_payload.to(source.ip());
         // The packet stays in its burst meanwhile, where `drain` finds it if the service panics.
         let Some(packet) = self.rx.last_mut() else { return };
+        self.egress.tap.record(Counter::Delivered, packet.frame());
         let mut datagram = Datagram::new(packet.room_mut(), start, udp.payload_len, max_payload, arrival);
         let mut outbox = Outbox::new(now, self.lent.parts(), self.max_payload, &mut self.guard.validation);
         self.is_delivering = true;
@@ -285,7 +293,7 @@ impl<Q: FrameQueue> Host<Q> {
             Verdict::Reply if len <= self.whole_payload.to(source.ip()) => {
                 self.counters.add(Counter::Replied, 1);
                 reply::udp(&mut packet, udp, len, touched, self.style);
-                self.egress.send(&mut self.queue, packet);
+                self.egress.send(&mut self.queue, packet, Counter::Replied);
             }
             Verdict::Reply => {
                 self.counters.add(Counter::Replied, 1);
@@ -325,7 +333,7 @@ impl<Q: FrameQueue> Host<Q> {
     #[inline]
     fn host_reply(&mut self, packet: Q::Packet) {
         self.counters.add(Counter::HostReplied, 1);
-        self.egress.send(&mut self.queue, packet);
+        self.egress.send(&mut self.queue, packet, Counter::HostReplied);
     }
 
     /// Drops the last frame of `rx`.
@@ -339,10 +347,18 @@ impl<Q: FrameQueue> Host<Q> {
     #[inline]
     fn drop_received(&mut self, packet: Q::Packet, reason: Counter) {
         self.counters.add(reason, 1);
+        self.egress.tap.record(reason, packet.frame());
         self.egress.discard(&mut self.queue, packet);
     }
 
+    /// Drops a whole frame.
     fn drop_unsent(&mut self, packet: Q::Packet, reason: Counter) {
+        self.egress.tap.record(reason, packet.frame());
+        self.drop_unwritten(packet, reason);
+    }
+
+    /// Drops a payload that has no headers yet.
+    fn drop_unwritten(&mut self, packet: Q::Packet, reason: Counter) {
         self.counters.add(reason, 1);
         self.egress.discard(&mut self.queue, packet);
     }
@@ -366,6 +382,7 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Self::Packet>,
     ) -> usize {
+        self.egress.tap.turn(now);
         self.queue.rx_burst(&mut self.rx);
         let received = self.rx.len();
         self.lend();
@@ -414,8 +431,8 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
             None => rules.addressing.owns(forward.from.ip()),
         };
         for forward in forwards.take(is_mine) {
-            self.counters.add(Counter::Forwarded, 1);
-            self.emit(now, forward.packet, forward.payload_start, forward.from, forward.to);
+            let Forward { packet, payload_start, from, to, .. } = forward;
+            self.emit(now, Counter::Forwarded, packet, payload_start, from, to);
         }
         self.egress.flush(&mut self.queue);
     }

@@ -18,6 +18,15 @@ use crate::wire::protocol::Protocol;
 use crate::wire::vlan::Vlans;
 use crate::wire::{arp, icmpv6, ndp, udp};
 
+/// The way of a packet of ours.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    pub(super) addresses: Addresses,
+    pub(super) route: Route,
+    /// What it counts as.
+    pub(super) reason: Counter,
+}
+
 impl<Q: FrameQueue> Host<Q> {
     /// Lends the service rooms to write into, as many as its outbox has places.
     #[inline]
@@ -38,9 +47,11 @@ impl<Q: FrameQueue> Host<Q> {
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<Q::Packet>) {
         let mut lent = std::mem::take(&mut self.lent);
         for (packet, letter) in lent.take() {
-            if self.rules.addressing.owns(letter.from.ip()) {
+            if !self.guard.validation.may_send(now, letter.to, letter.len) {
                 self.counters.add(Counter::Originated, 1);
-                self.emit(now, packet, 0, letter.from, letter.to);
+                self.drop_unwritten(packet, Counter::TxAmplification);
+            } else if self.rules.addressing.owns(letter.from.ip()) {
+                self.emit(now, Counter::Originated, packet, 0, letter.from, letter.to);
             } else {
                 let forward =
                     Forward { packet, payload_start: 0, port: None, from: letter.from, to: letter.to };
@@ -50,31 +61,35 @@ impl<Q: FrameQueue> Host<Q> {
         self.lent = lent;
     }
 
-    /// Sends the payload that starts at `payload_start` in the packet, behind fresh headers.
+    /// Counts as `reason` and sends the payload that starts at `payload_start` in the packet,
+    /// behind fresh headers.
     pub(super) fn emit(
         &mut self,
         now: Time,
+        reason: Counter,
         mut packet: Q::Packet,
         payload_start: usize,
         from: SocketAddr,
         to: SocketAddr,
     ) {
+        self.counters.add(reason, 1);
         let addresses = Addresses::new(from.ip(), to.ip());
         let way = addresses.zip(self.rules.addressing.route(from.ip(), to.ip()));
         let Some((addresses, route)) = way else {
-            return self.drop_unsent(packet, Counter::TxNoRoute);
+            return self.drop_unwritten(packet, Counter::TxNoRoute);
         };
         let payload_len = packet.frame_len() - payload_start;
         if payload_len > self.max_payload.to(to.ip()) {
-            return self.drop_unsent(packet, Counter::TxOversize);
+            return self.drop_unwritten(packet, Counter::TxOversize);
         }
         self.guard.sent(now, from.port(), to);
         if payload_len > self.whole_payload.to(to.ip()) {
-            return self.emit_oversize(now, packet, payload_start, (from, to), addresses, route);
+            let way = Way { addresses, route, reason };
+            return self.emit_oversize(now, packet, payload_start, (from.port(), to.port()), way);
         }
         let at = link_len(route.vlans) + addresses.header_len();
         if !place_headers(&mut packet, payload_start, at + udp::HEADER_LEN) {
-            return self.drop_unsent(packet, Counter::TxNoBuffer);
+            return self.drop_unwritten(packet, Counter::TxNoBuffer);
         }
         let udp_len = udp::HEADER_LEN + payload_len;
         self.write_headers(&mut packet, route.vlans, addresses, Protocol::UDP, udp_len, self.style.ttl);
@@ -83,15 +98,17 @@ impl<Q: FrameQueue> Host<Q> {
         }
         reply::fill_udp_checksum(&mut packet, at, udp_len, addresses, self.style);
         reply::finish(&mut packet, at + udp_len);
-        self.hand_over(now, packet, route, from.ip());
+        self.hand_over(now, packet, Way { addresses, route, reason });
     }
 
     /// Sends a frame that is complete but for whom it is handed to.
-    pub(super) fn hand_over(&mut self, now: Time, packet: Q::Packet, route: Route, from: IpAddr) {
-        match route.next_hop {
-            NextHop::Group(group) => self.send_to(packet, group_mac(group)),
+    pub(super) fn hand_over(&mut self, now: Time, packet: Q::Packet, way: Way) {
+        match way.route.next_hop {
+            NextHop::Group(group) => self.send_to(packet, group_mac(group), way.reason),
             NextHop::Neighbour(address) => {
-                self.send_to_neighbour(now, packet, Neighbour { vlans: route.vlans, address }, from);
+                let neighbour = Neighbour { vlans: way.route.vlans, address };
+                let request = Request { neighbour, from: way.addresses.source() };
+                self.send_to_neighbour(now, packet, request, way.reason);
             }
         }
     }
@@ -114,7 +131,9 @@ impl<Q: FrameQueue> Host<Q> {
         at + addresses.header_len()
     }
 
-    fn send_to_neighbour(&mut self, now: Time, packet: Q::Packet, neighbour: Neighbour, from: IpAddr) {
+    /// Sends a frame to a neighbour, which is asked for its address where that is not known.
+    fn send_to_neighbour(&mut self, now: Time, packet: Q::Packet, request: Request, reason: Counter) {
+        let Request { neighbour, from } = request;
         let Ok(lookup) = self.neighbours.lookup(now, neighbour, from) else {
             self.counters.add(Counter::NeighbourTableFull, 1);
             return self.drop_unsent(packet, Counter::TxNeighbourQueueFull);
@@ -122,10 +141,10 @@ impl<Q: FrameQueue> Host<Q> {
         if lookup.ask {
             // What other lcores heard before we asked is nothing that we asked for.
             while self.peers.as_ref().and_then(Peers::hear).is_some() {}
-            self.ask(Request { neighbour, from });
+            self.ask(request);
         }
         match lookup.mac {
-            Some(mac) => self.send_to(packet, mac),
+            Some(mac) => self.send_to(packet, mac, reason),
             None => self.hold(neighbour, packet),
         }
     }
@@ -142,11 +161,11 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     /// Sends a frame that is complete but for whom it is handed to.
-    pub(super) fn send_to(&mut self, mut packet: Q::Packet, mac: MacAddress) {
+    pub(super) fn send_to(&mut self, mut packet: Q::Packet, mac: MacAddress, reason: Counter) {
         if let Some(destination) = packet.room_mut().first_chunk_mut() {
             *destination = mac.0;
         }
-        self.egress.send(&mut self.queue, packet);
+        self.egress.send(&mut self.queue, packet, reason);
     }
 
     /// Takes an answer in and sends what waited for it.
@@ -157,7 +176,7 @@ impl<Q: FrameQueue> Host<Q> {
                 *destination = mac.0;
             }
             self.counters.add(Counter::SentLate, 1);
-            self.egress.send(&mut self.queue, packet);
+            self.egress.send(&mut self.queue, packet, Counter::SentLate);
         }
     }
 
@@ -198,21 +217,28 @@ impl<Q: FrameQueue> Host<Q> {
             body.write(into);
         }
         reply::finish(&mut packet, at + arp::PACKET_LEN);
-        self.egress.send(&mut self.queue, packet);
+        self.egress.send(&mut self.queue, packet, Counter::ArpRequested);
     }
 
     /// Sends a solicitation for `target` to those whose address ends like it. From the
     /// unspecified address it asks whether somebody has our address (RFC 4862, section 5.4.2).
     pub(super) fn solicit(&mut self, vlans: Vlans, from: Ipv6Addr, target: Ipv6Addr) {
-        self.counters.add(Counter::NdpSolicited, 1);
         let source_link_address = (!from.is_unspecified()).then_some(self.style.mac);
         let mut message = [0; ndp::MAX_LEN];
         let len = ndp::Solicitation { target, source_link_address }.write(&mut message);
-        self.send_ndp(vlans, from, ndp::solicited_node(target), &mut message[..len]);
+        self.send_ndp(vlans, from, ndp::solicited_node(target), &mut message[..len], Counter::NdpSolicited);
     }
 
     /// Sends a message of neighbour discovery to a group.
-    pub(super) fn send_ndp(&mut self, vlans: Vlans, from: Ipv6Addr, to: Ipv6Addr, message: &mut [u8]) {
+    pub(super) fn send_ndp(
+        &mut self,
+        vlans: Vlans,
+        from: Ipv6Addr,
+        to: Ipv6Addr,
+        message: &mut [u8],
+        reason: Counter,
+    ) {
+        self.counters.add(reason, 1);
         let Some(mut packet) = self.blank() else { return };
         let addresses = Addresses::V6 { source: from, destination: to };
         let len = message.len();
@@ -222,7 +248,7 @@ impl<Q: FrameQueue> Host<Q> {
             into.copy_from_slice(message);
         }
         reply::finish(&mut packet, at + len);
-        self.send_to(packet, ndp::multicast_mac(to));
+        self.send_to(packet, ndp::multicast_mac(to), reason);
     }
 
     /// An empty packet for a frame of the host's own, which has been counted as to be sent.

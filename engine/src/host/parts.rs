@@ -3,14 +3,14 @@
 
 use std::net::SocketAddr;
 
-use super::addressing::Route;
+use super::Host;
 use super::classify::{Addresses, Class, Ip, Link, Part, Udp, other_class, udp_class};
 use super::errors::Saying;
 use super::fragment::{Identifications, Piece, Pieces};
+use super::outgoing::{self, Way};
 use super::reassembly::{Expired, Fragment, Joined, Outcome, Reason, Reassembly, ReassemblyConfig};
 use super::reply::{self, Header};
 use super::siphash::HashKey;
-use super::{Host, outgoing};
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Packet, RxChecksum};
 use crate::port::FrameQueue;
@@ -103,9 +103,15 @@ impl<Q: FrameQueue> Host<Q> {
         let Some(packet) = self.rx.pop() else { return };
         let link = LinkHeader::of(packet.frame(), ip.link.len);
         let outcome = self.insert(now, packet.frame(), ip, part);
+        let became = match &outcome {
+            None | Some(Outcome::Held) => Counter::FragmentHeld,
+            Some(Outcome::Dropped { reason, .. }) => counter(*reason),
+            Some(Outcome::Complete(_)) => Counter::FragmentJoined,
+        };
+        self.egress.tap.record(became, packet.frame());
         self.egress.discard(&mut self.queue, packet);
         match outcome {
-            None | Some(Outcome::Held) => {}
+            None | Some(Outcome::Held) => self.counters.add(Counter::FragmentHeld, 1),
             Some(Outcome::Dropped { reason, fragments }) => {
                 self.counters.add(counter(reason), 1 + fragments as u64);
             }
@@ -238,7 +244,7 @@ impl<Q: FrameQueue> Host<Q> {
         let link = self.turned(link);
         let whole = Whole { link: link.as_slice(), header, payload: datagram };
         self.send_cut(&mut fragments.identifications, &whole, |host, packet| {
-            host.egress.send(&mut host.queue, packet);
+            host.egress.send(&mut host.queue, packet, Counter::Replied);
         });
         self.fragments = Some(fragments);
     }
@@ -257,7 +263,7 @@ impl<Q: FrameQueue> Host<Q> {
         let header = self.reply_header(ip, ip.addresses.icmp(), message.len());
         let whole = Whole { link: link.as_slice(), header, payload: message };
         self.send_cut(&mut fragments.identifications, &whole, |host, packet| {
-            host.egress.send(&mut host.queue, packet);
+            host.egress.send(&mut host.queue, packet, Counter::HostReplied);
         });
         self.fragments = Some(fragments);
     }
@@ -268,6 +274,7 @@ impl<Q: FrameQueue> Host<Q> {
     pub(super) fn reply_oversize(&mut self, now: Time, mut packet: Q::Packet, udp: &Udp, len: usize) {
         let Some(mut fragments) = self.fragments.take() else {
             self.counters.add(Counter::TxOversize, 1);
+            self.egress.tap.record(Counter::TxOversize, packet.frame());
             return self.complain(now, packet, &udp.ip, Saying::too_big(udp.ip.addresses, self.mtu));
         };
         let start = udp.payload_start() - udp::HEADER_LEN;
@@ -277,7 +284,7 @@ impl<Q: FrameQueue> Host<Q> {
         write_udp(datagram, udp.destination_port, udp.source_port, header.addresses);
         let whole = Whole { link: link.as_slice(), header, payload: datagram };
         self.send_cut(&mut fragments.identifications, &whole, |host, packet| {
-            host.egress.send(&mut host.queue, packet);
+            host.egress.send(&mut host.queue, packet, Counter::Replied);
         });
         self.fragments = Some(fragments);
         self.egress.discard(&mut self.queue, packet);
@@ -290,10 +297,10 @@ impl<Q: FrameQueue> Host<Q> {
         now: Time,
         mut packet: Q::Packet,
         payload_start: usize,
-        (from, to): (SocketAddr, SocketAddr),
-        addresses: Addresses,
-        route: Route,
+        (source_port, destination_port): (u16, u16),
+        way: Way,
     ) {
+        let Way { addresses, route, .. } = way;
         if !outgoing::place_headers(&mut packet, payload_start, udp::HEADER_LEN) {
             return self.drop_unsent(packet, Counter::TxNoBuffer);
         }
@@ -302,14 +309,14 @@ impl<Q: FrameQueue> Host<Q> {
         };
         let (len, ttl, protocol) = (packet.frame_len(), self.style.ttl, Protocol::UDP);
         let datagram = &mut packet.room_mut()[..len];
-        write_udp(datagram, from.port(), to.port(), addresses);
+        write_udp(datagram, source_port, destination_port, addresses);
         let mut link = [0; MAX_LINK_LEN];
         let (own, ether_type) = (self.style.mac, addresses.ether_type());
         let link_len = outgoing::write_link(&mut link, MacAddress::default(), own, route.vlans, ether_type);
         let header = Header { addresses, differentiated_services: 0, ttl, protocol, payload_len: len };
         let whole = Whole { link: &link[..link_len], header, payload: datagram };
         self.send_cut(&mut fragments.identifications, &whole, |host, piece| {
-            host.hand_over(now, piece, route, addresses.source());
+            host.hand_over(now, piece, way);
         });
         self.fragments = Some(fragments);
         self.egress.discard(&mut self.queue, packet);
@@ -376,7 +383,7 @@ impl<Q: FrameQueue> Host<Q> {
         message[icmpv4::HEADER_LEN..].copy_from_slice(quote);
         Saying::reassembly_timeout(addresses).write(message, addresses);
         reply::finish(&mut packet, at + len);
-        self.hand_over(now, packet, route, addresses.source());
+        self.hand_over(now, packet, Way { addresses, route, reason: Counter::IcmpErrorSent });
     }
 
     /// A packet of ours that holds the payload of one that was put together.

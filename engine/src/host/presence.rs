@@ -130,7 +130,6 @@ impl<Q: FrameQueue> Host<Q> {
         if !own.state.is_usable() {
             return;
         }
-        self.counters.add(Counter::NdpAnnounced, 1);
         let advertisement = ndp::Advertisement {
             target: own.address,
             router: false,
@@ -140,7 +139,7 @@ impl<Q: FrameQueue> Host<Q> {
         };
         let mut message = [0; ndp::MAX_LEN];
         advertisement.write(&mut message);
-        self.send_ndp(own.vlans, own.address, ndp::ALL_NODES, &mut message);
+        self.send_ndp(own.vlans, own.address, ndp::ALL_NODES, &mut message, Counter::NdpAnnounced);
     }
 
     fn each_ipv6(&mut self, mut each: impl FnMut(&mut Self, &Own6)) {

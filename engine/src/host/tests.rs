@@ -9,7 +9,7 @@ use crate::{Datagram, Lab, Outbox, Service, Tick, Time, Verdict};
 
 /// Does what the payload's first byte says.
 #[derive(Default)]
-struct Obedient {
+pub(super) struct Obedient {
     ticks: u64,
 }
 
@@ -66,12 +66,12 @@ impl Service for Obedient {
 }
 
 /// A datagram "hello" from 10.77.0.2:4660 to 10.77.0.1:7 as a frame of 47 bytes.
-fn hello() -> Vec<u8> {
+pub(super) fn hello() -> Vec<u8> {
     frame(b"hello", |_| ())
 }
 
 /// A datagram whose IPv4 header `change` has its way with before the checksums are made.
-fn frame(payload: &[u8], change: impl FnOnce(&mut [u8])) -> Vec<u8> {
+pub(super) fn frame(payload: &[u8], change: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let len = 28 + payload.len();
     let mut ip = vec![
         0x45,
@@ -248,11 +248,11 @@ fn a_tag_of_no_vlan_of_ours_is_dropped_and_a_priority_tag_answered() {
     assert_eq!(reply[12..18], [0x81, 0, 0x60, 0, 8, 0], "the tag it came with");
 }
 
-fn ping() -> Vec<u8> {
+pub(super) fn ping() -> Vec<u8> {
     ping_with(b"ping")
 }
 
-fn ping_with(data: &[u8]) -> Vec<u8> {
+pub(super) fn ping_with(data: &[u8]) -> Vec<u8> {
     let mut icmp = [&[8, 0, 0, 0, 0x12, 0x34, 0, 1][..], data].concat();
     let checksum = Sum::of(&icmp).checksum();
     icmp[2..4].copy_from_slice(&checksum);
@@ -286,7 +286,7 @@ fn an_echo_request_is_answered_by_the_host() {
     assert_eq!(dropped_as(&other), "icmp_other");
 }
 
-fn arp(operation: u8, sender_ip: [u8; 4], target_ip: [u8; 4]) -> Vec<u8> {
+pub(super) fn arp(operation: u8, sender_ip: [u8; 4], target_ip: [u8; 4]) -> Vec<u8> {
     let destination = if operation == 1 { [0xff; 6] } else { [2, 0, 0, 0, 0, 1] };
     let mac = [2, 0, 0, 0, 0, 2];
     [&destination[..], &mac, &[8, 6, 0, 1, 8, 0, 6, 4, 0, operation], &mac, &sender_ip, &[0; 6], &target_ip]

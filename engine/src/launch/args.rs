@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::capture::CaptureConfig;
 use crate::host::{FragmentPolicy, GuardConfig};
 use crate::port::fault::FaultConfig;
 
@@ -87,6 +88,11 @@ pub struct CommonArgs {
     /// Write the end report to this file as JSON
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub json: Option<PathBuf>,
+
+    /// Write dropped frames to this file as pcapng, with the reason as their comment; with
+    /// reason=NAME (repeatable) those that are counted so; with reason=all every frame
+    #[arg(long, value_name = "FILE[,reason=NAME…]", help_heading = "Run")]
+    pub capture: Option<CaptureConfig>,
 }
 
 /// Where frames come from.

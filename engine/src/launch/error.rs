@@ -64,6 +64,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The capture could not be started.
+    #[error("the capture could not be written to {}: {source}", path.display())]
+    Capture {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The program made another number of services than there are worker lcores.
     #[error("the program made {services} services for {lcores} worker lcores; it has to make one for each")]
     ServiceCount {
@@ -126,6 +134,9 @@ pub enum UsageError {
     /// An option of the application stands among the EAL's.
     #[error("{0} is an application argument: it stands behind --, as in: {1}")]
     BeforeDashes(String, String),
+    /// The capture's file has another use.
+    #[error("--capture would overwrite {}, which has another use here: name another file", .0.display())]
+    CaptureOverwrites(PathBuf),
     /// The gateway is on no link.
     #[error(transparent)]
     Gateway(#[from] GatewayOffLink),

@@ -34,6 +34,7 @@
 //! ```
 
 mod args;
+mod capture;
 mod control;
 mod eal_args;
 mod error;
@@ -50,6 +51,7 @@ use std::path::Path;
 use clap::{Args, Command, FromArgMatches};
 
 pub use args::{AddressArg, CommonArgs, FragmentsArg, Io, UdpPortArg, parse_duration};
+pub use capture::{CaptureConfig, CaptureConfigError, CapturedFrames};
 pub use eal_args::{EalArgsError, LcoreId};
 pub use error::{Error, UsageError};
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::App;
 use super::args::{AddressArg, CommonArgs, FragmentsArg, UdpPortArg};
+use super::capture::CaptureFile;
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
 use crate::host::{Addressing, FragmentPolicy, HashKey, HostConfig, InterfaceAddress, UdpPorts};
@@ -27,6 +28,8 @@ pub(super) struct Plan {
     /// Where the report goes as JSON; made before anything is opened, so that a wrong name
     /// shows at the start.
     pub(super) report: Option<File>,
+    /// Where captured frames go; opened now for the same reason.
+    pub(super) capture: Option<CaptureFile>,
 }
 
 impl Plan {
@@ -47,6 +50,7 @@ impl Plan {
             named_udp_ports: named,
             outbox: burst * OUTBOX_BURSTS,
             report: args.json.as_deref().map(create_report).transpose()?,
+            capture: args.capture.as_ref().map(CaptureFile::open).transpose()?,
         };
         plan.port = PortConfig {
             queues: lcores.workers().len(),

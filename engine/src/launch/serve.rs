@@ -2,12 +2,14 @@
 
 use std::io::{BufWriter, Write};
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
 use super::args::{CommonArgs, Io};
+use super::capture::{Capture, Writing};
 use super::control::{Control, Ended, Start};
 use super::eal_args::LcoreId;
 use super::error::Error;
@@ -19,7 +21,7 @@ use crate::host::{Addressing, HashKey, Host, HostConfig};
 use crate::port::{FrameQueue, OpenPort, PortControl, PortDescription, PortId};
 use crate::service::{Role, Service};
 use crate::sys::{Clock, Signals, StopFlag, random_bytes};
-use crate::telemetry::{Counters, PortReport, QueueReport, Report};
+use crate::telemetry::{CaptureReport, Counters, PortReport, QueueReport, Report};
 use crate::worker::{DatagramQueue, Worker};
 
 /// Serves open ports until the program is stopped.
@@ -41,6 +43,8 @@ where
     let addressing = place_addresses(&launch.args, &descriptions)?;
     check_fragments(&launch.args, &descriptions)?;
     describe(&descriptions, &addressing);
+    let others = other_files(&launch.args);
+    let capture = plan.capture.as_ref().map(|file| file.start(&descriptions, others)).transpose()?;
     let hosts = hosts(plan, queues, descriptions.iter().zip(&addressing), S::ROLE, &launch.args)?;
     let (teams, idle) = teams(lcores.workers(), hosts);
     for lcore in idle {
@@ -55,13 +59,24 @@ where
     }
     let start = Start { ready: ready(launch, plan, &descriptions, &addressing), addressing };
     let elapsed = Instant::now();
-    let (views, panicked) = run(launch, lcores, signals, plan, teams, services, start)?;
-    let report = close(launch, elapsed, controls, &views);
+    let end = run(launch, lcores, signals, plan, capture, teams, services, start)?;
+    let mut report = close(launch, elapsed, controls, &end.views);
+    end.capture.into_iter().for_each(|capture| report.add_capture(capture));
     write_report(launch, plan, &report)?;
-    match panicked {
+    match end.panicked {
         Some(lcore) => Err(Error::WorkerPanicked(lcore)),
         None => Ok(report),
     }
+}
+
+/// The files that the program has beside a capture.
+fn other_files(args: &CommonArgs) -> Vec<&Path> {
+    let mut files: Vec<_> = args.json.as_deref().into_iter().collect();
+    if let Io::Pcap { input, output } = &args.io {
+        files.push(input);
+        files.extend(output.as_deref());
+    }
+    files
 }
 
 /// Says what was opened and granted.
@@ -155,21 +170,33 @@ struct View {
     counters: Arc<Counters>,
 }
 
+/// What is left of a run.
+struct End {
+    views: Vec<View>,
+    /// The lcore whose service panicked.
+    panicked: Option<LcoreId>,
+    capture: Option<CaptureReport>,
+}
+
 fn run<Q, S>(
     launch: &Launch,
     lcores: &Lcores,
     signals: Signals,
     plan: &Plan,
-    teams: Teams<Q>,
+    mut capture: Option<Capture>,
+    mut teams: Teams<Q>,
     services: Vec<S>,
     start: Start,
-) -> Result<(Vec<View>, Option<LcoreId>), Error>
+) -> Result<End, Error>
 where
     Q: FrameQueue + 'static,
     S: Service + 'static,
 {
     let stop = StopFlag::default();
     let clock = Clock::start();
+    if let Some(capture) = &mut capture {
+        capture.tap(teams.iter_mut().flat_map(|(_, hosts)| hosts), &clock);
+    }
     let (sender, ended) = bounded(teams.len());
     let mut views = Vec::new();
     let mut jobs = Vec::new();
@@ -190,9 +217,14 @@ where
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
-    let panicked = Mutex::new(None);
-    lcores.run(jobs, || *panicked.lock().unwrap_or_else(PoisonError::into_inner) = control.run())?;
-    Ok((views, panicked.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    let end = Mutex::new(End { views, panicked: None, capture: None });
+    lcores.run(jobs, || {
+        let writing = capture.map(Capture::write);
+        let panicked = control.run();
+        let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
+        (end.panicked, end.capture) = (panicked, writing.map(Writing::finish));
+    })?;
+    Ok(end.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn job<Q, S>(

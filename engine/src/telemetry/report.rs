@@ -26,6 +26,8 @@ pub struct Report {
     /// Sums over the queues.
     #[serde(serialize_with = "as_map")]
     pub totals: Snapshot,
+    /// What `--capture` wrote down.
+    pub capture: Option<CaptureReport>,
     /// What the sums leave unexplained.
     pub balance: Balance,
     /// Whether every buffer of every pool came back.
@@ -44,6 +46,26 @@ pub struct PortReport {
     pub extended_statistics: BTreeMap<String, u64>,
     /// Its pools at its close.
     pub pools: Vec<PoolBalance>,
+}
+
+/// A capture's part of the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaptureReport {
+    /// The file.
+    pub file: String,
+    /// Frames that are in it.
+    pub captured: u64,
+    /// Frames that were asked for and are not in it.
+    pub missed: u64,
+    /// Why the file was not written to the end.
+    pub failure: Option<String>,
+}
+
+impl fmt::Display for CaptureReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "capture {}: {} frames, {} missed", self.file, self.captured, self.missed)?;
+        self.failure.iter().try_for_each(|failure| write!(f, ", ended early: {failure}"))
+    }
 }
 
 /// A queue's part of the report.
@@ -78,7 +100,14 @@ impl Report {
             ports,
             queues,
             totals,
+            capture: None,
         }
+    }
+
+    /// Adds what a capture's writer says. What the hosts could not hand it was missed too.
+    pub(crate) fn add_capture(&mut self, written: CaptureReport) {
+        let missed = written.missed + self.totals[Counter::CaptureMissed];
+        self.capture = Some(CaptureReport { missed, ..written });
     }
 }
 
@@ -113,6 +142,7 @@ impl fmt::Display for Report {
         for (counter, value) in self.totals.non_zero().filter(|(counter, _)| counter.kind() != Kind::Event) {
             writeln!(f, "  {value:>14}  {:<24} {}", counter.name(), counter.sentence())?;
         }
+        self.capture.iter().try_for_each(|capture| writeln!(f, "{capture}"))?;
         match (self.balanced, self.pools_balanced) {
             (true, _) => write!(f, "balance: every packet is explained, every buffer is back"),
             (false, true) => write!(f, "balance: there are packets that no counter explains, see above"),
@@ -142,5 +172,21 @@ mod tests {
         assert_eq!(json["totals"]["replied"], 0);
         assert_eq!(json["seconds"], 1.0);
         assert_eq!(json["balance"]["rx_unexplained"], 0);
+        assert!(json["capture"].is_null() && !report.to_string().contains("capture"));
+    }
+
+    #[test]
+    fn a_capture_says_what_it_has_and_what_it_missed() {
+        let counters = Counters::default();
+        counters.add(Counter::CaptureMissed, 3);
+        let queue = QueueReport { lcore: 1, port: PortId(0), counters: counters.snapshot() };
+        let mut report = Report::new("echo", Duration::from_secs(1), vec![], vec![queue]);
+        let file = "drops.pcapng".to_owned();
+        let written = CaptureReport { file, captured: 5, missed: 2, failure: Some("disk full".to_owned()) };
+        report.add_capture(written);
+        let said = report.to_string();
+        assert!(said.contains("capture drops.pcapng: 5 frames, 5 missed, ended early: disk full"), "{said}");
+        assert!(said.lines().last().is_some_and(|line| line.starts_with("balance: ")), "{said}");
+        assert_eq!(serde_json::to_value(&report).expect("serialisable")["capture"]["missed"], 5);
     }
 }
