@@ -1,0 +1,169 @@
+//! The comparison: where the two answers to a case differ, a table has to say why.
+
+use std::collections::BTreeMap;
+
+use super::frames::suite;
+use super::kernel::Kernel;
+use super::lab::{say, skip};
+use super::meaning::meanings;
+use super::not_built::NOT_BUILT;
+use super::ours::Ours;
+use super::reasons::{REASONS, Reason};
+
+/// Differences of a kind that are printed.
+const SHOWN: usize = 3;
+
+#[test]
+fn our_answers_differ_from_the_kernels_for_written_reasons_only() {
+    let name = "our_answers_differ_from_the_kernels_for_written_reasons_only";
+    let mut kernel = match Kernel::new() {
+        Ok(kernel) => kernel,
+        Err(reason) => return skip(name, &reason),
+    };
+    let mut ours = Ours::new();
+    let mut tally = Tally::default();
+    for case in suite() {
+        tally.frames += case.frames.len();
+        let [kernels, ours] =
+            [kernel.answers(&case.name, &case.frames), ours.answers(&case.name, &case.frames)]
+                .map(|answers| meanings(&case.name, &case.frames, &answers));
+        tally.compare(Outcome { name: case.name, kernel: kernels, ours });
+    }
+    ours.finish();
+    tally.report();
+}
+
+/// What became of a case.
+struct Outcome {
+    name: String,
+    kernel: String,
+    ours: String,
+}
+
+impl Reason {
+    fn explains(&self, outcome: &Outcome) -> bool {
+        matches(self.kernel, &outcome.kernel) && matches(self.ours, &outcome.ours)
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    frames: usize,
+    cases: usize,
+    answered_alike: usize,
+    silent_alike: usize,
+    /// How often each pattern of each reason held.
+    explained: BTreeMap<(usize, usize), usize>,
+    unexplained: Vec<Outcome>,
+}
+
+impl Tally {
+    fn compare(&mut self, outcome: Outcome) {
+        self.cases += 1;
+        if outcome.kernel != outcome.ours {
+            return self.explain(outcome);
+        }
+        if outcome.ours == "silence" {
+            self.silent_alike += 1;
+        } else {
+            self.answered_alike += 1;
+        }
+    }
+
+    /// By the first reason that holds.
+    fn explain(&mut self, outcome: Outcome) {
+        let found = all_reasons().enumerate().find_map(|(index, reason)| {
+            let pattern = reason.frames.iter().position(|pattern| matches(pattern, &outcome.name))?;
+            reason.explains(&outcome).then_some((index, pattern))
+        });
+        match found {
+            Some(place) => *self.explained.entry(place).or_default() += 1,
+            None => self.unexplained.push(outcome),
+        }
+    }
+
+    fn report(self) {
+        let (alike, differ) =
+            (self.answered_alike + self.silent_alike, self.explained.values().sum::<usize>());
+        say(&format!(
+            "differential: {} frames in {} cases, {alike} answered alike ({} with an answer), {differ} differ for {} \
+             written reasons",
+            self.frames,
+            self.cases,
+            self.answered_alike,
+            all_reasons().count(),
+        ));
+        let mut faults: Vec<_> = self.unwritten();
+        faults.extend(self.stale());
+        assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    }
+
+    /// Differences without a reason, those of the same kind together.
+    fn unwritten(&self) -> Vec<String> {
+        let mut kinds: BTreeMap<_, Vec<&Outcome>> = BTreeMap::new();
+        for outcome in &self.unexplained {
+            kinds.entry((kind(&outcome.kernel), kind(&outcome.ours))).or_default().push(outcome);
+        }
+        let line = |((kernel, ours), outcomes): (_, Vec<&Outcome>)| {
+            let shown = outcomes
+                .iter()
+                .take(SHOWN)
+                .map(|outcome| format!("\n    `{}`: `{}`, `{}`", outcome.name, outcome.kernel, outcome.ours));
+            let shown: String = shown.collect();
+            format!(
+                "no reason is written: {kernel} of the kernel, {ours} of ours, {} cases:{shown}",
+                outcomes.len()
+            )
+        };
+        kinds.into_iter().map(line).collect()
+    }
+
+    /// Patterns that explain nothing any more.
+    fn stale(&self) -> Vec<String> {
+        let patterns = all_reasons().enumerate().flat_map(|(index, reason)| {
+            reason.frames.iter().enumerate().map(move |(pattern, frames)| (index, pattern, frames, reason))
+        });
+        patterns
+            .filter(|&(index, pattern, ..)| !self.explained.contains_key(&(index, pattern)))
+            .map(|(_, _, frames, reason)| format!("stale: `{frames}`: {}", reason.why))
+            .collect()
+    }
+}
+
+fn all_reasons() -> impl Iterator<Item = &'static Reason> {
+    REASONS.iter().chain(NOT_BUILT)
+}
+
+/// An answer without the addresses and bytes in it.
+fn kind(answer: &str) -> &str {
+    let end = answer.find([',', '(', ':']).unwrap_or(answer.len());
+    answer[..end].trim_end()
+}
+
+/// Whether a text is as a pattern says, in which `*` stands for anything.
+fn matches(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, after)) => text.strip_prefix(before).is_some_and(|rest| {
+            rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| matches(after, &rest[at..]))
+        }),
+    }
+}
+
+#[test]
+fn patterns_hold() {
+    for (pattern, text) in
+        [("a", "a"), ("*", ""), ("a*", "abc"), ("*c", "abc"), ("a*c*", "abcd"), ("*bc", "abcbc")]
+    {
+        assert!(matches(pattern, text), "{pattern} {text}");
+    }
+    for (pattern, text) in [("a", "ab"), ("", "a"), ("*b", "abc"), ("a*c", "bc"), ("a*b*c", "acb")] {
+        assert!(!matches(pattern, text), "{pattern} {text}");
+    }
+}
+
+#[test]
+fn the_suite_is_large_enough() {
+    let frames: usize = suite().iter().map(|case| case.frames.len()).sum();
+    assert!(frames >= 2000, "{frames} frames");
+}
