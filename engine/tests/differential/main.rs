@@ -9,6 +9,7 @@
 //! | `meaning` | what an answer means |
 //! | `compare` | the comparison of the two |
 //! | `reasons`, `not_built` | the table of differences, each with its reason |
+//! | `parse` | how we read the same frames, and how etherparse does |
 //! | `lab` | namespaces, raw sockets |
 //!
 //! What takes root prints `skipped: NAME: REASON` without it and passes; with `CI=true` it fails.
@@ -28,4 +29,5 @@ mod lab;
 mod meaning;
 mod not_built;
 mod ours;
+mod parse;
 mod reasons;
