@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use super::build::{Frame, IPV4, IPV6, Ip, Link, UDP, Udp};
 use super::echo::Echo;
 use super::frames::{
-    ECHO, HOST, HOST_LINK_LOCAL, HOST_MAC, HOST6, OTHER, OTHER_LINK_LOCAL, OTHER6, TESTER, TESTER_LINK_LOCAL,
-    TESTER_MAC, TESTER6, ipv4_header, ipv6_header,
+    ECHO, HOST, HOST_LINK_LOCAL, HOST_MAC, HOST6, LINK, LINK6, OTHER, OTHER_LINK_LOCAL, OTHER6, TESTER,
+    TESTER_LINK_LOCAL, TESTER_MAC, TESTER6, ipv4_header, ipv6_header,
 };
 use super::lab::{Namespace, PacketSocket, stay_on_one_processor};
 
@@ -117,12 +117,13 @@ fn join(host: &Namespace, tester: &Namespace) {
     host.ip(&format!("link set near0 address {} up", text(HOST_MAC)));
     // Its answers are to leave with their checksums complete.
     host.run("ethtool -K near0 tx off");
+    host.ip("link set lo up");
     host.ip(&format!("addr add {}/24 dev near0", Ipv4Addr::from(HOST)));
     host.ip(&format!("addr add {}/64 dev near0 nodad", Ipv6Addr::from(HOST6)));
-    for address in [TESTER, OTHER] {
+    for address in [TESTER, OTHER, LINK] {
         neighbour(host, &Ipv4Addr::from(address).to_string());
     }
-    for address in [TESTER6, TESTER_LINK_LOCAL, OTHER6, OTHER_LINK_LOCAL] {
+    for address in [TESTER6, TESTER_LINK_LOCAL, OTHER6, OTHER_LINK_LOCAL, LINK6] {
         neighbour(host, &Ipv6Addr::from(address).to_string());
     }
     host.ip(&format!("route add default via {}", Ipv4Addr::from(TESTER)));

@@ -2,8 +2,8 @@
 //! port and echo requests.
 
 use super::{
-    BROADCAST_MAC, CLOSED, ECHO, FAR, FAR6, HOST, HOST_LINK_LOCAL, HOST_MAC, HOST6, OTHER, OTHER_LINK_LOCAL,
-    OTHER6, Suite, TESTER, TESTER_LINK_LOCAL, TESTER6, group_mac, solicited_node, v6,
+    BROADCAST_MAC, CLOSED, ECHO, FAR, FAR6, HOST, HOST_LINK_LOCAL, HOST_MAC, HOST6, LINK, LINK6, OTHER,
+    OTHER_LINK_LOCAL, OTHER6, Suite, TESTER, TESTER_LINK_LOCAL, TESTER6, group_mac, solicited_node, v6,
 };
 
 const SOURCES: [(&str, [u8; 4]); 27] = [
@@ -16,7 +16,7 @@ const SOURCES: [(&str, [u8; 4]); 27] = [
     ("loopback's network", [127, 0, 0, 0]),
     ("loopback's broadcast", [127, 255, 255, 255]),
     ("the link's broadcast", [10, 77, 0, 255]),
-    ("the link itself", [10, 77, 0, 0]),
+    ("the link itself", LINK),
     ("another link's broadcast", [10, 78, 0, 255]),
     ("everybody", [255; 4]),
     ("nearly everybody", [255, 255, 255, 254]),
@@ -43,7 +43,7 @@ const DESTINATIONS: [(&str, [u8; 4], [u8; 6]); 15] = [
     ("0/8", [0, 1, 2, 3], HOST_MAC),
     ("loopback", [127, 0, 0, 1], HOST_MAC),
     ("the link's broadcast", [10, 77, 0, 255], BROADCAST_MAC),
-    ("the link itself", [10, 77, 0, 0], BROADCAST_MAC),
+    ("the link itself", LINK, BROADCAST_MAC),
     ("another link's broadcast", [10, 78, 0, 255], BROADCAST_MAC),
     ("everybody", [255; 4], BROADCAST_MAC),
     ("all hosts", [224, 0, 0, 1], [1, 0, 0x5e, 0, 0, 1]),
@@ -75,7 +75,7 @@ const SOURCES6: [(&str, [u8; 16]); 24] = [
     ("unique local", v6(0xfd00, 1, 2, 3)),
     ("site-local", v6(0xfec0, 0, 0, 1)),
     ("discard-only", v6(0x100, 0, 0, 1)),
-    ("the link's router anycast", v6(0x2001, 0xdb8, 0x77, 0)),
+    ("the link's router anycast", LINK6),
     ("link-local with a subnet", v6(0xfe80, 1, 2, 3)),
 ];
 const DESTINATIONS6: [(&str, [u8; 16]); 36] = [
@@ -86,7 +86,7 @@ const DESTINATIONS6: [(&str, [u8; 16]); 36] = [
     ("a host past the router", FAR6),
     ("unspecified", [0; 16]),
     ("loopback", v6(0, 0, 0, 1)),
-    ("the link's router anycast", v6(0x2001, 0xdb8, 0x77, 0)),
+    ("the link's router anycast", LINK6),
     ("v4-mapped", [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 77, 0, 1]),
     ("v4-compatible", [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 77, 0, 1]),
     ("site-local", v6(0xfec0, 0, 0, 1)),

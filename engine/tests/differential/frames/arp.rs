@@ -2,7 +2,8 @@
 
 use super::super::build::Arp;
 use super::{
-    BROADCAST_MAC, FAR, HOST, HOST_MAC, OTHER, OTHER_MAC, Suite, TESTER, TESTER_MAC, arp_request, pattern,
+    BROADCAST_MAC, FAR, HOST, HOST_MAC, LINK, OTHER, OTHER_MAC, Suite, TESTER, TESTER_MAC, arp_request,
+    pattern,
 };
 
 /// Addresses that stand where one of a host should.
@@ -13,7 +14,7 @@ const ADDRESSES: [(&str, [u8; 4]); 12] = [
     ("a host past the router", FAR),
     ("nobody", [0; 4]),
     ("the link's broadcast", [10, 77, 0, 255]),
-    ("the link itself", [10, 77, 0, 0]),
+    ("the link itself", LINK),
     ("everybody", [255; 4]),
     ("a group", [224, 0, 0, 1]),
     ("loopback", [127, 0, 0, 1]),

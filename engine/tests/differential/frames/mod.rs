@@ -36,6 +36,9 @@ pub(crate) const OTHER6: [u8; 16] = v6(0x2001, 0xdb8, 0x77, 0x99);
 pub(crate) const OTHER_LINK_LOCAL: [u8; 16] = v6(0xfe80, 0, 0, 0x99);
 pub(crate) const FAR: [u8; 4] = [198, 51, 100, 9];
 pub(crate) const FAR6: [u8; 16] = v6(0x2001, 0xdb8, 0x99, 9);
+/// The link's own addresses: its number, and the anycast address of its routers.
+pub(crate) const LINK: [u8; 4] = [10, 77, 0, 0];
+pub(crate) const LINK6: [u8; 16] = v6(0x2001, 0xdb8, 0x77, 0);
 pub(crate) const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x99];
 pub(crate) const BROADCAST_MAC: [u8; 6] = [0xff; 6];
 

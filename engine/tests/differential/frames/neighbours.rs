@@ -2,7 +2,7 @@
 
 use super::super::build::{Field, Message};
 use super::{
-    FAR6, HOST_LINK_LOCAL, HOST_MAC, HOST6, OTHER_LINK_LOCAL, OTHER_MAC, OTHER6, Ping6, Suite,
+    FAR6, HOST_LINK_LOCAL, HOST_MAC, HOST6, LINK6, OTHER_LINK_LOCAL, OTHER_MAC, OTHER6, Ping6, Suite,
     TESTER_LINK_LOCAL, TESTER_MAC, TESTER6, group_mac, pattern, solicited_node, v6,
 };
 
@@ -30,7 +30,7 @@ const ADDRESSES: [(&str, [u8; 16]); 13] = [
     ("all nodes", ALL_NODES),
     ("the host's solicited-node group", solicited_node(HOST6)),
     ("v4-mapped", [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 77, 0, 1]),
-    ("the link's router anycast", v6(0x2001, 0xdb8, 0x77, 0)),
+    ("the link's router anycast", LINK6),
 ];
 
 impl Suite {
