@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use super::frames::{
     ECHO, HOST, HOST_LINK_LOCAL, HOST_MAC, HOST6, LINK, LINK6, OTHER, OTHER_LINK_LOCAL, OTHER6, TESTER,
     TESTER_LINK_LOCAL, TESTER_MAC, TESTER6, ipv4_header, ipv6_header,
 };
-use super::lab::{Namespace, PacketSocket, stay_on_one_processor};
+use super::lab::{Namespace, PacketSocket, has_program, stay_on_one_processor};
 
 /// The port that markers come from.
 const MARKER: u16 = 4661;
@@ -60,6 +61,12 @@ impl Kernel {
     /// # Errors
     /// Why there is none here.
     pub(crate) fn new() -> Result<Self, String> {
+        if !Path::new("/proc/sys/net/ipv6").exists() {
+            return Err("this kernel has no IPv6".to_owned());
+        }
+        if !has_program("ethtool") {
+            return Err("the program ethtool is not there".to_owned());
+        }
         let host = Namespace::new("host")?;
         let tester = Namespace::new("tester")?;
         host.set(&SETTINGS);

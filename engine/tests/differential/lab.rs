@@ -93,6 +93,12 @@ impl Drop for Namespace {
     }
 }
 
+/// Whether a program is there.
+pub(crate) fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
 /// Keeps the calling thread on one processor, the first that it may use.
 ///
 /// A packet that the kernel receives and what it answers then pass in order.

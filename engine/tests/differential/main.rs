@@ -14,11 +14,10 @@
 //!
 //! What takes root prints `skipped: NAME: REASON` without it and passes; with `CI=true` it fails.
 //!
-//! Left out are frames that a kernel answers by how it was configured, so that no one answer
-//! stands for all: those with VLAN tags (without the module 802.1Q, as here, it drops them
-//! all; the conformance suite has ours), and the protocols of tunnels, of IPsec and of
-//! transports that are modules (`CONFIGURED` in `frames/ipv4.rs` and `frames/ipv6.rs`).
-//! Frames over 1,514 bytes are left out, too: the far end of a veth pair drops them itself.
+//! The kernel is not sent what it would answer by how it was configured, so that no one answer
+//! stands for all: frames with VLAN tags (`frames/tags.rs` says more), and the protocols of
+//! tunnels, of IPsec and of transports that are modules (`CONFIGURED` in `frames/ipv4.rs` and
+//! `frames/ipv6.rs`). Nor frames over 1,514 bytes: the far end of a veth pair drops them itself.
 
 mod build;
 mod compare;

@@ -3,16 +3,17 @@
 
 use std::sync::LazyLock;
 
-use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, UdpSlice};
+use etherparse::{ArpPacketSlice, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, SingleVlanSlice, UdpSlice};
 use gannet::wire::ethernet::{self, EtherType};
-use gannet::wire::{ipv4, ipv6, udp};
+use gannet::wire::vlan::Tag;
+use gannet::wire::{arp, ipv4, ipv6, udp};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::frames::suite;
+use super::frames::{suite, tagged};
 
 static FRAMES: LazyLock<Vec<Vec<u8>>> =
-    LazyLock::new(|| suite().into_iter().flat_map(|case| case.frames).collect());
+    LazyLock::new(|| suite().into_iter().chain(tagged()).flat_map(|case| case.frames).collect());
 
 #[test]
 fn every_frame_of_the_suite_reads_as_etherparse_reads_it() {
@@ -50,7 +51,12 @@ proptest! {
 /// Gives how many IPv4 packets, IPv6 packets and datagrams both found valid.
 fn compare(frame: &[u8]) -> [usize; 3] {
     let Some((link, rest)) = compare_links(frame) else { return [0; 3] };
-    match link {
+    let Some((ether_type, rest)) = compare_tags(link, rest) else { return [0; 3] };
+    match ether_type {
+        EtherType::ARP => {
+            compare_arp(rest);
+            [0; 3]
+        }
         EtherType::IPV4 => compare_ipv4(rest).map_or([0; 3], |datagrams| [1, 0, datagrams]),
         EtherType::IPV6 => compare_ipv6(rest).map_or([0; 3], |datagrams| [0, 1, datagrams]),
         _ => [0; 3],
@@ -68,6 +74,34 @@ fn compare_links(frame: &[u8]) -> Option<(EtherType, &[u8])> {
     assert_eq!(ours.ether_type().0, theirs.ether_type().0);
     assert_eq!(*rest, theirs.payload_slice());
     Some((ours.ether_type(), rest))
+}
+
+/// Gives what is behind a tag, if there is one.
+fn compare_tags(ether_type: EtherType, bytes: &[u8]) -> Option<(EtherType, &[u8])> {
+    if ether_type != EtherType::VLAN {
+        return Some((ether_type, bytes));
+    }
+    let (ours, theirs) = (Tag::split(bytes), SingleVlanSlice::from_slice(bytes));
+    let (Some((ours, rest)), Ok(theirs)) = (ours, &theirs) else {
+        assert_eq!(ours.is_some(), theirs.is_ok(), "{bytes:02x?}");
+        return None;
+    };
+    assert_eq!((ours.id(), ours.ether_type().0), (theirs.vlan_identifier().value(), theirs.ether_type().0));
+    assert_eq!(rest, theirs.payload_slice());
+    Some((ours.ether_type(), rest))
+}
+
+fn compare_arp(bytes: &[u8]) {
+    let ours = arp::Packet::parse(bytes);
+    let theirs =
+        ArpPacketSlice::from_slice(bytes).ok().and_then(|packet| packet.to_packet().try_eth_ipv4().ok());
+    let (Some(ours), Some(theirs)) = (&ours, &theirs) else {
+        assert_eq!(ours.is_some(), theirs.is_some(), "{bytes:02x?}");
+        return;
+    };
+    assert_eq!(ours.operation.0, theirs.operation.0);
+    assert_eq!((ours.sender_mac.0, ours.target_mac.0), (theirs.sender_mac, theirs.target_mac));
+    assert_eq!((ours.sender_ip.octets(), ours.target_ip.octets()), (theirs.sender_ipv4, theirs.target_ipv4));
 }
 
 /// Gives how many datagrams were valid in a packet that was.

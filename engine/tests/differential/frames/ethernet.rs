@@ -27,7 +27,7 @@ const SOURCES: [(&str, [u8; 6]); 6] = [
     ("another host", OTHER_MAC),
 ];
 /// Frames that say another type than what they carry: lengths, and types beside the right
-/// ones. Those of tags are left out, see `LEFT_OUT`.
+/// ones. Those of tags are kept apart, in `tags`.
 const TYPES: [u16; 34] = [
     0, 1, 45, 46, 60, 1500, 1501, 1535, 1536, 0x0700, 0x07ff, 0x0801, 0x0802, 0x0804, 0x0805, 0x0807, 0x0808,
     0x0842, 0x1800, 0x4800, 0x8035, 0x809b, 0x8137, 0x86dc, 0x86de, 0x8808, 0x8809, 0x8863, 0x88b5, 0x88cc,

@@ -10,11 +10,14 @@ mod ipv4;
 mod ipv6;
 mod neighbours;
 mod options;
+mod tags;
 mod truncations;
 mod udp;
 
 use std::collections::HashSet;
 use std::net::Ipv6Addr;
+
+pub(crate) use tags::tagged;
 
 use super::build::{ARP, IPV4, IPV6};
 use super::build::{Arp, Field, Frame, ICMP, ICMPV6, Ipv4, Ipv6, Link, Message, UDP, Udp};
@@ -62,7 +65,7 @@ pub(crate) type Ping = Frame<Ipv4, Message>;
 pub(crate) type Datagram6 = Frame<Ipv6, Udp>;
 pub(crate) type Ping6 = Frame<Ipv6, Message>;
 
-/// All cases.
+/// All cases but for those with tags, for which see [`tagged`].
 pub(crate) fn suite() -> Vec<Case> {
     let mut suite = Suite { cases: Vec::new() };
     suite.ethernet();
