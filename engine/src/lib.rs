@@ -77,6 +77,7 @@ pub mod wire;
 mod worker;
 
 pub use forward::{Forward, Forwards};
+pub use host::{Cookie, GuardConfig};
 pub use lab::{Lab, Received};
 pub use launch::{
     AddressArg, App, CommonArgs, EalArgsError, Error, Io, Launch, LcoreId, Result, UdpPortArg, UsageError,

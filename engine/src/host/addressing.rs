@@ -144,6 +144,11 @@ impl UdpPorts {
         ports
     }
 
+    /// Whether it is all ports but 0.
+    pub(super) fn is_all(&self) -> bool {
+        (1..=u16::MAX).all(|port| self.contains(port))
+    }
+
     /// Whether the service listens on `port`.
     #[inline]
     pub fn contains(&self, port: u16) -> bool {
@@ -235,6 +240,7 @@ mod tests {
         let ports: UdpPorts = [7, 63, 64, 65535].into_iter().collect();
         assert!([7, 63, 64, 65535].iter().all(|&port| ports.contains(port)));
         assert!([0, 8, 62, 66, 65534].iter().all(|&port| !ports.contains(port)));
+        assert!(UdpPorts::all().is_all() && !ports.is_all());
         assert!(UdpPorts::all().contains(1) && !UdpPorts::all().contains(0));
     }
 }

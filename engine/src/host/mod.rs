@@ -10,6 +10,7 @@ mod answers;
 mod classify;
 mod egress;
 mod fragment;
+mod guard;
 mod neighbours;
 mod outgoing;
 mod peers;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress, UdpPorts};
+pub use guard::{Cookie, GuardConfig, GuardConfigError, Guards, Level};
 pub use siphash::HashKey;
 
 use classify::{Class, Rules, Udp, UdpChecksum, classify};

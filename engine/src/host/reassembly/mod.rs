@@ -124,7 +124,7 @@ pub(super) struct Expired<'a> {
     pub(super) quote: Option<&'a [u8]>,
 }
 
-/// One datagram at a time: nobody's without a key.
+/// A place for one datagram; free if it has no key.
 #[derive(Debug)]
 struct Slot {
     key: Option<Key>,

@@ -209,6 +209,9 @@ fn a_first_fragment_reaches_into_the_upper_header() {
     );
     assert_eq!(first(44, &[options, udp].concat()), too_short, "a fragment of a fragment");
     assert_eq!(first(51, &[[UDP, 0, 0, 0, 0, 0, 0, 0], udp].concat()), Outcome::Held, "authentication");
+    let signed = [&[UDP, 4][..], &[0; 22], &udp].concat();
+    assert_eq!(first(51, &signed), Outcome::Held, "authentication counts in other units");
+    assert_eq!(first(51, &signed[..24]), too_short);
     let endless = [[60, 0, 1, 4, 0, 0, 0, 0]; 30].concat();
     assert_eq!(first(60, &endless), too_short, "a chain without end");
     // A first and last fragment at once, shorter than a header.
@@ -257,6 +260,17 @@ fn what_stays_incomplete_expires_with_what_an_error_message_quotes() {
 }
 
 #[test]
+fn a_datagram_is_not_quoted_with_another_ones_first_fragment() {
+    let mut reassembly = reassembly(1, 8);
+    assert_eq!(insert(&mut reassembly, fragment(0, true, &BYTES[..8])), Outcome::Held);
+    let other = Fragment { identification: 2, ..fragment(8, true, &BYTES[..8]) };
+    assert_eq!(reassembly.insert(Time::ZERO, &other).evicted, 1);
+    let mut quotes = Vec::new();
+    reassembly.step(reassembly.next_deadline(), |expired| quotes.push(expired.quote.map(<[u8]>::to_vec)));
+    assert_eq!(quotes, [None]);
+}
+
+#[test]
 fn the_oldest_gives_way_when_all_are_in_use() {
     let mut reassembly = reassembly(8, 8);
     let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
@@ -294,10 +308,10 @@ fn one_source_holds_a_quarter_and_evicts_itself() {
 fn addresses_of_one_ipv6_network_are_one_source() {
     let mut reassembly = reassembly(16, 8);
     let from = |bits: u128| Fragment { source: IpAddr::V6(bits.into()), ..fragment6(8, true, &BYTES[..8]) };
-    (0..100).for_each(|n| drop(reassembly.insert(Time::ZERO, &from(n << 10 | 0xfd << 120))));
-    assert_eq!(reassembly.held(), 4);
-    (0..3).for_each(|n| drop(reassembly.insert(Time::ZERO, &from(n << 64 | 0xfe << 120))));
-    assert_eq!(reassembly.held(), 7);
+    let mut evicted = |source: u128| reassembly.insert(Time::ZERO, &from(source)).evicted;
+    assert_eq!((0..100).map(|n| evicted(n << 10 | 0xfd << 120)).sum::<usize>(), 96);
+    assert_eq!((0..12).map(|n| evicted(n << 64 | 0xfe << 120)).sum::<usize>(), 0);
+    assert_eq!(reassembly.held(), 16);
 }
 
 #[test]
