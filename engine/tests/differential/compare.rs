@@ -163,6 +163,25 @@ fn patterns_hold() {
 }
 
 #[test]
+fn new_differences_and_stale_reasons_are_faults() {
+    let mut tally = Tally::default();
+    let outcome = |ours: &str| Outcome {
+        name: "a new case".to_owned(),
+        kernel: "silence".to_owned(),
+        ours: ours.to_owned(),
+    };
+    tally.compare(outcome("silence"));
+    assert_eq!((tally.silent_alike, tally.unwritten().len()), (1, 0));
+    tally.compare(outcome("UDP 7 to 7"));
+    tally.compare(outcome("UDP 7 to 9"));
+    assert_eq!(tally.unwritten().len(), 2);
+    let patterns: usize = all_reasons().map(|reason| reason.frames.len()).sum();
+    assert_eq!(tally.stale().len(), patterns);
+    tally.explained.insert((0, 0), 1);
+    assert_eq!(tally.stale().len(), patterns - 1);
+}
+
+#[test]
 fn the_suite_is_large_enough() {
     let frames: usize = suite().iter().map(|case| case.frames.len()).sum();
     assert!(frames >= 2000, "{frames} frames");

@@ -46,7 +46,8 @@ fn arp(packet: &[u8]) -> Result<String, Fault> {
     let (sender_mac, rest) = split::<6>(rest)?;
     let (sender, rest) = split::<4>(rest)?;
     let (target_mac, rest) = split::<6>(rest)?;
-    let (target, _) = split::<4>(rest)?;
+    let (target, padding) = split::<4>(rest)?;
+    expect_zeros(padding)?;
     if preamble != [0, 1, 8, 0, 6, 4] {
         return Err("not ARP for IPv4 over Ethernet");
     }
@@ -68,6 +69,7 @@ fn ipv4(asked: &[Vec<u8>], packet: &[u8]) -> Result<Option<String>, Fault> {
     let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let options = packet.get(20..header_len).ok_or("a header length that isn't right")?;
     let payload = packet.get(header_len..total_len).ok_or("a total length that isn't right")?;
+    expect_zeros(&packet[total_len..])?;
     if header[0] >> 4 != 4 || sum(&packet[..header_len]) != 0xffff || header[8] == 0 {
         return Err("an IPv4 version, checksum or TTL that isn't right");
     }
@@ -117,6 +119,7 @@ fn ipv6(asked: &[Vec<u8>], packet: &[u8]) -> Result<Option<String>, Fault> {
     let header = packet.first_chunk::<40>().ok_or("cut short")?;
     let len = usize::from(u16::from_be_bytes([header[4], header[5]]));
     let payload = packet.get(40..40 + len).ok_or("a payload length that isn't right")?;
+    expect_zeros(&packet[40 + len..])?;
     if header[0] >> 4 != 6 || header[7] == 0 {
         return Err("an IPv6 version or hop limit that isn't right");
     }
@@ -193,6 +196,11 @@ fn error(
         ));
     }
     Ok(format!("{version} error {kind}/{code} value {}", u32::from_be_bytes(rest)))
+}
+
+/// What fills a frame up tells nothing of what its memory held before.
+fn expect_zeros(padding: &[u8]) -> Result<(), Fault> {
+    if padding.iter().all(|&byte| byte == 0) { Ok(()) } else { Err("padding that isn't zero") }
 }
 
 /// How many bytes, and which (FNV-1a).

@@ -8,6 +8,7 @@ const REFLECTORS: [u16; 8] = [7, 13, 17, 19, 37, 53, 69, 123];
 
 impl Suite {
     pub(super) fn udp(&mut self) {
+        self.checksum_of_zero();
         self.udp_suite("IPv4 UDP", 1472, |suite, name, change| {
             let mut frame = suite.hello();
             change(&mut frame.carries);
@@ -18,6 +19,18 @@ impl Suite {
             change(&mut frame.carries);
             suite.frame(name, frame.bytes());
         });
+    }
+
+    /// A checksum that comes out as zero is sent as its ones' complement.
+    fn checksum_of_zero(&mut self) {
+        let (mut four, mut six) = (self.hello(), self.hello6());
+        (four.carries.payload, six.carries.payload) = (vec![0; 2], vec![0; 2]);
+        // With its own complement beside it, a sum is all ones.
+        four.carries.payload = four.bytes()[40..42].to_vec();
+        six.carries.payload = six.bytes()[60..62].to_vec();
+        assert_eq!((&four.bytes()[40..42], &six.bytes()[60..62]), (&[0xff; 2][..], &[0xff; 2][..]));
+        self.frame("IPv4 UDP: checksum that comes out as zero", four.bytes());
+        self.frame("IPv6 UDP: checksum that comes out as zero", six.bytes());
     }
 
     fn udp_suite(&mut self, over: &str, longest: usize, make: Make) {
