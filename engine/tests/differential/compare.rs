@@ -83,15 +83,21 @@ impl Tally {
     }
 
     fn report(self) {
-        let (alike, differ) =
-            (self.answered_alike + self.silent_alike, self.explained.values().sum::<usize>());
+        let alike = self.answered_alike + self.silent_alike;
+        let (written, not_built): (Vec<_>, Vec<_>) =
+            self.explained.iter().partition(|&(&(reason, _), _)| reason < REASONS.len());
+        let count =
+            |explained: Vec<(_, &usize)>| explained.into_iter().map(|(_, count)| count).sum::<usize>();
         say(&format!(
-            "differential: {} frames in {} cases, {alike} answered alike ({} with an answer), {differ} differ for {} \
-             written reasons",
+            "differential: {} frames in {} cases, {alike} answered alike ({} with an answer), {} differ for {} \
+             written reasons, {} for {} that are not built yet",
             self.frames,
             self.cases,
             self.answered_alike,
-            all_reasons().count(),
+            count(written),
+            REASONS.len(),
+            count(not_built),
+            NOT_BUILT.len(),
         ));
         let mut faults: Vec<_> = self.unwritten();
         faults.extend(self.stale());
