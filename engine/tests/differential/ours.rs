@@ -1,0 +1,78 @@
+//! Our host, with the kernel's addresses, on a memory port and a clock that is moved.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
+use gannet::port::PortId;
+use gannet::port::memory::{self, MemoryConfig, MemoryQueue};
+use gannet::telemetry::Snapshot;
+use gannet::wire::ethernet::MacAddress;
+use gannet::{Datagram, DatagramQueue as _, Outbox, Service, Time, Verdict, Worker};
+
+use super::frames::{ECHO, HOST, HOST_MAC, TESTER, TESTER_MAC};
+
+const BURST: usize = 32;
+/// Between two cases: no limit on a rate holds back an answer.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Turns at the start, in which a host may say who it is.
+const SETTLED: usize = 10;
+
+/// The host and the other end of its wire.
+pub(crate) struct Ours {
+    worker: Worker<Host<MemoryQueue>, Echo>,
+    wire: MemoryQueue,
+    now: Time,
+}
+
+struct Echo;
+
+impl Service for Echo {
+    fn on_datagram(&mut self, _now: Time, _datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
+        Verdict::Reply
+    }
+}
+
+impl Ours {
+    pub(crate) fn new() -> Self {
+        let macs = [HOST_MAC, TESTER_MAC].map(MacAddress);
+        let (queue, wire) = memory::pair(&MemoryConfig { macs, ..MemoryConfig::default() });
+        let worker = Worker::new(vec![Host::new(queue, config())], Echo, 8 * BURST);
+        let mut ours = Self { worker, wire, now: Time::ZERO };
+        (0..SETTLED).for_each(|_| drop(ours.answers("the start", &[])));
+        ours
+    }
+
+    /// What our host answers to frames, sent one behind the other.
+    pub(crate) fn answers(&mut self, name: &str, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        self.now = self.now + PAUSE;
+        for frame in frames {
+            self.wire.send_frame(frame).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        while self.worker.poll_once(self.now) > 0 {}
+        std::iter::from_fn(|| self.wire.receive_frame()).collect()
+    }
+
+    /// Ends the run: every buffer is back and every frame explained.
+    pub(crate) fn finish(mut self) -> Snapshot {
+        self.worker.drain();
+        while self.wire.receive_frame().is_some() {}
+        assert!(self.wire.pool_balance().is_balanced(), "{:?}", self.wire.pool_balance());
+        let counters = self.worker.queues()[0].counters().snapshot();
+        assert!(counters.balance().is_exact(), "{:?}", counters.balance());
+        counters
+    }
+}
+
+fn config() -> HostConfig {
+    let own = InterfaceAddress { address: Ipv4Addr::from(HOST), prefix_len: 24, vlan: None };
+    HostConfig {
+        port: PortId(0),
+        addressing: Addressing::new(vec![own], Some(Ipv4Addr::from(TESTER))).expect("a router on the link"),
+        udp_ports: UdpPorts::from_iter([ECHO]),
+        ttl: 64,
+        burst: BURST,
+        outbox: BURST,
+        hash_key: HashKey::default(),
+    }
+}
