@@ -27,6 +27,11 @@ impl<Q: FrameQueue> Host<Q> {
         {
             self.counters.add(Counter::AddressConflict, 1);
         }
+        // Who has no address yet asks from 0.0.0.0 (RFC 5227).
+        let sender = arp.packet.sender_ip;
+        if !sender.is_unspecified() && !self.rules.addressing.is_possible_source(sender) {
+            return self.drop_received(packet, Counter::ArpMalformed);
+        }
         match arp.packet.operation {
             arp::Operation::REQUEST if own => {
                 self.counters.add(Counter::ArpAnswered, 1);

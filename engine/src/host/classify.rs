@@ -243,7 +243,7 @@ pub(super) fn classify(frame: &[u8], checksums: RxChecksums, rules: &Rules) -> C
 fn frame_class(frame: &[u8], checksums: RxChecksums, rules: &Rules) -> Result<Class, Counter> {
     let (header, rest) = ethernet::Header::split(frame).ok_or(Counter::Runt)?;
     let to_us = header.destination() == rules.mac;
-    if !to_us && header.destination().is_unicast() {
+    if !to_us && !header.destination().is_group() {
         return Err(Counter::NotOurMac);
     }
     // Our own address as the source is no error: a TAP's two ends share one.
@@ -301,6 +301,9 @@ fn ipv4_class(
     if !rules.addressing.is_possible_source(source) {
         return Err(Counter::SourceIp);
     }
+    if packet.header_len() != ipv4::HEADER_LEN {
+        check_options(&packet)?;
+    }
     let ip = Ip {
         link,
         header_len: packet.header_len(),
@@ -329,6 +332,17 @@ pub(super) fn other_class(protocol: Protocol, payload: &[u8], ip: Ip, at: usize)
         // Nothing follows, as the sender says himself (RFC 8200, section 4.7).
         (Protocol::NO_NEXT_HEADER, Addresses::V6 { .. }) => Err(Counter::ProtocolUnknown),
         _ => Ok(Class::Refused(ip, Refusal::Protocol { at })),
+    }
+}
+
+/// Options have no effect on us, but they are looked at: who is told the way that his answer
+/// is to take, or what to make of bytes that contradict each other, is being abused (RFC 7126).
+#[cold]
+fn check_options(packet: &ipv4::Packet<'_>) -> Result<(), Counter> {
+    match packet.options() {
+        Ok(options) if options.has_source_route => Err(Counter::Ipv4SourceRoute),
+        Ok(_) => Ok(()),
+        Err(ipv4::Malformed) => Err(Counter::Ipv4Malformed),
     }
 }
 

@@ -31,6 +31,12 @@ impl MacAddress {
         self.0[0] & 1 == 0 && self.0 != [0; 6]
     }
 
+    /// Whether it names several stations.
+    #[inline]
+    pub fn is_group(self) -> bool {
+        self.0[0] & 1 != 0
+    }
+
     /// Whether it names every station.
     #[inline]
     pub fn is_broadcast(self) -> bool {
@@ -187,6 +193,7 @@ mod tests {
         assert!(MacAddress([2, 0, 0, 0, 0, 1]).is_unicast());
         assert!(!MacAddress([0x33, 0x33, 0, 0, 0, 1]).is_unicast());
         assert!(!MacAddress::BROADCAST.is_unicast());
-        assert!(!MacAddress::default().is_unicast());
+        assert!(!MacAddress::default().is_unicast() && !MacAddress::default().is_group());
+        assert!(MacAddress::BROADCAST.is_group() && !MacAddress([2, 0, 0, 0, 0, 1]).is_group());
     }
 }

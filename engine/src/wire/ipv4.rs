@@ -18,6 +18,18 @@ const FRAGMENT: u16 = MORE_FRAGMENTS | OFFSET;
 /// The congestion bits of the traffic class byte (RFC 3168).
 const ECN: u8 = 0x03;
 
+const END_OF_OPTIONS: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const LOOSE_SOURCE_ROUTE: u8 = 131;
+const STRICT_SOURCE_ROUTE: u8 = 137;
+
+/// What a packet's options say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// They name the hops that the packet and what answers it are to take.
+    pub has_source_route: bool,
+}
+
 /// A packet's version or lengths contradict each other or the bytes that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the IPv4 header's version or lengths contradict each other or the frame")]
@@ -104,6 +116,28 @@ impl<'a> Packet<'a> {
     #[inline]
     pub fn header(self) -> &'a [u8] {
         &self.bytes[..self.header_len]
+    }
+
+    /// What its options say that matters to a host that does not act on any.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the length of an option is less than 2 or leads out of the header
+    /// (RFC 791, section 3.1).
+    pub fn options(self) -> Result<Options, Malformed> {
+        let mut has_source_route = false;
+        let mut rest = &self.bytes[HEADER_LEN..self.header_len];
+        while let [kind, behind @ ..] = rest {
+            rest = match *kind {
+                END_OF_OPTIONS => &[],
+                NO_OPERATION => behind,
+                kind => {
+                    let len = behind.first().copied().map_or(0, usize::from);
+                    has_source_route |= matches!(kind, LOOSE_SOURCE_ROUTE | STRICT_SOURCE_ROUTE);
+                    rest.get(len..).filter(|_| len >= 2).ok_or(Malformed)?
+                }
+            };
+        }
+        Ok(Options { has_source_route })
     }
 
     /// The traffic class with the congestion bits cleared.
@@ -259,6 +293,24 @@ mod tests {
         assert_eq!(packet.protocol(), Protocol::UDP);
         assert_eq!(packet.source(), Ipv4Addr::new(10, 77, 0, 2));
         assert_eq!(packet.destination(), Ipv4Addr::new(10, 77, 0, 1));
+    }
+
+    #[test]
+    fn options_are_walked_to_their_end() {
+        let options = |options: &[u8]| {
+            let mut bytes = packet()[..20].to_vec();
+            bytes.extend(options);
+            (bytes[0], bytes[3]) = (0x40 | (bytes.len() / 4) as u8, bytes.len() as u8);
+            Packet::parse(&bytes).expect("valid").options().map(|options| options.has_source_route)
+        };
+        assert_eq!(options(&[]), Ok(false));
+        assert_eq!(options(&[1, 7, 3, 0]), Ok(false));
+        assert_eq!(options(&[0, 131, 3, 4]), Ok(false), "nothing stands behind the end");
+        assert_eq!(options(&[1, 131, 3, 4]), Ok(true));
+        assert_eq!(options(&[137, 4, 4, 0]), Ok(true));
+        for bad in [[7, 0, 0, 0], [7, 1, 0, 0], [7, 5, 0, 0], [1, 1, 1, 7]] {
+            assert_eq!(options(&bad), Err(Malformed), "{bad:?}");
+        }
     }
 
     #[test]

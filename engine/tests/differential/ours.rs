@@ -1,16 +1,17 @@
 //! Our host, with the kernel's addresses, on a memory port and a clock that is moved.
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
-use gannet::port::PortId;
+use gannet::host::{
+    Addressing, FragmentPolicy, GuardConfig, Host, HostConfig, InterfaceAddress, Level, UdpPorts,
+};
 use gannet::port::memory::{self, MemoryConfig, MemoryQueue};
 use gannet::telemetry::Snapshot;
 use gannet::wire::ethernet::MacAddress;
+use gannet::wire::vlan::Vlans;
 use gannet::{Datagram, DatagramQueue as _, Outbox, Service, Time, Verdict, Worker};
 
-use super::frames::{ECHO, HOST, HOST_MAC, TESTER, TESTER_MAC};
+use super::frames::{ECHO, HOST, HOST_MAC, HOST6, TESTER, TESTER_MAC};
 
 const BURST: usize = 32;
 /// Between two cases: no limit on a rate holds back an answer.
@@ -65,14 +66,17 @@ impl Ours {
 }
 
 fn config() -> HostConfig {
-    let own = InterfaceAddress { address: Ipv4Addr::from(HOST), prefix_len: 24, vlan: None };
+    let own = |address, prefix_len| InterfaceAddress { address, prefix_len, vlans: Vlans::NONE };
+    let addresses = vec![own(HOST.into(), 24), own(HOST6.into(), 64)];
+    let mut addressing = Addressing::new(addresses, vec![TESTER.into()]).expect("a router on the link");
+    addressing.add_link_locals(MacAddress(HOST_MAC));
+    let guards = GuardConfig { icmp_rate: Some(Level::At(1_000_000)), ..GuardConfig::OFF };
     HostConfig {
-        port: PortId(0),
-        addressing: Addressing::new(vec![own], Some(Ipv4Addr::from(TESTER))).expect("a router on the link"),
         udp_ports: UdpPorts::from_iter([ECHO]),
-        ttl: 64,
         burst: BURST,
         outbox: BURST,
-        hash_key: HashKey::default(),
+        fragments: FragmentPolicy::Reassemble,
+        guards: guards.resolve(Echo::ROLE),
+        ..HostConfig::new(addressing)
     }
 }
