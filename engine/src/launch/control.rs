@@ -8,12 +8,15 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::eal_args::LcoreId;
 use super::panic::Panicked;
 use super::say;
-use crate::host::Addressing;
+use crate::host::{Addressing, LinkUp};
+use crate::port::PortControl;
 use crate::sys::{Signals, StopFlag};
 use crate::telemetry::{Counters, Kind, Snapshot};
 
 /// How long the control plane sleeps between looks at its workers.
 const NAP: Duration = Duration::from_millis(50);
+/// How often it looks at the ports' links.
+const LINK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A worker that ended, and how.
 #[derive(Debug)]
@@ -29,22 +32,52 @@ pub(super) struct Start {
     pub(super) addressing: Vec<Addressing>,
 }
 
+/// A port's link.
+pub(super) struct Link<'a> {
+    name: String,
+    control: &'a mut dyn PortControl,
+    hosts: Vec<LinkUp>,
+    is_up: bool,
+}
+
+impl<'a> Link<'a> {
+    pub(super) fn new(control: &'a mut dyn PortControl, hosts: Vec<LinkUp>) -> Self {
+        let (name, is_up) = (control.description().name.clone(), control.is_link_up());
+        Self { name, control, hosts, is_up }
+    }
+
+    /// Says what changed, here and, where the link came up, on it.
+    fn look(&mut self) {
+        let was_up = std::mem::replace(&mut self.is_up, self.control.is_link_up());
+        match (was_up, self.is_up) {
+            (false, true) => {
+                tracing::info!("{}: the link is up", self.name);
+                self.hosts.iter().for_each(LinkUp::raise);
+            }
+            (true, false) => tracing::warn!("{}: the link is down", self.name),
+            _ => {}
+        }
+    }
+}
+
 /// What the control plane watches.
-pub(super) struct Control {
+pub(super) struct Control<'a> {
     pub(super) signals: Signals,
     pub(super) stop: StopFlag,
     pub(super) start: Start,
     pub(super) ended: Receiver<Ended>,
     pub(super) counters: Vec<Arc<Counters>>,
+    pub(super) links: Vec<Link<'a>>,
     pub(super) duration: Option<Duration>,
     pub(super) stats: Option<Duration>,
 }
 
-impl Control {
+impl Control<'_> {
     /// Watches until a signal, the end of the duration, or the end of the workers; then has
     /// all workers stop. Gives the lcore whose service panicked, if one did.
-    pub(super) fn run(self) -> Option<LcoreId> {
+    pub(super) fn run(mut self) -> Option<LcoreId> {
         let begin = Instant::now();
+        let mut looked = begin;
         let mut statistics = Statistics { begin, last: begin, before: self.totals() };
         let (mut panicked, mut is_ready) = (None, false);
         while panicked.is_none() {
@@ -61,6 +94,10 @@ impl Control {
                 // All senders are gone when all workers have ended.
                 Err(TryRecvError::Disconnected) => break,
                 Ok(Ended { result: Ok(()), .. }) | Err(TryRecvError::Empty) => {}
+            }
+            if looked.elapsed() >= LINK_INTERVAL {
+                self.links.iter_mut().for_each(Link::look);
+                looked = Instant::now();
             }
             if self.stats.is_some_and(|interval| statistics.last.elapsed() >= interval) {
                 statistics.print(self.totals());

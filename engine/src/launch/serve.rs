@@ -10,7 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::args::{CommonArgs, Io};
 use super::capture::{Capture, Writing};
-use super::control::{Control, Ended, Start};
+use super::control::{Control, Ended, Link, Start};
 use super::eal_args::LcoreId;
 use super::error::Error;
 use super::lcores::{Job, Lcores};
@@ -37,7 +37,7 @@ where
     Q: FrameQueue + 'static,
     S: Service + 'static,
 {
-    let (queues, controls): (Vec<_>, Vec<_>) =
+    let (queues, mut controls): (Vec<_>, Vec<_>) =
         ports.into_iter().map(|port| (port.queues, port.control)).unzip();
     let descriptions: Vec<_> = controls.iter().map(|control| control.description().clone()).collect();
     let addressing = place_addresses(&launch.args, &descriptions)?;
@@ -59,7 +59,8 @@ where
     }
     let start = Start { ready: ready(launch, plan, &descriptions, &addressing), addressing };
     let elapsed = Instant::now();
-    let end = run(launch, lcores, signals, plan, capture, teams, services, start)?;
+    let aside = Aside { signals, start, controls: &mut controls, capture };
+    let end = run(launch, lcores, plan, aside, teams, services)?;
     let mut report = close(launch, elapsed, controls, &end.views);
     end.capture.into_iter().for_each(|capture| report.add_capture(capture));
     write_report(launch, plan, &report)?;
@@ -178,25 +179,33 @@ struct End {
     capture: Option<CaptureReport>,
 }
 
+/// What the control plane has in its hands while the workers run.
+struct Aside<'a> {
+    signals: Signals,
+    start: Start,
+    controls: &'a mut [Box<dyn PortControl>],
+    capture: Option<Capture>,
+}
+
 fn run<Q, S>(
     launch: &Launch,
     lcores: &Lcores,
-    signals: Signals,
     plan: &Plan,
-    mut capture: Option<Capture>,
+    aside: Aside<'_>,
     mut teams: Teams<Q>,
     services: Vec<S>,
-    start: Start,
 ) -> Result<End, Error>
 where
     Q: FrameQueue + 'static,
     S: Service + 'static,
 {
+    let Aside { signals, start, controls, mut capture } = aside;
     let stop = StopFlag::default();
     let clock = Clock::start();
     if let Some(capture) = &mut capture {
         capture.tap(teams.iter_mut().flat_map(|(_, hosts)| hosts), &clock);
     }
+    let links = links(controls, &teams);
     let (sender, ended) = bounded(teams.len());
     let mut views = Vec::new();
     let mut jobs = Vec::new();
@@ -214,6 +223,7 @@ where
         start,
         ended,
         counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
+        links,
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
@@ -225,6 +235,15 @@ where
         (end.panicked, end.capture) = (panicked, writing.map(Writing::finish));
     })?;
     Ok(end.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The ports' links, and the hosts that are to know of them.
+fn links<'a, Q: FrameQueue>(controls: &'a mut [Box<dyn PortControl>], teams: &Teams<Q>) -> Vec<Link<'a>> {
+    let hosts = |port| teams.iter().flat_map(|(_, hosts)| hosts).filter(move |host| host.port() == port);
+    let link = |(id, control): (usize, &'a mut Box<dyn PortControl>)| {
+        Link::new(control.as_mut(), hosts(PortId(id as u16)).map(Host::link_up).collect())
+    };
+    controls.iter_mut().enumerate().map(link).collect()
 }
 
 fn job<Q, S>(
