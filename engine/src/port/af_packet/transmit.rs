@@ -35,10 +35,13 @@ impl Batch {
     /// Sends `packets` in order, until the device takes no more.
     pub(super) fn send(&mut self, socket: &Socket, packets: &[AfPacketPacket]) -> Outcome {
         let mut outcome = Outcome::default();
+        let mut was_down = false;
         while outcome.taken < packets.len() {
             match self.send_some(socket, &packets[outcome.taken..]) {
                 Ok(sent) => outcome.taken += sent,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A socket whose link went down says so once more when it is up again.
+                Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) && !was_down => was_down = true,
                 Err(error) if is_about_the_device(&error) => break,
                 Err(_) => {
                     outcome.taken += 1;
