@@ -55,6 +55,13 @@ pub fn repair(frame: &mut [u8], what: Repair) {
     }
 }
 
+/// Makes an IPv4 header's checksum right, and nothing else.
+pub fn repair_header(frame: &mut [u8]) {
+    if let Some(layout) = Layout::of(frame).filter(|layout| layout.ether_type == IPV4) {
+        ipv4(frame, &layout, Repair(1));
+    }
+}
+
 fn arp(frame: &mut [u8], layout: &Layout, what: Repair) {
     let own = own_ipv4(layout.tags(frame));
     let source: [u8; 6] = std::array::from_fn(|index| frame[6 + index]);

@@ -5,7 +5,7 @@ pub mod of;
 use std::sync::LazyLock;
 
 use crate::layout::number::{ARP, ICMP, ICMPV6, IPV4, IPV6, TAG, UDP};
-use crate::repair::{Repair, repair};
+use crate::repair::{Repair, repair, repair_header};
 use crate::rig::{OWN_MAC, PEER_MAC};
 
 /// A neighbour's address.
@@ -27,15 +27,19 @@ fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn ipv6(protocol: u8, hops: u8, source: [u8; 16], destination: [u8; 16], payload: &[u8]) -> Vec<u8> {
+    let mut frame = ipv6_as_is(protocol, hops, source, destination, payload);
+    repair(&mut frame, Repair(1));
+    frame
+}
+
+fn ipv6_as_is(protocol: u8, hops: u8, source: [u8; 16], destination: [u8; 16], payload: &[u8]) -> Vec<u8> {
     let [high, low] = (payload.len() as u16).to_be_bytes();
     let header = [0x60, 0, 0, 0, high, low, protocol, hops];
     let mac = match destination {
         [0xff, .., a, b, c, d] => [0x33, 0x33, a, b, c, d],
         _ => OWN_MAC,
     };
-    let mut frame = link(mac, IPV6, &[&header[..], &source, &destination, payload].concat());
-    repair(&mut frame, Repair(1));
-    frame
+    link(mac, IPV6, &[&header[..], &source, &destination, payload].concat())
 }
 
 fn datagram(payload: &[u8]) -> Vec<u8> {
@@ -108,7 +112,7 @@ pub fn fragment(field: u16, payload: &[u8]) -> Vec<u8> {
     let [flags, offset] = field.to_be_bytes();
     let header = [0x45, 0, high, low, 0x12, 0x34, flags, offset, 33, UDP, 0, 0];
     let mut frame = link(OWN_MAC, IPV4, &[&header[..], &PEER, &OWN, payload].concat());
-    repair(&mut frame, Repair(1));
+    repair_header(&mut frame);
     frame
 }
 
@@ -116,7 +120,7 @@ pub fn fragment(field: u16, payload: &[u8]) -> Vec<u8> {
 pub fn fragment6(field: u16, payload: &[u8]) -> Vec<u8> {
     let [high, low] = field.to_be_bytes();
     let header = [UDP, 0, high, low, 0, 0, 0x12, 0x34];
-    ipv6(44, 64, PEER6, OWN6, &[&header, payload].concat())
+    ipv6_as_is(44, 64, PEER6, OWN6, &[&header, payload].concat())
 }
 
 fn tagged(tags: &[[u8; 4]], mut frame: Vec<u8>) -> Vec<u8> {
