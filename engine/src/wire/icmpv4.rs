@@ -73,7 +73,10 @@ pub fn parse(bytes: &[u8]) -> Message {
 pub fn write_echo_reply(message: &mut [u8; HEADER_LEN]) {
     let updated = checksum::update([message[2], message[3]], [ECHO_REQUEST, 0], [ECHO_REPLY, 0]);
     message[0] = ECHO_REPLY;
-    message[2..4].copy_from_slice(&updated);
+    // Of a reply of nothing but zeros the update gives 0x0000, which is wrong; all ones is right
+    // wherever it gives that.
+    let checksum = if updated == [0, 0] { [0xff, 0xff] } else { updated };
+    message[2..4].copy_from_slice(&checksum);
 }
 
 /// Writes the header of an error, its checksum zero: [`fill_checksum`] is for when the packet
@@ -117,6 +120,18 @@ mod tests {
         assert!(Sum::of(&message).is_valid());
         assert_eq!(message[4..], request()[4..]);
         assert_eq!(parse(&message), Message::Other);
+    }
+
+    #[test]
+    fn a_reply_of_nothing_but_zeros_is_valid_and_so_is_one_that_sums_to_none() {
+        for identifier in [[0, 0], [0xff, 0xff]] {
+            let mut message = [8, 0, 0, 0, identifier[0], identifier[1], 0, 0];
+            let checksum = Sum::of(&message).checksum();
+            message[2..4].copy_from_slice(&checksum);
+            assert_eq!(parse(&message), Message::EchoRequest);
+            write_echo_reply(&mut message);
+            assert!(Sum::of(&message).is_valid(), "{message:02x?}");
+        }
     }
 
     #[test]

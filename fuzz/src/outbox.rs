@@ -1,0 +1,178 @@
+//! What a service sends of its own accord: any length to anybody, with neighbours that answer at
+//! once, late or never, and a pool that may be empty. Each datagram leaves at most once, unchanged,
+//! to its receiver, and in order.
+//!
+//! Input: what the rig is, buffers, then steps of a byte each and what they need.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use gannet::port::memory::{MemoryOffloads, MemoryQueue};
+use gannet::{Datagram, Outbox, Service, Tick, Time, Verdict};
+
+use crate::bytes::Bytes;
+use crate::layout::number::{ARP, ICMPV6, UDP};
+use crate::layout::{Ip, Layout};
+use crate::rig::{Plan, Rig};
+use crate::seeds;
+use crate::services::{STEPS, own, peer};
+
+/// Bytes in front of a payload: its number.
+const NUMBER_LEN: usize = 4;
+
+/// A datagram to be sent.
+struct Order {
+    from: SocketAddr,
+    to: SocketAddr,
+    len: usize,
+}
+
+/// Sends at each tick what it is told to.
+struct Sending {
+    orders: Receiver<Order>,
+    /// What the outbox took, by number.
+    taken: Vec<(SocketAddr, SocketAddr, usize)>,
+}
+
+impl Service for Sending {
+    fn on_datagram(&mut self, _now: Time, _datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
+        Verdict::Drop
+    }
+
+    fn on_tick(&mut self, _now: Time, outbox: &mut Outbox<'_>) -> Tick {
+        for Order { from, to, len } in self.orders.try_iter() {
+            let payload = payload(self.taken.len(), len);
+            if outbox.send(from, to, &payload).is_ok() {
+                self.taken.push((from, to, len));
+            }
+        }
+        Tick::More
+    }
+}
+
+/// The payload of the datagram with that number: the number and a pattern.
+fn payload(number: usize, len: usize) -> Vec<u8> {
+    let number = number as u32;
+    let pattern = (0..).map(|index: u32| (number.wrapping_mul(31).wrapping_add(index)) as u8);
+    number.to_be_bytes().into_iter().chain(pattern).take(len).collect()
+}
+
+/// The target.
+pub fn outbox(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    let (mode, buffers) = (bytes.byte(), bytes.byte());
+    let plan = Plan {
+        buffers: 1 + usize::from(buffers),
+        ring: if mode & 1 == 0 { 32 } else { 3 },
+        offloads: MemoryOffloads { tx_udp_checksum: mode & 2 != 0, ..MemoryOffloads::default() },
+        ..Plan::default()
+    };
+    let (sender, orders) = channel();
+    let mut rig = Rig::new(&plan, Sending { orders, taken: Vec::new() });
+    rig.settle();
+    let mut ledger = Ledger::default();
+    for _ in 0..64 {
+        if bytes.is_empty() {
+            break;
+        }
+        step(&mut bytes, &mut rig, &sender, &mut ledger);
+    }
+    rig.turn();
+    ledger.take_in(rig.receive_all(0), rig.service());
+    rig.close();
+}
+
+fn step(
+    bytes: &mut Bytes<'_>,
+    rig: &mut Rig<MemoryQueue, Sending>,
+    sender: &Sender<Order>,
+    ledger: &mut Ledger,
+) {
+    let choice = bytes.byte();
+    match choice & 3 {
+        0 => {
+            for _ in 0..bytes.below(32) {
+                let (to, from) = (peer(bytes.byte()), own(bytes.byte()));
+                let len = usize::from(bytes.byte());
+                // The longest, and one more: around what the MTU allows.
+                let len = if len > 240 { 1472 + 8 - (len - 240) } else { len * 6 };
+                let _ = sender.send(Order { from, to, len });
+            }
+            rig.turn();
+        }
+        1 => {
+            rig.advance(STEPS[usize::from(choice >> 5)]);
+            rig.turn();
+        }
+        2 => {
+            ledger.take_in(rig.receive_all(0), rig.service());
+            // Late, and some of them only.
+            let keep = usize::from(choice >> 4);
+            for frame in ledger.answer(keep) {
+                rig.send(0, &frame);
+            }
+            rig.turn();
+        }
+        _ => ledger.take_in(rig.receive_all(0), rig.service()),
+    }
+}
+
+/// What came out so far.
+#[derive(Default)]
+struct Ledger {
+    /// The last number from each of our addresses to each receiver.
+    last: HashMap<(IpAddr, SocketAddr), u32>,
+    /// Answers to the host's questions that are not given yet.
+    answers: VecDeque<Vec<u8>>,
+}
+
+impl Ledger {
+    fn take_in(&mut self, frames: Vec<Vec<u8>>, service: &Sending) {
+        for frame in frames {
+            let Some(layout) = Layout::of(&frame) else { continue };
+            match &layout.ip {
+                None if layout.ether_type == ARP => self.answers.push_back(arp_answer(&frame, &layout)),
+                Some(ip) if ip.protocol == ICMPV6 && frame[ip.payload.start] == 135 => {
+                    self.answers.push_back(seeds::advertisement(frame[ip.payload.start + 23], 0x60));
+                }
+                Some(ip) if ip.protocol == UDP && !ip.is_fragment => self.datagram(&frame, ip, service),
+                _ => {}
+            }
+        }
+    }
+
+    fn datagram(&mut self, frame: &[u8], ip: &Ip, service: &Sending) {
+        let sent = &frame[ip.payload.start + 8..ip.payload.end];
+        let Some(number) = sent.first_chunk::<NUMBER_LEN>().map(|number| u32::from_be_bytes(*number)) else {
+            return;
+        };
+        let (from, to, len) = service.taken[number as usize];
+        assert_eq!(sent, payload(number as usize, len), "payload {number}");
+        assert_eq!(octets(to), ip.destination(frame), "receiver of {number}");
+        assert_eq!(octets(from), ip.source(frame), "sender of {number}");
+        let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
+        assert_eq!(ports, frame[ip.payload.start..ip.payload.start + 4], "ports of {number}");
+        let before = self.last.insert((from.ip(), to), number);
+        assert!(before.is_none_or(|before| before < number), "{number} came after {before:?}");
+    }
+
+    fn answer(&mut self, keep: usize) -> Vec<Vec<u8>> {
+        let count = self.answers.len().saturating_sub(keep);
+        self.answers.drain(..count).collect()
+    }
+}
+
+fn octets(address: SocketAddr) -> Vec<u8> {
+    match address {
+        SocketAddr::V4(address) => address.ip().octets().to_vec(),
+        SocketAddr::V6(address) => address.ip().octets().to_vec(),
+    }
+}
+
+fn arp_answer(frame: &[u8], layout: &Layout) -> Vec<u8> {
+    let field = |at: usize| std::array::from_fn(|byte| frame[layout.link_len + at + byte]);
+    let mut reply = seeds::arp(2, field(24), field(14));
+    reply.splice(12..12, layout.tags(frame).iter().copied());
+    reply
+}

@@ -1,0 +1,202 @@
+//! A worker with hosts on memory ports, the other ends in the target's hands, on a clock that the
+//! target moves; and its books, which are held to be exact when it closes.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
+use gannet::packet::RxChecksums;
+use gannet::port::fault::{Fault, FaultConfig};
+use gannet::port::memory::{self, MemoryConfig, MemoryOffloads, MemoryQueue};
+use gannet::port::{FrameQueue, PortId};
+use gannet::telemetry::{Counter, Kind, Snapshot};
+use gannet::wire::ethernet::MacAddress;
+use gannet::wire::vlan::VlanId;
+use gannet::{DatagramQueue, Service, Time, Worker};
+
+use crate::judge;
+
+/// The host's address.
+pub const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// Everybody else's.
+pub const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+/// The longest IP packet, in bytes.
+pub const MTU: usize = 1500;
+/// Whether the host joins fragments. Set with its policy in `host_config`.
+pub const REASSEMBLES: bool = false;
+/// The VLANs in which the host has an address.
+pub const VLANS: [u16; 2] = [300, 301];
+
+/// The host's address behind these tags; that of an untagged link where it has none there.
+pub fn own_ipv4(tags: &[u8]) -> [u8; 4] {
+    [10, 77 + link(tags).unwrap_or(0), 0, 1]
+}
+
+/// As [`own_ipv4`].
+pub fn own_ipv6(tags: &[u8]) -> [u8; 16] {
+    [0xfd, 77 + link(tags).unwrap_or(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+}
+
+/// Which of the host's links these tags are: 0 for none of them, then [`VLANS`]; `None` for a
+/// link on which it has no address. Identifier 0 is a priority and no VLAN.
+pub fn link(tags: &[u8]) -> Option<u8> {
+    let ids = tags.chunks(4).map(|tag| u16::from_be_bytes([tag[2] & 15, tag[3]]));
+    match ids.filter(|&id| id != 0).collect::<Vec<_>>()[..] {
+        [] => Some(0),
+        [id] => (1..).zip(VLANS).find(|&(_, vlan)| vlan == id).map(|(link, _)| link),
+        _ => None,
+    }
+}
+
+/// What a rig is made of.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Ports of the worker, 1 or 2.
+    pub ports: u16,
+    /// Buffers in the pool of each.
+    pub buffers: usize,
+    /// Frames in flight to the host and from it.
+    pub ring: usize,
+    /// What the ports are granted.
+    pub offloads: MemoryOffloads,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { ports: 1, buffers: 40, ring: 16, offloads: MemoryOffloads::default() }
+    }
+}
+
+/// A worker and the other ends of its ports.
+pub struct Rig<Q: FrameQueue, S: Service> {
+    worker: Worker<Host<Q>, S>,
+    wires: Vec<MemoryQueue>,
+    now: Time,
+    /// Frames that came out of each port.
+    left: Vec<u64>,
+}
+
+impl<S: Service> Rig<MemoryQueue, S> {
+    /// A rig whose ports do no harm.
+    pub fn new(plan: &Plan, service: S) -> Self {
+        Self::wrapped(plan, service, |queue| queue)
+    }
+}
+
+impl<S: Service> Rig<Fault<MemoryQueue>, S> {
+    /// A rig whose ports lose, double, reorder and cut frames, and send less than they are given.
+    pub fn faulty(plan: &Plan, service: S, faults: &FaultConfig) -> Self {
+        Self::wrapped(plan, service, |queue| Fault::new(queue, faults.clone()))
+    }
+}
+
+impl<Q: FrameQueue, S: Service> Rig<Q, S> {
+    fn wrapped(plan: &Plan, service: S, wrap: impl Fn(MemoryQueue) -> Q) -> Self {
+        let config = MemoryConfig {
+            macs: [OWN_MAC, PEER_MAC].map(MacAddress),
+            mtu: MTU as u16,
+            ring: plan.ring,
+            buffers: plan.buffers,
+            offloads: plan.offloads,
+        };
+        let pairs = (0..plan.ports).map(|_| memory::pair(&config));
+        let (near, wires): (Vec<_>, Vec<_>) = pairs.unzip();
+        let host = |(port, queue)| Host::new(wrap(queue), host_config(PortId(port)));
+        let hosts = (0..).zip(near).map(host).collect();
+        let now = Time::ZERO + Duration::from_secs(1);
+        Self { worker: Worker::new(hosts, service, 8), left: vec![0; wires.len()], wires, now }
+    }
+
+    /// The service.
+    pub fn service(&self) -> &S {
+        self.worker.service()
+    }
+
+    /// Lets the host say at its start what it says of its own accord, until it is silent.
+    pub fn settle(&mut self) {
+        for _ in 0..4 {
+            self.advance(Duration::from_secs(2));
+            self.turn();
+            while self.receive(0).is_some() {}
+        }
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&mut self, by: Duration) {
+        self.now = self.now + by;
+    }
+
+    /// Lets the worker take a turn.
+    pub fn turn(&mut self) {
+        self.worker.poll_once(self.now);
+    }
+
+    /// Puts a frame onto a port's wire. `false` if it is full or the frame too long.
+    pub fn send(&mut self, port: usize, frame: &[u8]) -> bool {
+        self.wires[port].send_frame(frame).is_ok()
+    }
+
+    /// What the port says of the checksums of the frames that are sent from now on.
+    pub fn say(&mut self, checksums: RxChecksums) {
+        self.wires[0].set_rx_checksums(checksums);
+    }
+
+    /// The next frame that came out of a port; it is held to be right in itself.
+    pub fn receive(&mut self, port: usize) -> Option<Vec<u8>> {
+        let frame = self.wires[port].receive_frame()?;
+        self.left[port] += 1;
+        judge::well_formed(&frame);
+        Some(frame)
+    }
+
+    /// All frames that came out of a port.
+    pub fn receive_all(&mut self, port: usize) -> Vec<Vec<u8>> {
+        std::iter::from_fn(|| self.receive(port)).collect()
+    }
+
+    /// Ends the run.
+    ///
+    /// # Panics
+    /// If a buffer is missing, a packet is not explained by the counters, or frames left that
+    /// they do not know of.
+    pub fn close(mut self) -> Vec<Snapshot> {
+        self.worker.drain();
+        (0..self.wires.len()).for_each(|port| drop(self.receive_all(port)));
+        let snapshots: Vec<_> = self.worker.queues().iter().map(|host| host.counters().snapshot()).collect();
+        for (snapshot, left) in snapshots.iter().zip(&self.left) {
+            balance(snapshot, *left);
+        }
+        for wire in &self.wires {
+            assert!(wire.pool_balance().is_balanced(), "{:?}", wire.pool_balance());
+        }
+        snapshots
+    }
+}
+
+fn balance(counted: &Snapshot, left: u64) {
+    let all: Vec<_> = counted.non_zero().collect();
+    assert!(counted.balance().is_exact(), "{:?} in {all:?}", counted.balance());
+    assert_eq!(counted.total(Kind::Sent), left, "frames sent, in {all:?}");
+    let answers = counted[Counter::Replied] + counted[Counter::HostReplied];
+    assert!(answers <= counted.total(Kind::Received), "more answers than frames, in {all:?}");
+}
+
+/// What a host is on its port. New settings of it belong here, so that every target reaches them.
+pub fn host_config(port: PortId) -> HostConfig {
+    let address = |link: u8, vlan| InterfaceAddress {
+        address: Ipv4Addr::new(10, 77 + link, 0, 1),
+        prefix_len: 24,
+        vlan,
+    };
+    let mut addresses = vec![address(0, None)];
+    addresses.extend((1..).zip(VLANS).map(|(link, vlan)| address(link, VlanId::new(vlan))));
+    HostConfig {
+        port,
+        addressing: Addressing::new(addresses, Some(Ipv4Addr::new(10, 77, 0, 254))).unwrap_or_default(),
+        udp_ports: [7, 9, 4660].into_iter().collect::<UdpPorts>(),
+        ttl: 64,
+        burst: 8,
+        outbox: 8,
+        hash_key: HashKey::default(),
+    }
+}

@@ -1,0 +1,117 @@
+//! The inputs that the targets start from: each reaches what its target is about.
+
+use super::frames;
+
+/// Each frame behind the same bytes.
+fn behind(prefix: &[u8]) -> Vec<Vec<u8>> {
+    frames().iter().map(|frame| [prefix, frame].concat()).collect()
+}
+
+/// For the target of this name.
+pub fn parse() -> Vec<Vec<u8>> {
+    behind(&[])
+}
+
+/// For the target of this name.
+pub fn reply() -> Vec<Vec<u8>> {
+    [behind(&[0x00]), behind(&[0x1f]), behind(&[0x41])].concat()
+}
+
+/// For the target of this name.
+pub fn arp_ndp() -> Vec<Vec<u8>> {
+    vec![
+        // A datagram for a neighbour, its answer, another datagram; then late and unasked ones.
+        vec![1, 9, 4, 9, 1, 9],
+        vec![4, 9, 1, 9, 0xa0, 0xc0, 1, 9],
+        vec![2, 9, 6, 9, 0x60, 2, 9],
+        vec![3, 2, 5, 0, 5, 3, 5, 7],
+        vec![1, 9, 0x0c, 9, 6, 1, 9, 0x80, 0x80, 0x80, 1, 9],
+    ]
+}
+
+/// For the target of this name.
+pub fn options() -> Vec<Vec<u8>> {
+    vec![
+        vec![0x03, 0, 2, 7, 7, 4, 0, 0, 0, 0, 0, b'h', b'i'],
+        vec![0x03, 2, 1, 148, 4, 0, 0, b'h', b'i'],
+        vec![0x03, 1, 2, 0, 1, 4, 0, 0, 0, 0, 3, 0x05, 2, 0, 0, 0, 0, b'h', b'i'],
+        vec![0x03, 3, 1, 2, 0, 0, 0, 1, 0, 0, b'h', b'i'],
+        vec![0x03, 1, 1, 1, 0, 0, 0, 0, 0, 0, b'h', b'i'],
+    ]
+}
+
+/// For the target of this name.
+pub fn icmp() -> Vec<Vec<u8>> {
+    let of = |flags: u8, kind: u8| vec![1, flags, kind, 0, 0, 1, 0, 2, b'd', b'a', b't', b'a'];
+    [(0, 8), (1, 128), (2, 3), (3, 1), (2, 11), (3, 2), (0, 13), (1, 135), (1, 130)]
+        .map(|(f, k)| of(f, k))
+        .into()
+}
+
+/// For the target of this name.
+pub fn vlan() -> Vec<Vec<u8>> {
+    let count = frames().len() as u8;
+    let of = |frame| vec![vec![7, 1, 0, frame, 0], vec![7, 2, 1, 0, frame, 0], vec![7, 1, 4, frame, 0]];
+    (0..count).flat_map(of).collect()
+}
+
+/// For the target of this name.
+pub fn reassembly() -> Vec<Vec<u8>> {
+    vec![vec![0, 100, 2, 3, 0, 1, 2], vec![1, 100, 2, 3, 2, 1, 0], vec![0, 200, 5, 9, 0, 0x41, 1, 0x82, 2, 3]]
+}
+
+/// For the target of this name.
+pub fn host() -> Vec<Vec<u8>> {
+    let scripts: [&[u8]; 5] =
+        [&[], &[2, 3, 40, 0], &[5, 1, 2, 9, 4], &[6, 3, 0, 9, 20, 2, 33, 20], &[7, 2, 0, 9, 200]];
+    let frames = (0..frames().len() as u8).flat_map(|frame| [0, frame, 0, 4]);
+    let steps: Vec<u8> = frames.chain([3, 5, 0, 0, 0, 4]).collect();
+    let with = |(mode, script): (u8, &&[u8])| [&[mode, script.len() as u8], *script, &steps].concat();
+    (0..).zip(&scripts).map(with).collect()
+}
+
+/// For the target of this name.
+pub fn outbox() -> Vec<Vec<u8>> {
+    vec![
+        vec![0, 20, 0x00, 2, 9, 0, 10, 0, 0x02, 0x00, 1, 9, 0, 10, 0],
+        vec![1, 90, 0x00, 3, 9, 5, 0xc0, 1, 80, 0, 20, 3, 96, 0, 30, 0xa1, 0xa1, 0xa1, 0x02],
+        vec![2, 4, 0x00, 7, 2, 0, 1, 2, 0, 2, 3, 0, 3, 4, 0, 4, 5, 0, 5, 6, 0, 6, 7, 0, 7, 0x02],
+    ]
+}
+
+/// For the target of this name.
+pub fn arguments() -> Vec<Vec<u8>> {
+    let lines = [
+        "\x0010.77.0.1/24@1.300",
+        "\x00fd00::1/64@veth0.100.300",
+        "\x01af_packet:veth0,veth1",
+        "\x01pcap:in,out",
+        "\x02loss=1%,duplicate=0.5%,reorder=2%,truncate=1%,short-tx=10%,seed=7",
+        "\x0302:00:00:00:00:01",
+        "\x041.5ms",
+        "\x054660",
+        "\x06gannet\n-l\n0-2\n--\n--ip\n10.77.0.1/24\n--udp-port\nall\n--ttl\n9",
+        "\x06gannet\n-l\n1\n--\n--io\npcap:a,b\n--fault\nloss=1%\n--duration\n10s\n--stats=1s\n--mtu\n9000",
+        "\x06gannet\n--ip\n10.0.0.1/8",
+        "\x06gannet\n--help",
+    ];
+    lines.map(|line| line.as_bytes().to_vec()).into()
+}
+
+/// For the target of this name.
+pub fn pcap() -> Vec<Vec<u8>> {
+    let file = |order: fn(u32) -> [u8; 4], magic: u32| {
+        let version = if order(1)[0] == 1 { [2, 0, 4, 0] } else { [0, 2, 0, 4] };
+        let mut file = [order(magic), version, order(0), order(0), order(65535), order(1)].concat();
+        for frame in &frames()[..4] {
+            let len = frame.len() as u32;
+            file.extend([order(7), order(9), order(len), order(len)].concat());
+            file.extend(frame);
+        }
+        file
+    };
+    vec![
+        [vec![0], file(u32::to_le_bytes, 0xa1b2_c3d4)].concat(),
+        [vec![1], file(u32::to_be_bytes, 0xa1b2_3c4d)].concat(),
+    ]
+}
