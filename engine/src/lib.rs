@@ -26,7 +26,7 @@
 //! ```text
 //!             frames                          datagrams
 //! NIC ──> port ──> FrameQueue::rx_burst ──> Host ──> Service::on_datagram
-//!                                            │ answers ARP and ICMP itself     │ Reply · Forward · Drop, and Outbox
+//!                                            │ answers ARP, ICMP, NDP itself   │ Reply · Forward · Drop, and Outbox
 //! NIC <── port <── FrameQueue::tx_burst <── Host <─────────────────────────────┘
 //!                                            turns headers round in place, in the same buffer
 //! ```
@@ -40,7 +40,8 @@
 //! - [`port`]: frames in, frames out. `dpdk` and [`af_packet`](port::af_packet) for wires;
 //!   [`memory`](port::memory), [`pcap`](port::pcap) and [`fault`](port::fault) for tests and tools.
 //! - [`wire`]: the formats, as pure functions over bytes.
-//! - [`host`]: classifies frames, answers ARP and ICMP, finds neighbours, writes replies.
+//! - [`host`]: classifies frames, answers ARP, ICMP and neighbour discovery, guards against abuse,
+//!   finds neighbours, writes replies.
 //! - [`Service`], [`Datagram`], [`Outbox`], [`Verdict`]: what an application sees.
 //! - [`Worker`]: [`poll_once`](Worker::poll_once) is a step that tests call, [`run`](Worker::run) the loop around it.
 //! - [`run`] and [`Launch`]: from EAL-style arguments to running lcores and back to a [`Report`](telemetry::Report).
