@@ -11,6 +11,8 @@ mod addressing;
 mod answers;
 pub(crate) mod capture;
 mod classify;
+mod config;
+mod drain;
 mod egress;
 mod errors;
 mod fragment;
@@ -27,10 +29,12 @@ mod siphash;
 mod tests;
 mod udp_ports;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress};
+pub(crate) use config::MaxPayload;
+pub use config::{FragmentPolicy, HostConfig};
 pub(crate) use guard::Validation;
 pub use guard::{Cookie, GuardConfig, GuardConfigError, Guards, Level};
 pub use presence::LinkUp;
@@ -50,80 +54,10 @@ use reply::Style;
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Burst, Lent, Packet, RxChecksums};
 use crate::port::{FrameQueue, PortId};
-use crate::service::{Datagram, Outbox, Role, Service, Tick, Verdict};
+use crate::service::{Datagram, Outbox, Service, Tick, Verdict};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
-use crate::wire::{ipv4, ipv6, udp};
 use crate::worker::DatagramQueue;
-
-/// Frames that [`Host::drain`] takes from a ring at most, so that a peer that never stops
-/// sending can't keep a stopping program.
-const DRAIN_LIMIT: usize = 1 << 16;
-/// Frames that it takes at a time then.
-const DRAIN_BURST: usize = 64;
-/// The longest IP packet, in bytes, whatever the MTU: what its length field can say.
-const MAX_PACKET: usize = 65_535;
-
-/// What becomes of fragments.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FragmentPolicy {
-    /// They are dropped, and so are datagrams of ours that are longer than the MTU.
-    #[default]
-    Drop,
-    /// They are put together, and datagrams of ours that are longer than the MTU are cut.
-    Reassemble,
-}
-
-/// What a host is on its port.
-#[derive(Clone, Debug)]
-pub struct HostConfig {
-    /// Its port.
-    pub port: PortId,
-    /// Its addresses.
-    pub addressing: Addressing,
-    /// The UDP ports of its service.
-    pub udp_ports: UdpPorts,
-    /// Hops that its packets may take.
-    pub ttl: u8,
-    /// Frames that it takes and sends at a time; at least one.
-    pub burst: usize,
-    /// Datagrams that its service can send per call.
-    pub outbox: usize,
-    /// Secret key of its tables.
-    pub hash_key: HashKey,
-    /// It makes sure at the start that nobody else has its IPv6 addresses, which takes a
-    /// second, and announces all its addresses then and whenever the link comes up. Of the
-    /// hosts on the queues of a port one does. Without, the addresses are used at once.
-    pub announces: bool,
-    /// What it guards against.
-    pub guards: Guards,
-    /// What it does with fragments.
-    pub fragments: FragmentPolicy,
-}
-
-impl HostConfig {
-    /// A host of port 0 with these addresses, listening on every UDP port, that announces
-    /// nothing; for tests and tools, which change what they want otherwise.
-    pub fn new(addressing: Addressing) -> Self {
-        Self {
-            port: PortId(0),
-            addressing,
-            udp_ports: UdpPorts::all(),
-            ttl: 64,
-            burst: 32,
-            outbox: 128,
-            hash_key: HashKey::default(),
-            announces: false,
-            guards: GuardConfig::default().resolve(Role::Stateless),
-            fragments: FragmentPolicy::Drop,
-        }
-    }
-
-    /// Packets that a host with this configuration holds at most beyond its bursts in flight.
-    pub fn held(&self) -> usize {
-        self.outbox + neighbours::HELD
-    }
-}
 
 /// A host on one queue of a frame port.
 #[derive(Debug)]
@@ -157,26 +91,6 @@ pub struct Host<Q: FrameQueue> {
     is_drained: bool,
 }
 
-/// The longest payloads of datagrams that the MTU allows, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MaxPayload {
-    ipv4: usize,
-    ipv6: usize,
-}
-
-impl MaxPayload {
-    fn of(mtu: usize) -> Self {
-        let less = |header_len| mtu.saturating_sub(header_len + udp::HEADER_LEN);
-        Self { ipv4: less(ipv4::HEADER_LEN), ipv6: less(ipv6::HEADER_LEN) }
-    }
-
-    /// For a datagram to such an address.
-    #[inline]
-    pub(crate) fn to(self, address: IpAddr) -> usize {
-        if address.is_ipv4() { self.ipv4 } else { self.ipv6 }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Trusted {
     ipv4: bool,
@@ -207,7 +121,7 @@ impl<Q: FrameQueue> Host<Q> {
             mtu,
             max_payload: match config.fragments {
                 FragmentPolicy::Drop => MaxPayload::of(mtu),
-                FragmentPolicy::Reassemble => MaxPayload::of(MAX_PACKET),
+                FragmentPolicy::Reassemble => MaxPayload::of(config::MAX_PACKET),
             },
             whole_payload: MaxPayload::of(mtu),
             rx: Burst::with_capacity(burst),
@@ -450,45 +364,7 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
     }
 
     fn drain(&mut self) {
-        self.is_drained = true;
-        for packet in self.neighbours.clear() {
-            self.counters.add(Counter::TxStopping, 1);
-            self.egress.discard(&mut self.queue, packet);
-        }
-        // Where a service panicked, the rest of its burst is here, and what it was given.
-        if std::mem::take(&mut self.is_delivering)
-            && let Some(packet) = self.rx.pop()
-        {
-            self.egress.discard(&mut self.queue, packet);
-        }
-        let held = self.fragments.as_mut().map_or(0, Fragments::clear);
-        self.counters.add(Counter::Stopping, (self.rx.len() + held) as u64);
-        self.queue.free_burst(&mut self.rx);
-        let mut burst = Burst::with_capacity(DRAIN_BURST);
-        while self.lent.len() > 0 {
-            self.lent.give_back(&mut burst);
-            self.queue.free_burst(&mut burst);
-        }
-        let mut drained = 0;
-        while drained < DRAIN_LIMIT {
-            self.queue.rx_burst(&mut burst);
-            if burst.is_empty() {
-                break;
-            }
-            drained += burst.len();
-            self.counters.add(Counter::Stopping, burst.len() as u64);
-            self.queue.free_burst(&mut burst);
-        }
-        self.egress.flush(&mut self.queue);
-    }
-}
-
-impl<Q: FrameQueue> Drop for Host<Q> {
-    /// A host that was not drained, or whose service panicked, gives back what it still has.
-    fn drop(&mut self) {
-        if !self.is_drained {
-            self.drain();
-        }
+        self.give_all_back();
     }
 }
 
