@@ -128,7 +128,7 @@ fn addresses_are_checked() {
     let with = |address: &str| format!("echo -- --io af_packet:near0 --ip {address}");
     refused(&with("10.77.0.1"), 2, &["'10.77.0.1'", "prefix length is missing", "10.77.0.1/24"]);
     refused(&with("10.77.0.1/33"), 2, &["'33'", "0 to 32"]);
-    refused(&with("10.77.0.256/24"), 2, &["'10.77.0.256'", "IPv4 address"]);
+    refused(&with("10.77.0.256/24"), 2, &["'10.77.0.256'", "IP address"]);
     refused(&with("224.0.0.1/4"), 2, &["224.0.0.1", "can't be a host's"]);
     refused(&with("10.77.0.1/24@"), 2, &["behind the @"]);
     refused("echo -- --io af_packet:near0", 2, &["no address", "--ip ADDR/LEN"]);
