@@ -38,7 +38,8 @@ pub(super) struct Guard {
     /// What costs more than a look at the ports; `None` where all of it is off.
     limits: Option<Limits>,
     pub(super) validation: Validation,
-    conversations: Conversations,
+    /// `None` where nothing is guarded against.
+    conversations: Option<Conversations>,
     icmp_errors: Option<Bucket>,
 }
 
@@ -61,7 +62,7 @@ impl Guard {
             reflectors: guards.source_port.then(|| SourcePorts::new(own)),
             limits: is_limited.then(limits),
             validation: Validation::new(guards.amplification, key),
-            conversations: Conversations::new(key),
+            conversations: (guards.source_port || is_limited).then(|| Conversations::new(key)),
             icmp_errors: guards.icmp_rate.map(Bucket::new),
         }
     }
@@ -77,7 +78,7 @@ impl Guard {
     ) -> Result<(), Counter> {
         let is_reflector =
             self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(source.port(), own_port));
-        if is_reflector && !self.conversations.is_answer(now, own_port, source) {
+        if is_reflector && !self.is_answer(now, own_port, source) {
             return Err(Counter::ReflectorPort);
         }
         if self.limits.is_some() { self.limit(now, source, own_port, bytes) } else { Ok(()) }
@@ -93,7 +94,7 @@ impl Guard {
         } else {
             None
         };
-        if let Some(reason) = reason.filter(|_| !self.conversations.is_answer(now, own_port, source)) {
+        if let Some(reason) = reason.filter(|_| !self.is_answer(now, own_port, source)) {
             return Err(reason);
         }
         self.validation.received(now, source, bytes);
@@ -104,9 +105,15 @@ impl Guard {
     pub(super) fn sent(&mut self, now: Time, own_port: u16, to: SocketAddr) {
         let is_guarded_against = self.limits.is_some()
             || self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(to.port(), own_port));
-        if is_guarded_against {
-            self.conversations.sent(now, own_port, to);
+        if let Some(conversations) = self.conversations.as_mut().filter(|_| is_guarded_against) {
+            conversations.sent(now, own_port, to);
         }
+    }
+
+    fn is_answer(&mut self, now: Time, own_port: u16, remote: SocketAddr) -> bool {
+        self.conversations
+            .as_mut()
+            .is_some_and(|conversations| conversations.is_answer(now, own_port, remote))
     }
 
     /// Whether one more ICMP error may be sent.
