@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use etherparse::{ArpPacketSlice, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, SingleVlanSlice, UdpSlice};
 use gannet::wire::ethernet::{self, EtherType};
-use gannet::wire::vlan::Tag;
-use gannet::wire::{arp, ipv4, ipv6, udp};
+use gannet::wire::vlan::VlanId;
+use gannet::wire::{arp, ipv4, ipv6, udp, vlan};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -76,19 +76,47 @@ fn compare_links(frame: &[u8]) -> Option<(EtherType, &[u8])> {
     Some((ours.ether_type(), rest))
 }
 
-/// Gives what is behind a tag, if there is one.
+/// Gives what is behind the tags, if there are some and both find them fit for a host.
 fn compare_tags(ether_type: EtherType, bytes: &[u8]) -> Option<(EtherType, &[u8])> {
-    if ether_type != EtherType::VLAN {
-        return Some((ether_type, bytes));
-    }
-    let (ours, theirs) = (Tag::split(bytes), SingleVlanSlice::from_slice(bytes));
-    let (Some((ours, rest)), Ok(theirs)) = (ours, &theirs) else {
-        assert_eq!(ours.is_some(), theirs.is_ok(), "{bytes:02x?}");
+    let ours = vlan::split(ether_type, bytes);
+    let theirs = tags(ether_type, bytes).filter(|(tags, ..)| are_for_a_host(tags));
+    let (Ok(ours), Some((tags, ether_type, rest))) = (&ours, theirs.as_ref()) else {
+        assert_eq!(ours.is_ok(), theirs.is_some(), "{bytes:02x?}");
         return None;
     };
-    assert_eq!((ours.id(), ours.ether_type().0), (theirs.vlan_identifier().value(), theirs.ether_type().0));
-    assert_eq!(rest, theirs.payload_slice());
-    Some((ours.ether_type(), rest))
+    // Identifier 0 is a priority and no VLAN.
+    let named: Vec<_> = tags.iter().map(|&(_, id)| id).filter(|&id| id != 0).collect();
+    assert_eq!(ours.vlans.iter().map(VlanId::number).collect::<Vec<_>>(), named);
+    assert_eq!((ours.ether_type, ours.payload, ours.tags_len), (*ether_type, *rest, 4 * tags.len()));
+    Some((ours.ether_type, ours.payload))
+}
+
+/// Which EtherType announced a tag, and its identifier.
+type ReadTag = (EtherType, u16);
+
+/// Tags up to the third and what follows, as etherparse reads them.
+fn tags(mut ether_type: EtherType, mut rest: &[u8]) -> Option<(Vec<ReadTag>, EtherType, &[u8])> {
+    let mut tags = Vec::new();
+    while matches!(ether_type, EtherType::VLAN | EtherType::SERVICE_VLAN) && tags.len() < 3 {
+        let tag = SingleVlanSlice::from_slice(rest).ok()?;
+        tags.push((ether_type, tag.vlan_identifier().value()));
+        (ether_type, rest) = (EtherType(tag.ether_type().0), &rest[4..]);
+    }
+    Some((tags, ether_type, rest))
+}
+
+/// Tags that a host may be addressed by: up to two, a service tag only around another, and
+/// none with the reserved identifier.
+fn are_for_a_host(tags: &[ReadTag]) -> bool {
+    let is_reserved = tags.iter().any(|&(_, id)| id == 0xfff);
+    let is_usable = match *tags {
+        [] | [(EtherType::VLAN, _)] => true,
+        // A service tag's VLAN is another than the 802.1Q VLAN of this number.
+        [(EtherType::SERVICE_VLAN, outer), (EtherType::VLAN, inner)] => outer == 0 || inner != 0,
+        [(EtherType::VLAN, _), (EtherType::VLAN, _)] => true,
+        _ => false,
+    };
+    is_usable && !is_reserved
 }
 
 fn compare_arp(bytes: &[u8]) {
