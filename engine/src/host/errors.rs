@@ -112,6 +112,10 @@ impl<Q: FrameQueue> Host<Q> {
     /// Turns a packet that was counted as dropped into the error about it, as far as the rate
     /// allows.
     pub(super) fn complain(&mut self, now: Time, mut packet: Q::Packet, ip: &Ip, saying: Saying) {
+        // Such a source names no single node (RFC 4443, section 2.4(e.6)).
+        if self.rules.addressing.is_router_anycast(ip.addresses.source()) {
+            return self.egress.discard(&mut self.queue, packet);
+        }
         if !self.guard.may_complain(now) {
             self.counters.add(Counter::IcmpErrorLimited, 1);
             return self.egress.discard(&mut self.queue, packet);
@@ -224,5 +228,12 @@ mod tests {
         }
         option[0] = 44;
         assert_eq!(told(PEER, 60, &behind(option, &[17, 0, 0, 1, 0, 0, 0, 1])), None);
+    }
+
+    #[test]
+    fn routers_are_told_nothing_together() {
+        let closed = [0x12, 0x34, 0, 7, 0, 8, 0, 0];
+        assert!(told(PEER, 132, &closed).is_some());
+        assert_eq!(told(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0), 132, &closed), None);
     }
 }

@@ -365,6 +365,9 @@ impl<Q: FrameQueue> Host<Q> {
     /// Tells a sender that the first of his fragments waited in vain (RFC 792; RFC 8200, 4.5).
     fn complain_late(&mut self, now: Time, expired: &Expired<'_>) {
         let Some(quote) = expired.quote.filter(|quote| !is_about_icmp_error(quote)) else { return };
+        if self.rules.addressing.is_router_anycast(expired.source) {
+            return;
+        }
         let addresses = Addresses::new(expired.destination, expired.source);
         let route = self.rules.addressing.route(expired.destination, expired.source);
         let Some((addresses, route)) = addresses.zip(route) else { return };
