@@ -8,7 +8,7 @@
 //! | `ours` | our host on a memory port, with the same addresses |
 //! | `meaning` | what an answer means |
 //! | `compare` | the comparison of the two |
-//! | `reasons`, `not_built` | the table of differences, each with its reason |
+//! | `reasons` | the table of differences, each with its reason |
 //! | `parse` | how we read the same frames, and how etherparse does |
 //! | `lab` | namespaces, raw sockets |
 //!
@@ -26,7 +26,6 @@ mod frames;
 mod kernel;
 mod lab;
 mod meaning;
-mod not_built;
 mod ours;
 mod parse;
 mod reasons;

@@ -20,6 +20,20 @@ pub(crate) fn meanings(name: &str, asked: &[Vec<u8>], answers: &[Vec<u8>]) -> St
     if lines.is_empty() { "silence".to_owned() } else { lines.join(" and ") }
 }
 
+/// What a frame quotes that says that a fragment waited in vain for the others.
+pub(crate) fn late_quote(frame: &[u8]) -> Option<&[u8]> {
+    let packet = frame.get(14..)?;
+    let (protocol, message) = match u16::from_be_bytes([frame[12], frame[13]]) {
+        IPV4 => (*packet.get(9)?, packet.get(usize::from(packet[0] & 15) * 4..)?),
+        IPV6 => (*packet.get(6)?, packet.get(40..)?),
+        _ => return None,
+    };
+    match (protocol, message.first()?) {
+        (ICMP, 11) | (ICMPV6, 3) => message.get(8..),
+        _ => None,
+    }
+}
+
 type Fault = &'static str;
 
 /// `None` is chatter: what a host says late, or of its own accord, to groups.

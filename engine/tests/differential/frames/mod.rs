@@ -154,7 +154,7 @@ impl Suite {
 }
 
 /// "Who has the host's address?", to everybody.
-pub(super) fn arp_request() -> Arp {
+pub(crate) fn arp_request() -> Arp {
     Arp {
         link: Link { to: BROADCAST_MAC, from: TESTER_MAC, ether_type: ARP },
         preamble: [0, 1, 8, 0, 6, 4],
