@@ -6,7 +6,7 @@
 //! | `frames`, `build` | the suite: every kind of frame by name, valid and wrong in each direction |
 //! | `kernel`, `echo` | the kernel as the host, in namespaces |
 //! | `ours` | our host on a memory port, with the same addresses |
-//! | `meaning` | what an answer means |
+//! | `meaning`, `joining` | what an answer means, in one frame or in fragments |
 //! | `compare` | the comparison of the two |
 //! | `reasons` | the table of differences, each with its reason |
 //! | `parse` | how we read the same frames, and how etherparse does |
@@ -23,6 +23,7 @@ mod build;
 mod compare;
 mod echo;
 mod frames;
+mod joining;
 mod kernel;
 mod lab;
 mod meaning;

@@ -7,6 +7,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::build::{ARP, FRAGMENT, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, sum};
 use super::frames::{HOST_MAC, TESTER_MAC};
+use super::joining::joined;
+
+/// A link header and the MTU.
+const MAX_FRAME_LEN: usize = 14 + 1500;
 
 /// The answers to frames.
 ///
@@ -16,7 +20,8 @@ pub(crate) fn meanings(name: &str, asked: &[Vec<u8>], answers: &[Vec<u8>]) -> St
     let read = |answer: &Vec<u8>| {
         meaning(asked, answer).unwrap_or_else(|fault| panic!("{name}: {fault}: {answer:02x?}"))
     };
-    let lines: Vec<_> = answers.iter().filter_map(read).collect();
+    assert!(answers.iter().all(|answer| answer.len() <= MAX_FRAME_LEN), "{name}: over the link's MTU");
+    let lines: Vec<_> = joined(answers).iter().filter_map(read).collect();
     if lines.is_empty() { "silence".to_owned() } else { lines.join(" and ") }
 }
 

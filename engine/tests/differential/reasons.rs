@@ -318,6 +318,13 @@ pub(crate) const REASONS: &[Reason] = &[
         ours: "silence",
         why: "a fragment of a fragment is dropped by both; no sender makes one that could learn from an error",
     },
+    Reason {
+        frames: &["IPv4 large: a datagram to a closed port", "IPv6 large: a datagram to a closed port"],
+        kernel: "ICMP* error *",
+        ours: "silence",
+        why: "no error of ours is about a packet that came in fragments but that one waited in vain: it would quote a \
+              packet that its sender never sent as such",
+    },
     // ---- neighbour discovery -----------------------------------------------------------
     Reason {
         frames: &["IPv6 ND: solicitation to the host*"],

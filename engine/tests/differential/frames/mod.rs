@@ -8,6 +8,7 @@ mod icmpv4;
 mod icmpv6;
 mod ipv4;
 mod ipv6;
+mod large;
 mod neighbours;
 mod options;
 mod tags;
@@ -80,6 +81,7 @@ pub(crate) fn suite() -> Vec<Case> {
     suite.icmpv6();
     suite.neighbours();
     suite.truncations();
+    suite.large();
     let names: HashSet<_> = suite.cases.iter().map(|case| &case.name).collect();
     assert_eq!(names.len(), suite.cases.len(), "every case has a name of its own");
     suite.cases
