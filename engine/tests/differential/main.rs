@@ -9,7 +9,7 @@
 //! | `meaning`, `joining` | what an answer means, in one frame or in fragments |
 //! | `compare` | the comparison of the two |
 //! | `reasons` | the table of differences, each with its reason |
-//! | `parse` | how we read the same frames, and how etherparse does |
+//! | `parse`, `parse6` | how we read the same frames, and how etherparse does |
 //! | `lab` | namespaces, raw sockets |
 //!
 //! What takes root prints `skipped: NAME: REASON` without it and passes; with `CI=true` it fails.
@@ -29,4 +29,5 @@ mod lab;
 mod meaning;
 mod ours;
 mod parse;
+mod parse6;
 mod reasons;

@@ -11,18 +11,19 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::frames::{suite, tagged};
+use super::parse6::{compare_extensions, compare_icmpv6};
 
 static FRAMES: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| suite().into_iter().chain(tagged()).flat_map(|case| case.frames).collect());
 
 #[test]
 fn every_frame_of_the_suite_reads_as_etherparse_reads_it() {
-    let read: [usize; 3] = FRAMES
+    let read = FRAMES
         .iter()
         .map(|frame| compare(frame))
-        .fold([0; 3], |read, layers| [read[0] + layers[0], read[1] + layers[1], read[2] + layers[2]]);
+        .fold(Layers::default(), |read, layers| std::array::from_fn(|index| read[index] + layers[index]));
     // Each comparison has seen what is valid, many times.
-    assert!(read.iter().all(|&count| count > 500), "IPv4, IPv6, UDP: {read:?}");
+    assert!(read.iter().all(|&count| count > 500), "IPv4, IPv6, UDP, ICMPv6: {read:?}");
 }
 
 proptest! {
@@ -48,18 +49,20 @@ proptest! {
     }
 }
 
-/// Gives how many IPv4 packets, IPv6 packets and datagrams both found valid.
-fn compare(frame: &[u8]) -> [usize; 3] {
-    let Some((link, rest)) = compare_links(frame) else { return [0; 3] };
-    let Some((ether_type, rest)) = compare_tags(link, rest) else { return [0; 3] };
+/// How many IPv4 packets, IPv6 packets, datagrams and ICMPv6 messages both found valid.
+type Layers = [usize; 4];
+
+fn compare(frame: &[u8]) -> Layers {
+    let Some((link, rest)) = compare_links(frame) else { return Layers::default() };
+    let Some((ether_type, rest)) = compare_tags(link, rest) else { return Layers::default() };
     match ether_type {
         EtherType::ARP => {
             compare_arp(rest);
-            [0; 3]
+            Layers::default()
         }
-        EtherType::IPV4 => compare_ipv4(rest).map_or([0; 3], |datagrams| [1, 0, datagrams]),
-        EtherType::IPV6 => compare_ipv6(rest).map_or([0; 3], |datagrams| [0, 1, datagrams]),
-        _ => [0; 3],
+        EtherType::IPV4 => compare_ipv4(rest).map_or(Layers::default(), |datagrams| [1, 0, datagrams, 0]),
+        EtherType::IPV6 => compare_ipv6(rest).unwrap_or_default(),
+        _ => Layers::default(),
     }
 }
 
@@ -172,7 +175,8 @@ fn compare_ipv4(bytes: &[u8]) -> Option<usize> {
     Some(datagram.iter().count())
 }
 
-fn compare_ipv6(bytes: &[u8]) -> Option<usize> {
+/// Gives what was valid in a packet that was itself, with its extension headers.
+fn compare_ipv6(bytes: &[u8]) -> Option<Layers> {
     let ours = ipv6::Packet::parse(bytes);
     let theirs = Ipv6HeaderSlice::from_slice(bytes).ok().and_then(|header| {
         let payload = bytes.get(40..40 + usize::from(header.payload_length()))?;
@@ -188,7 +192,12 @@ fn compare_ipv6(bytes: &[u8]) -> Option<usize> {
     assert_eq!(ours.payload(), *payload);
     let sum =
         |len| ipv6::pseudo_header(ours.source(), ours.destination(), ipv6::Protocol::UDP, u32::from(len));
-    let datagram = (header.next_header() == IpNumber::UDP).then(|| compare_udp(payload)).flatten();
+    let (protocol, payload) = compare_extensions(ours.next_header(), payload)?;
+    if protocol == ipv6::Protocol::ICMPV6 {
+        let valid = compare_icmpv6(payload, ours.source(), ours.destination());
+        return Some([0, 1, 0, valid.into()]);
+    }
+    let datagram = (protocol == ipv6::Protocol::UDP).then(|| compare_udp(payload)).flatten();
     if let Some((ours, theirs)) = &datagram {
         let right = theirs.to_header().calc_checksum_ipv6_raw(
             header.source(),
@@ -197,7 +206,7 @@ fn compare_ipv6(bytes: &[u8]) -> Option<usize> {
         );
         expect_checksum(*ours, sum(ours.len()), right.expect("not too long"));
     }
-    Some(datagram.iter().count())
+    Some([0, 1, datagram.iter().count(), 0])
 }
 
 /// Gives a datagram that both found valid.
