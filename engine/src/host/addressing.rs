@@ -241,6 +241,18 @@ impl Addressing {
         first != 0xff && !is_low && !self.ipv6.iter().any(|own| own.address == address)
     }
 
+    /// Whether `address` names the routers of a link of ours, whichever is nearest (RFC 4291,
+    /// section 2.6.1). Links of two hosts have no such address (RFC 6164).
+    pub(super) fn is_router_anycast(&self, address: IpAddr) -> bool {
+        let IpAddr::V6(address) = address else { return false };
+        let names_link = |own: &InterfaceAddress| {
+            own.prefix_len < 127
+                && own.is_on_link(address.into())
+                && address.to_bits() & !own.ipv6_mask() == 0
+        };
+        self.addresses.iter().any(names_link)
+    }
+
     /// The way from our address `from` to `to`.
     pub(super) fn route(&self, from: IpAddr, to: IpAddr) -> Option<Route> {
         let own = *self.addresses.iter().find(|own| own.address == from)?;
@@ -336,6 +348,17 @@ mod tests {
         for bad in ["::", "::1", "ff02::1", "::ffff:10.77.0.2", "fd00::1"] {
             assert!(!possible(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_routers_of_a_link_have_an_address_together() {
+        let mut own = addressing();
+        own.add(at(ip6("fd01::2"), 127));
+        assert!(own.is_router_anycast(ip6("fd00::")));
+        for other in ["fd00::2", "fd00::1:0:0:0:0", "fd02::", "fd01::2"] {
+            assert!(!own.is_router_anycast(ip6(other)), "{other}");
+        }
+        assert!(!own.is_router_anycast(ip(0)), "an IPv4 link has none");
     }
 
     #[test]

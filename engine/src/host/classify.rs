@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::addressing::Addressing;
+use super::errors;
 use super::udp_ports::UdpPorts;
 use crate::packet::{RxChecksum, RxChecksums};
 use crate::port::PortId;
@@ -67,6 +68,10 @@ pub(super) enum Refusal {
     Port,
     /// We don't speak the protocol, whose number stands this many bytes into an IPv6 packet.
     Protocol { at: usize },
+    /// A routing header wants the packet sent on; its type stands so far into the packet.
+    Route { at: usize },
+    /// There is an IPv6 option that may not be skipped, so far into the packet.
+    Option { at: usize },
 }
 
 impl Refusal {
@@ -75,6 +80,8 @@ impl Refusal {
         match self {
             Self::Port => Counter::UdpPortClosed,
             Self::Protocol { .. } => Counter::ProtocolUnknown,
+            Self::Route { .. } => Counter::Ipv6RoutingHeader,
+            Self::Option { .. } => Counter::Ipv6Extension,
         }
     }
 }
@@ -388,7 +395,10 @@ fn ipv6_class(
     if packet.next_header() == Protocol::UDP {
         return udp_class(packet.payload(), ip, checksums.udp, rules);
     }
-    let walked = extension::walk(packet.next_header(), packet.payload()).map_err(refused)?;
+    let walked = match extension::walk(packet.next_header(), packet.payload()) {
+        Ok(walked) => walked,
+        Err(refusal) => return extension_refused(&packet, ip, refusal),
+    };
     ip.header_len += walked.offset;
     ip.payload_len -= walked.offset;
     if let Some(fragment) = walked.fragment {
@@ -418,13 +428,25 @@ fn ip_of(packet: &ipv6::Packet<'_>, link: Link) -> Ip {
     }
 }
 
-fn refused(refusal: extension::Refusal) -> Counter {
-    match refusal {
-        extension::Refusal::RoutingHeader => Counter::Ipv6RoutingHeader,
-        extension::Refusal::Malformed | extension::Refusal::TooMany | extension::Refusal::Option => {
-            Counter::Ipv6Extension
+/// A sender is told which header he has to do without (RFC 8200, sections 4.2 and 4.4), but of
+/// what he should never have sent nothing.
+#[cold]
+fn extension_refused(
+    packet: &ipv6::Packet<'_>,
+    ip: Ip,
+    refusal: extension::Refusal,
+) -> Result<Class, Counter> {
+    use extension::Refusal as Reason;
+    let refusal = match refusal {
+        Reason::RoutingHeader { at } => Refusal::Route { at: ipv6::HEADER_LEN + at },
+        Reason::Option { at } => Refusal::Option { at: ipv6::HEADER_LEN + at },
+        Reason::Malformed | Reason::TooMany | Reason::Padding | Reason::SilentOption => {
+            return Err(Counter::Ipv6Extension);
         }
-    }
+    };
+    let may_be_told = extension::skim(packet.next_header(), packet.payload())
+        .is_ok_and(|walked| walked.fragment.is_none() && !errors::is_icmpv6_error(&walked, packet.payload()));
+    if may_be_told { Ok(Class::Refused(ip, refusal)) } else { Err(refusal.counter()) }
 }
 
 /// A packet to a group may be a neighbour's question; others are none of ours.

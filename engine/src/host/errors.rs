@@ -10,6 +10,7 @@ use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::ethernet;
+use crate::wire::extension::Walked;
 use crate::wire::protocol::Protocol;
 use crate::wire::{icmpv4, icmpv6, ipv6};
 
@@ -34,14 +35,22 @@ impl Saying {
             (Addresses::V4 { .. }, Refusal::Port) => {
                 Self::V4(v4::Kind::DESTINATION_UNREACHABLE, v4::Code::PORT, 0)
             }
-            (Addresses::V4 { .. }, Refusal::Protocol { .. }) => {
-                Self::V4(v4::Kind::DESTINATION_UNREACHABLE, v4::Code::PROTOCOL, 0)
-            }
+            // The other refusals are of IPv6 only.
+            (
+                Addresses::V4 { .. },
+                Refusal::Protocol { .. } | Refusal::Route { .. } | Refusal::Option { .. },
+            ) => Self::V4(v4::Kind::DESTINATION_UNREACHABLE, v4::Code::PROTOCOL, 0),
             (Addresses::V6 { .. }, Refusal::Port) => {
                 Self::V6(v6::Kind::DESTINATION_UNREACHABLE, v6::Code::PORT, 0)
             }
             (Addresses::V6 { .. }, Refusal::Protocol { at }) => {
                 Self::V6(v6::Kind::PARAMETER_PROBLEM, v6::Code::NEXT_HEADER, at as u32)
+            }
+            (Addresses::V6 { .. }, Refusal::Route { at }) => {
+                Self::V6(v6::Kind::PARAMETER_PROBLEM, v6::Code::FIELD, at as u32)
+            }
+            (Addresses::V6 { .. }, Refusal::Option { at }) => {
+                Self::V6(v6::Kind::PARAMETER_PROBLEM, v6::Code::OPTION, at as u32)
             }
         }
     }
@@ -82,6 +91,14 @@ impl Saying {
     }
 }
 
+/// Whether an IPv6 packet whose extension headers end as `walked` says is an ICMP error or a
+/// redirect, about which no error is sent (RFC 4443, section 2.4(e)). One that is cut off
+/// before it says may be one.
+pub(super) fn is_icmpv6_error(walked: &Walked, payload: &[u8]) -> bool {
+    let kind = payload.get(walked.offset).map(|&kind| icmpv6::Kind(kind));
+    walked.protocol == Protocol::ICMPV6 && kind.is_none_or(|kind| !kind.may_be_complained_about())
+}
+
 impl<Q: FrameQueue> Host<Q> {
     /// The last frame of `rx` is a packet that nobody takes.
     #[cold]
@@ -95,6 +112,10 @@ impl<Q: FrameQueue> Host<Q> {
     /// Turns a packet that was counted as dropped into the error about it, as far as the rate
     /// allows.
     pub(super) fn complain(&mut self, now: Time, mut packet: Q::Packet, ip: &Ip, saying: Saying) {
+        // Such a source names no single node (RFC 4443, section 2.4(e.6)).
+        if self.rules.addressing.is_router_anycast(ip.addresses.source()) {
+            return self.egress.discard(&mut self.queue, packet);
+        }
         if !self.guard.may_complain(now) {
             self.counters.add(Counter::IcmpErrorLimited, 1);
             return self.egress.discard(&mut self.queue, packet);
@@ -136,4 +157,83 @@ fn write<P: Packet>(packet: &mut P, about: &Ip, saying: Saying, style: Style) ->
     saying.write(&mut ip[header_len..before + quoted], addresses);
     reply::finish(packet, link_len + before + quoted);
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+    use crate::host::{Addressing, InterfaceAddress};
+    use crate::wire::vlan::Vlans;
+    use crate::{Datagram, Lab, Outbox, Service, Verdict};
+
+    const OWN: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
+    const PEER: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+    /// Destination options before UDP or ICMPv6 with an option that is to be complained about.
+    const OPTION: [u8; 8] = [17, 0, 0x9e, 4, 0, 0, 0, 0];
+    /// A routing header of a type that nobody knows, with a segment left.
+    const ROUTE: [u8; 8] = [17, 0, 9, 1, 0, 0, 0, 0];
+
+    struct Silent;
+
+    impl Service for Silent {
+        fn on_datagram(&mut self, _: Time, _: &mut Datagram<'_>, _: &mut Outbox<'_>) -> Verdict {
+            Verdict::Drop
+        }
+    }
+
+    /// What is said in answer to a packet: type, code and the word behind the checksum.
+    fn told(from: Ipv6Addr, first: u8, payload: &[u8]) -> Option<(u8, u8, u32)> {
+        let mut lab = Lab::with(Silent, |config| {
+            let own = InterfaceAddress { address: OWN.into(), prefix_len: 64, vlans: Vlans::NONE };
+            config.addressing = Addressing::new(vec![own], Vec::new()).expect("no gateway");
+        });
+        let len = (payload.len() as u16).to_be_bytes();
+        let fixed = [0x60, 0, 0, 0, len[0], len[1], first, 33];
+        let link = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd];
+        lab.send_frame(&[&link[..], &fixed, &from.octets(), &OWN.octets(), payload].concat());
+        lab.turn();
+        let answer = lab.receive_frame()?;
+        assert_eq!((answer[20], &answer[38..54]), (58, &from.octets()[..]), "ICMPv6 to the sender");
+        let &[kind, code, _, _, a, b, c, d] = answer[54..].first_chunk()?;
+        Some((kind, code, u32::from_be_bytes([a, b, c, d])))
+    }
+
+    fn behind(header: [u8; 8], carries: &[u8]) -> Vec<u8> {
+        [&header[..], carries].concat()
+    }
+
+    #[test]
+    fn a_sender_is_told_which_header_we_refuse() {
+        assert_eq!(told(PEER, 60, &behind(OPTION, &[0; 8])), Some((4, 2, 42)));
+        assert_eq!(told(PEER, 43, &behind(ROUTE, &[0; 8])), Some((4, 0, 42)));
+        let hop_by_hop = behind([0, 0, 1, 4, 0, 0, 0, 0], &behind([17, 0, 1, 4, 0, 0, 0, 0], &[0; 8]));
+        assert_eq!(told(PEER, 60, &hop_by_hop), Some((4, 1, 40)), "which comes first or not at all");
+        let mut silent = OPTION;
+        silent[2] = 0x5e;
+        assert_eq!(told(PEER, 60, &behind(silent, &[0; 8])), None, "as the option wants it");
+    }
+
+    #[test]
+    fn nobody_is_told_of_an_error_or_of_a_fragment() {
+        let (mut option, mut route) = (OPTION, ROUTE);
+        (option[0], route[0]) = (58, 58);
+        for (first, header) in [(60, option), (43, route)] {
+            for kind in [1, 2, 3, 4, 100, 137] {
+                assert_eq!(told(PEER, first, &behind(header, &[kind; 8])), None, "type {kind}");
+            }
+            assert!(told(PEER, first, &behind(header, &[128; 8])).is_some(), "a ping");
+            assert_eq!(told(PEER, first, &behind(header, &[])), None, "of what may be one");
+        }
+        option[0] = 44;
+        assert_eq!(told(PEER, 60, &behind(option, &[17, 0, 0, 1, 0, 0, 0, 1])), None);
+    }
+
+    #[test]
+    fn routers_are_told_nothing_together() {
+        let closed = [0x12, 0x34, 0, 7, 0, 8, 0, 0];
+        assert!(told(PEER, 132, &closed).is_some());
+        assert_eq!(told(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0), 132, &closed), None);
+    }
 }

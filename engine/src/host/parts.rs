@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::Host;
 use super::classify::{Addresses, Class, Ip, Link, Part, Udp, other_class, udp_class};
-use super::errors::Saying;
+use super::errors::{self, Saying};
 use super::fragment::{Identifications, Piece, Pieces};
 use super::outgoing::{self, Way};
 use super::reassembly::{Expired, Fragment, Joined, Outcome, Reason, Reassembly, ReassemblyConfig};
@@ -22,7 +22,7 @@ use crate::wire::ethernet::{self, MacAddress};
 use crate::wire::extension;
 use crate::wire::protocol::Protocol;
 use crate::wire::vlan::{self, Vlans};
-use crate::wire::{fragment, icmpv4, icmpv6, ipv4, ipv6, udp};
+use crate::wire::{fragment, icmpv4, ipv4, ipv6, udp};
 
 /// The longest link header, in bytes.
 const MAX_LINK_LEN: usize = ethernet::HEADER_LEN + 2 * vlan::TAG_LEN;
@@ -365,6 +365,9 @@ impl<Q: FrameQueue> Host<Q> {
     /// Tells a sender that the first of his fragments waited in vain (RFC 792; RFC 8200, 4.5).
     fn complain_late(&mut self, now: Time, expired: &Expired<'_>) {
         let Some(quote) = expired.quote.filter(|quote| !is_about_icmp_error(quote)) else { return };
+        if self.rules.addressing.is_router_anycast(expired.source) {
+            return;
+        }
         let addresses = Addresses::new(expired.destination, expired.source);
         let route = self.rules.addressing.route(expired.destination, expired.source);
         let Some((addresses, route)) = addresses.zip(route) else { return };
@@ -500,17 +503,52 @@ fn write_fragment_headers(into: &mut [u8], header: Header, offset: u16, more: bo
     }
 }
 
-/// Whether the first fragment that `quote` begins with is of an ICMP error, about which nobody
-/// is told anything.
+/// Whether the first fragment that `quote` begins with, which may be longer, is of an ICMP
+/// error, about which nobody is told anything. What can't be told from so much may be one.
 fn is_about_icmp_error(quote: &[u8]) -> bool {
-    if let Ok(packet) = ipv6::Packet::parse(quote).map_err(drop).or(Err(())) {
-        let walked = extension::walk(packet.next_header(), packet.payload());
-        return walked.is_ok_and(|walked| {
-            let kind = packet.payload().get(walked.offset).copied();
-            walked.protocol == Protocol::ICMPV6 && kind.is_none_or(|kind| icmpv6::Kind(kind).is_error())
-        });
+    if let Some((header, payload)) = quote.split_first_chunk::<{ ipv6::HEADER_LEN }>()
+        && header[0] >> 4 == 6
+    {
+        let walked = extension::skim(Protocol(header[ipv6::NEXT_HEADER_AT]), payload);
+        return walked.map_or(true, |walked| errors::is_icmpv6_error(&walked, payload));
     }
     let header_len = quote.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
     let kind = quote.get(header_len).copied();
     quote.get(9) == Some(&Protocol::ICMP.0) && kind.is_none_or(|kind| icmpv4::Kind(kind).is_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The beginning of a fragment of an IPv6 packet that is longer than what is kept of it.
+    fn quote(chain: &[u8], kind: u8) -> Vec<u8> {
+        let mut quote = vec![0; ipv6::HEADER_LEN];
+        (quote[0], quote[4], quote[6]) = (0x60, 4, Protocol::FRAGMENT.0);
+        quote.extend(chain);
+        quote.push(kind);
+        quote.resize(128, 0);
+        quote
+    }
+
+    #[test]
+    fn an_icmpv6_error_is_known_by_its_first_fragment() {
+        let fragment = [58, 0, 0, 1, 0, 0, 0, 9];
+        for (kind, expected) in [(1, true), (3, true), (127, true), (137, true), (128, false), (129, false)] {
+            assert_eq!(is_about_icmp_error(&quote(&fragment, kind)), expected, "type {kind}");
+        }
+        assert!(!is_about_icmp_error(&quote(&[17, 0, 0, 1, 0, 0, 0, 9], 1)), "a datagram");
+        assert!(is_about_icmp_error(&quote(&fragment, 128)[..48]), "nothing of it is there");
+    }
+
+    #[test]
+    fn an_icmp_error_is_known_by_its_first_fragment() {
+        let quote = |protocol, kind| {
+            let mut quote = [0; 28];
+            (quote[0], quote[9], quote[20]) = (0x45, protocol, kind);
+            quote
+        };
+        assert!(is_about_icmp_error(&quote(1, 3)) && !is_about_icmp_error(&quote(1, 8)));
+        assert!(!is_about_icmp_error(&quote(17, 3)));
+    }
 }

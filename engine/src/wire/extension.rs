@@ -10,13 +10,22 @@ use super::protocol::Protocol;
 pub const MAX_HEADERS: usize = 8;
 /// The most bytes of extension headers before the upper layer.
 pub const MAX_BYTES: usize = 512;
+/// The most options in a header, and the most bytes of padding in a row (RFC 8504, section 5.3).
+pub const MAX_OPTIONS: usize = 8;
+/// More than seven bytes fill nothing up.
+pub const MAX_PADDING: usize = 7;
 /// Length of a fragment header, and the unit of the lengths of the others, in bytes.
 pub const FRAGMENT_HEADER_LEN: usize = 8;
 
 /// The option of one byte that has no length (RFC 8200, section 4.2).
 const PAD1: u8 = 0;
-/// What to do with an unknown option: where these bits are zero, skip it.
+/// Padding of two bytes and more.
+const PADN: u8 = 1;
+/// The bits that say what to do with an unknown option: skip it, drop the packet, or drop it
+/// and tell the sender so, which the two other values say.
 const OPTION_ACTION: u8 = 0xc0;
+const SKIP: u8 = 0x00;
+const DROP: u8 = 0x40;
 /// The offset, in bytes, in the field that it shares with the flag "more fragments".
 const FRAGMENT_OFFSET: u16 = 0xfff8;
 /// More fragments follow.
@@ -27,18 +36,31 @@ const SOURCE_ROUTE: u8 = 0;
 /// Why a packet is not to be looked at further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A header or an option ends behind the packet, or hop-by-hop options are not first.
+    /// A header or an option ends behind the packet, or a fragment header is there twice.
     #[error("an IPv6 extension header is cut short or out of place")]
     Malformed,
-    /// More headers than [`MAX_HEADERS`], or bytes of them than [`MAX_BYTES`].
+    /// More headers than [`MAX_HEADERS`], bytes of them than [`MAX_BYTES`], or options in one
+    /// than [`MAX_OPTIONS`].
     #[error("more IPv6 extension headers than a packet needs")]
     TooMany,
+    /// More than [`MAX_PADDING`] bytes of padding in a row, or padding that is not zero.
+    #[error("padding in an IPv6 extension header that fills nothing up")]
+    Padding,
     /// A routing header of type 0, or one that wants to be routed on.
     #[error("an IPv6 routing header that wants to be routed on")]
-    RoutingHeader,
-    /// An option that we don't know and that says not to skip it then.
+    RoutingHeader {
+        /// Where in the payload its type stands.
+        at: usize,
+    },
+    /// An option that we don't know and that says to tell the sender so.
     #[error("an IPv6 option that may not be skipped")]
-    Option,
+    Option {
+        /// Where in the payload its kind stands.
+        at: usize,
+    },
+    /// An option that we don't know and that says to drop the packet without a word.
+    #[error("an IPv6 option that says to drop the packet")]
+    SilentOption,
 }
 
 /// Where a walk ended.
@@ -77,17 +99,26 @@ pub struct Fragment {
 
 /// Walks the extension headers at the front of an IPv6 packet's payload; `first` is the next
 /// header of the IPv6 header. A fragment that is the whole packet (RFC 6946) is walked
-/// through, any other ends the walk. A header that we don't know ends it too, and
-/// [`Protocol::NO_NEXT_HEADER`].
+/// through, any other ends the walk. A header that we don't know ends it too, as hop-by-hop
+/// options do that do not come first (RFC 8200, section 4), and [`Protocol::NO_NEXT_HEADER`].
 ///
 /// # Errors
 /// A [`Refusal`], where it is met first.
 #[inline]
 pub fn walk(first: Protocol, payload: &[u8]) -> Result<Walked, Refusal> {
     if is_extension(first) {
-        return walk_headers(first, payload);
+        return walk_headers(first, payload, |header, kind, at| header.check(kind, at));
     }
     Ok(Walked { protocol: first, protocol_at: None, offset: 0, fragment: None })
+}
+
+/// As [`walk`], whatever the headers demand: for who wants to know what a packet carries that
+/// was refused.
+///
+/// # Errors
+/// [`Refusal::Malformed`] or [`Refusal::TooMany`].
+pub fn skim(first: Protocol, payload: &[u8]) -> Result<Walked, Refusal> {
+    walk_headers(first, payload, |_, _, _| Ok(()))
 }
 
 fn is_extension(protocol: Protocol) -> bool {
@@ -98,20 +129,29 @@ fn is_extension(protocol: Protocol) -> bool {
 }
 
 #[cold]
-fn walk_headers(first: Protocol, payload: &[u8]) -> Result<Walked, Refusal> {
+fn walk_headers(
+    first: Protocol,
+    payload: &[u8],
+    check: impl Fn(&Header<'_>, Protocol, usize) -> Result<(), Refusal>,
+) -> Result<Walked, Refusal> {
     let mut walked = Walked { protocol: first, protocol_at: None, offset: 0, fragment: None };
-    let mut count = 0;
+    let (mut count, mut fragment_headers) = (0, 0);
     while is_extension(walked.protocol) && walked.fragment.is_none() {
+        if walked.protocol == Protocol::HOP_BY_HOP && walked.offset > 0 {
+            return Ok(walked);
+        }
         if count == MAX_HEADERS {
             return Err(Refusal::TooMany);
         }
         count += 1;
         let header = Header::parse(walked.protocol, payload, walked.offset)?;
-        match walked.protocol {
-            Protocol::HOP_BY_HOP if walked.offset > 0 => return Err(Refusal::Malformed),
-            Protocol::ROUTING => header.check_route()?,
-            Protocol::FRAGMENT => walked.fragment = header.fragment(&walked),
-            _ => header.check_options()?,
+        check(&header, walked.protocol, walked.offset)?;
+        if walked.protocol == Protocol::FRAGMENT {
+            walked.fragment = header.fragment(&walked);
+            fragment_headers += 1;
+        }
+        if fragment_headers > 1 {
+            return Err(Refusal::Malformed);
         }
         walked.protocol = header.next_header();
         walked.protocol_at = Some(walked.offset);
@@ -143,23 +183,40 @@ impl<'a> Header<'a> {
         Protocol(self.start[0])
     }
 
-    fn check_route(&self) -> Result<(), Refusal> {
-        let [_, _, kind, segments_left, ..] = *self.start;
-        if kind == SOURCE_ROUTE || segments_left != 0 { Err(Refusal::RoutingHeader) } else { Ok(()) }
+    /// Checks what it says; it stands at `offset` in the payload.
+    fn check(&self, protocol: Protocol, offset: usize) -> Result<(), Refusal> {
+        match protocol {
+            Protocol::ROUTING => self.check_route(offset),
+            Protocol::FRAGMENT => Ok(()),
+            _ => self.check_options(offset),
+        }
     }
 
-    fn check_options(&self) -> Result<(), Refusal> {
+    fn check_route(&self, offset: usize) -> Result<(), Refusal> {
+        let [_, _, kind, segments_left, ..] = *self.start;
+        let is_refused = kind == SOURCE_ROUTE || segments_left != 0;
+        if is_refused { Err(Refusal::RoutingHeader { at: offset + 2 }) } else { Ok(()) }
+    }
+
+    fn check_options(&self, offset: usize) -> Result<(), Refusal> {
         let mut options = self.bytes.get(2..).ok_or(Refusal::Malformed)?;
+        let (mut padding, mut count) = (0, 0);
         while let Some((&kind, rest)) = options.split_first() {
-            if kind == PAD1 {
-                options = rest;
-                continue;
+            let at = offset + self.bytes.len() - options.len();
+            let (value, rest) = if kind == PAD1 { (&[][..], rest) } else { split_option(rest)? };
+            if matches!(kind, PAD1 | PADN) {
+                padding += options.len() - rest.len();
+                if padding > MAX_PADDING || value.iter().any(|&byte| byte != 0) {
+                    return Err(Refusal::Padding);
+                }
+            } else {
+                (padding, count) = (0, count + 1);
+                if count > MAX_OPTIONS {
+                    return Err(Refusal::TooMany);
+                }
+                check_option(kind, at)?;
             }
-            let (&len, rest) = rest.split_first().ok_or(Refusal::Malformed)?;
-            options = rest.get(usize::from(len)..).ok_or(Refusal::Malformed)?;
-            if kind & OPTION_ACTION != 0 {
-                return Err(Refusal::Option);
-            }
+            options = rest;
         }
         Ok(())
     }
@@ -182,6 +239,21 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The value of an option and what is behind it; `bytes` begin with its length.
+fn split_option(bytes: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    let (&len, rest) = bytes.split_first().ok_or(Refusal::Malformed)?;
+    rest.split_at_checked(usize::from(len)).ok_or(Refusal::Malformed)
+}
+
+/// What an option says to do with it whose kind, at `at`, is unknown (RFC 8200, section 4.2).
+fn check_option(kind: u8, at: usize) -> Result<(), Refusal> {
+    match kind & OPTION_ACTION {
+        SKIP => Ok(()),
+        DROP => Err(Refusal::SilentOption),
+        _ => Err(Refusal::Option { at }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -199,6 +271,10 @@ mod tests {
 
     fn walked(protocol: Protocol, protocol_at: Option<usize>, offset: usize) -> Result<Walked, Refusal> {
         Ok(Walked { protocol, protocol_at, offset, fragment: None })
+    }
+
+    fn is_end(walked: &Walked) -> bool {
+        walked.fragment.is_some() || !is_extension(walked.protocol) || walked.protocol == Protocol::HOP_BY_HOP
     }
 
     #[test]
@@ -224,8 +300,13 @@ mod tests {
     #[test]
     fn hop_by_hop_options_come_first_or_not_at_all() {
         let chain = [options(Protocol::HOP_BY_HOP, PADDING), options(Protocol::UDP, PADDING)].concat();
-        assert_eq!(walk(Protocol::DESTINATION_OPTIONS, &chain), Err(Refusal::Malformed));
-        assert_eq!(walk(Protocol::HOP_BY_HOP, &chain), Err(Refusal::Malformed));
+        for first in [Protocol::DESTINATION_OPTIONS, Protocol::HOP_BY_HOP] {
+            assert_eq!(
+                walk(first, &chain),
+                walked(Protocol::HOP_BY_HOP, Some(0), 8),
+                "a header unknown there"
+            );
+        }
         assert_eq!(walk(Protocol::HOP_BY_HOP, &chain[8..]), walked(Protocol::UDP, Some(0), 8));
     }
 
@@ -272,6 +353,14 @@ mod tests {
     }
 
     #[test]
+    fn a_second_fragment_header_is_refused() {
+        let chain = [44, 0, 0, 0, 0, 0, 0, 9, 17, 0, 0, 0, 0, 0, 0, 9];
+        assert_eq!(walk(Protocol::FRAGMENT, &chain), Err(Refusal::Malformed));
+        let behind = [44, 0, 0, 0, 0, 0, 0, 9, 17, 0, 0, 1, 0, 0, 0, 9];
+        assert_eq!(walk(Protocol::FRAGMENT, &behind), Err(Refusal::Malformed), "of a fragment");
+    }
+
+    #[test]
     fn source_routes_are_refused() {
         for (kind, segments_left, refused) in
             [(0, 0, true), (0, 1, true), (4, 0, false), (4, 1, true), (2, 1, true), (253, 0, false)]
@@ -280,7 +369,7 @@ mod tests {
             let result = walk(Protocol::ROUTING, &chain);
             assert_eq!(
                 result.err(),
-                refused.then_some(Refusal::RoutingHeader),
+                refused.then_some(Refusal::RoutingHeader { at: 2 }),
                 "type {kind}, {segments_left} left"
             );
         }
@@ -291,12 +380,38 @@ mod tests {
         let walk_one = |bytes| walk(Protocol::DESTINATION_OPTIONS, &options(Protocol::UDP, bytes)).err();
         assert_eq!(walk_one([0; 6]), None, "Pad1");
         assert_eq!(walk_one([0x1e, 4, 9, 9, 9, 9]), None, "unknown, may be skipped");
-        for kind in [0x5e, 0x9e, 0xde, 0xc2] {
-            assert_eq!(walk_one([kind, 4, 0, 0, 0, 0]), Some(Refusal::Option), "{kind:02x}");
-            assert_eq!(walk_one([1, 1, 0, kind, 1, 0]), Some(Refusal::Option), "{kind:02x} behind a PadN");
+        for kind in [0x9e, 0xde, 0xc2] {
+            assert_eq!(walk_one([kind, 4, 0, 0, 0, 0]), Some(Refusal::Option { at: 2 }), "{kind:02x}");
+            assert_eq!(walk_one([1, 1, 0, kind, 1, 0]), Some(Refusal::Option { at: 5 }), "{kind:02x}, PadN");
         }
+        assert_eq!(walk_one([0x5e, 4, 0, 0, 0, 0]), Some(Refusal::SilentOption));
         assert_eq!(walk_one([1, 5, 0, 0, 0, 0]), Some(Refusal::Malformed), "longer than the header");
         assert_eq!(walk_one([1, 3, 0, 0, 0, 1]), Some(Refusal::Malformed), "no length");
+    }
+
+    #[test]
+    fn padding_is_short_and_zero() {
+        let walk_one = |bytes: &[u8]| {
+            let header = [&[Protocol::UDP.0, 1][..], bytes].concat();
+            walk(Protocol::DESTINATION_OPTIONS, &header).err()
+        };
+        assert_eq!(walk_one(&[0x1e, 5, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 0, 0]), None, "seven bytes");
+        assert_eq!(walk_one(&[0x1e, 4, 0, 0, 0, 0, 1, 6, 0, 0, 0, 0, 0, 0]), Some(Refusal::Padding));
+        assert_eq!(walk_one(&[0x1e, 4, 0, 0, 0, 0, 0, 1, 5, 0, 0, 0, 0, 0]), Some(Refusal::Padding), "both");
+        assert_eq!(
+            walk_one(&[1, 3, 0, 0, 0, 0x1e, 2, 0, 0, 1, 3, 0, 0, 1]),
+            Some(Refusal::Padding),
+            "no zeros"
+        );
+    }
+
+    #[test]
+    fn what_is_refused_can_be_skimmed() {
+        let chain =
+            [options(Protocol::ROUTING, [0x9e, 4, 0, 0, 0, 0]), options(Protocol::UDP, PADDING)].concat();
+        assert_eq!(walk(Protocol::HOP_BY_HOP, &chain), Err(Refusal::Option { at: 2 }));
+        assert_eq!(skim(Protocol::HOP_BY_HOP, &chain), walked(Protocol::UDP, Some(8), 16));
+        assert_eq!(skim(Protocol::HOP_BY_HOP, &chain[..15]), Err(Refusal::Malformed));
     }
 
     #[test]
@@ -310,11 +425,20 @@ mod tests {
         assert_eq!(chain(9), Err(Refusal::TooMany));
         let long = |eights: u8| {
             let mut header = vec![0; usize::from(eights) * 8];
-            header[..2].copy_from_slice(&[Protocol::UDP.0, eights - 1]);
+            header[..4].copy_from_slice(&[Protocol::UDP.0, eights - 1, 0x1e, 255]);
+            let rest = header.len() - 261;
+            header[259..261].copy_from_slice(&[0x1e, rest.min(255) as u8]);
             walk(Protocol::HOP_BY_HOP, &header)
         };
         assert_eq!(long(64), walked(Protocol::UDP, Some(0), 512));
         assert_eq!(long(65), Err(Refusal::TooMany));
+        let crowded = |count| {
+            let header = [&[Protocol::UDP.0, 2][..], &[0x1e, 0].repeat(count), &[0x1e, 20 - 2 * count as u8]];
+            let header = [header.concat(), vec![0; 20 - 2 * count]].concat();
+            walk(Protocol::HOP_BY_HOP, &header)
+        };
+        assert_eq!(crowded(7), walked(Protocol::UDP, Some(0), 24));
+        assert_eq!(crowded(8), Err(Refusal::TooMany));
     }
 
     proptest! {
@@ -323,7 +447,7 @@ mod tests {
             if let Ok(walked) = walk(Protocol(first), &bytes) {
                 prop_assert!(walked.offset <= bytes.len() && walked.offset <= MAX_BYTES);
                 prop_assert!(walked.protocol_at.is_none_or(|at| bytes[at] == walked.protocol.0));
-                prop_assert!(walked.fragment.is_some() || !is_extension(walked.protocol));
+                prop_assert!(is_end(&walked));
             }
         }
 
@@ -338,7 +462,7 @@ mod tests {
             if let Ok(walked) = walk(Protocol::DESTINATION_OPTIONS, &bytes) {
                 prop_assert!((8..=bytes.len()).contains(&walked.offset) && walked.offset % 8 == 0);
                 prop_assert!(walked.protocol_at.is_some_and(|at| bytes[at] == walked.protocol.0));
-                prop_assert!(walked.fragment.is_some() || !is_extension(walked.protocol));
+                prop_assert!(is_end(&walked));
             }
         }
 

@@ -43,6 +43,12 @@ impl Kind {
     pub fn is_error(self) -> bool {
         self.0 < 128
     }
+
+    /// Whether an error about such a message may be sent (RFC 4443, section 2.4(e)).
+    #[inline]
+    pub fn may_be_complained_about(self) -> bool {
+        !self.is_error() && self != Self::REDIRECT
+    }
 }
 
 /// What an error says beside its kind (RFC 4443, section 3).
@@ -56,8 +62,12 @@ impl Code {
     pub const PORT: Self = Self(4);
     /// [`Kind::TIME_EXCEEDED`]: a fragment did not come in time.
     pub const REASSEMBLY: Self = Self(1);
+    /// [`Kind::PARAMETER_PROBLEM`]: a field that can't be dealt with.
+    pub const FIELD: Self = Self(0);
     /// [`Kind::PARAMETER_PROBLEM`]: a next header that isn't known.
     pub const NEXT_HEADER: Self = Self(1);
+    /// [`Kind::PARAMETER_PROBLEM`]: an option that isn't known.
+    pub const OPTION: Self = Self(2);
 }
 
 /// What a host does with a message.

@@ -14,9 +14,13 @@ use super::frames::{
     TESTER_LINK_LOCAL, TESTER_MAC, TESTER6, ipv4_header, ipv6_header,
 };
 use super::lab::{Namespace, PacketSocket, has_program, stay_on_one_processor};
+use super::meaning::late_quote;
 
 /// The port that markers come from.
 const MARKER: u16 = 4661;
+/// How long after the last case fragments that waited in vain are all reported: twice the
+/// time that they have to wait.
+const LATE: Duration = Duration::from_secs(2);
 /// How long the echo of a marker may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,8 +41,8 @@ const SETTINGS: [(&str, &str); 23] = [
     ("ipv4/icmp_msgs_per_sec", "1000000"),
     ("ipv4/icmp_msgs_burst", "1000000"),
     ("ipv4/ip_no_pmtu_disc", "2"),
-    ("ipv4/ipfrag_time", "600"),
-    ("ipv6/ip6frag_time", "600"),
+    ("ipv4/ipfrag_time", "1"),
+    ("ipv6/ip6frag_time", "1"),
     ("ipv6/icmp/ratelimit", "0"),
     ("ipv6/conf/default/accept_dad", "0"),
     ("ipv6/conf/default/dad_transmits", "0"),
@@ -54,6 +58,8 @@ pub(crate) struct Kernel {
     wire: PacketSocket,
     _echo: Echo,
     markers: u32,
+    /// What came late, while other cases were asked.
+    late: Vec<Vec<u8>>,
     _namespaces: [Namespace; 2],
 }
 
@@ -75,7 +81,7 @@ impl Kernel {
         stay_on_one_processor();
         let echo = host.inside(|| Echo::start(ECHO));
         let wire = tester.inside(|| PacketSocket::bind("far0"));
-        Ok(Self { wire, _echo: echo, markers: 0, _namespaces: [host, tester] })
+        Ok(Self { wire, _echo: echo, markers: 0, late: Vec::new(), _namespaces: [host, tester] })
     }
 
     /// What the kernel answers to frames, sent one behind the other.
@@ -108,11 +114,24 @@ impl Kernel {
             assert!(!left.is_zero(), "{name}: the kernel answers no more");
             match self.wire.receive(left) {
                 Some(frame) if frame.ends_with(&payload) => missing -= 1,
+                Some(frame) if late_quote(&frame).is_some() => self.late.push(frame),
                 Some(frame) => answers.push(frame),
                 None => {}
             }
         }
         answers
+    }
+
+    /// What fragments that waited in vain had for an answer, of all cases.
+    pub(crate) fn late_answers(&mut self) -> Vec<Vec<u8>> {
+        let deadline = Instant::now() + LATE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return std::mem::take(&mut self.late);
+            }
+            self.late.extend(self.wire.receive(left).filter(|frame| late_quote(frame).is_some()));
+        }
     }
 }
 

@@ -6,10 +6,10 @@
 //! | `frames`, `build` | the suite: every kind of frame by name, valid and wrong in each direction |
 //! | `kernel`, `echo` | the kernel as the host, in namespaces |
 //! | `ours` | our host on a memory port, with the same addresses |
-//! | `meaning` | what an answer means |
+//! | `meaning`, `joining` | what an answer means, in one frame or in fragments |
 //! | `compare` | the comparison of the two |
-//! | `reasons`, `not_built` | the table of differences, each with its reason |
-//! | `parse` | how we read the same frames, and how etherparse does |
+//! | `reasons` | the table of differences, each with its reason |
+//! | `parse`, `parse6` | how we read the same frames, and how etherparse does |
 //! | `lab` | namespaces, raw sockets |
 //!
 //! What takes root prints `skipped: NAME: REASON` without it and passes; with `CI=true` it fails.
@@ -23,10 +23,11 @@ mod build;
 mod compare;
 mod echo;
 mod frames;
+mod joining;
 mod kernel;
 mod lab;
 mod meaning;
-mod not_built;
 mod ours;
 mod parse;
+mod parse6;
 mod reasons;

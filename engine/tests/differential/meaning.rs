@@ -7,6 +7,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::build::{ARP, FRAGMENT, ICMP, ICMPV6, IPV4, IPV6, TCP, UDP, sum};
 use super::frames::{HOST_MAC, TESTER_MAC};
+use super::joining::joined;
+
+/// A link header and the MTU.
+const MAX_FRAME_LEN: usize = 14 + 1500;
 
 /// The answers to frames.
 ///
@@ -16,8 +20,23 @@ pub(crate) fn meanings(name: &str, asked: &[Vec<u8>], answers: &[Vec<u8>]) -> St
     let read = |answer: &Vec<u8>| {
         meaning(asked, answer).unwrap_or_else(|fault| panic!("{name}: {fault}: {answer:02x?}"))
     };
-    let lines: Vec<_> = answers.iter().filter_map(read).collect();
+    assert!(answers.iter().all(|answer| answer.len() <= MAX_FRAME_LEN), "{name}: over the link's MTU");
+    let lines: Vec<_> = joined(answers).iter().filter_map(read).collect();
     if lines.is_empty() { "silence".to_owned() } else { lines.join(" and ") }
+}
+
+/// What a frame quotes that says that a fragment waited in vain for the others.
+pub(crate) fn late_quote(frame: &[u8]) -> Option<&[u8]> {
+    let packet = frame.get(14..)?;
+    let (protocol, message) = match u16::from_be_bytes([frame[12], frame[13]]) {
+        IPV4 => (*packet.get(9)?, packet.get(usize::from(packet[0] & 15) * 4..)?),
+        IPV6 => (*packet.get(6)?, packet.get(40..)?),
+        _ => return None,
+    };
+    match (protocol, message.first()?) {
+        (ICMP, 11) | (ICMPV6, 3) => message.get(8..),
+        _ => None,
+    }
 }
 
 type Fault = &'static str;

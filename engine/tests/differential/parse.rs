@@ -5,24 +5,25 @@ use std::sync::LazyLock;
 
 use etherparse::{ArpPacketSlice, IpNumber, Ipv4HeaderSlice, Ipv6HeaderSlice, SingleVlanSlice, UdpSlice};
 use gannet::wire::ethernet::{self, EtherType};
-use gannet::wire::vlan::Tag;
-use gannet::wire::{arp, ipv4, ipv6, udp};
+use gannet::wire::vlan::VlanId;
+use gannet::wire::{arp, ipv4, ipv6, udp, vlan};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::frames::{suite, tagged};
+use super::parse6::{compare_extensions, compare_icmpv6};
 
 static FRAMES: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| suite().into_iter().chain(tagged()).flat_map(|case| case.frames).collect());
 
 #[test]
 fn every_frame_of_the_suite_reads_as_etherparse_reads_it() {
-    let read: [usize; 3] = FRAMES
+    let read = FRAMES
         .iter()
         .map(|frame| compare(frame))
-        .fold([0; 3], |read, layers| [read[0] + layers[0], read[1] + layers[1], read[2] + layers[2]]);
+        .fold(Layers::default(), |read, layers| std::array::from_fn(|index| read[index] + layers[index]));
     // Each comparison has seen what is valid, many times.
-    assert!(read.iter().all(|&count| count > 500), "IPv4, IPv6, UDP: {read:?}");
+    assert!(read.iter().all(|&count| count > 500), "IPv4, IPv6, UDP, ICMPv6: {read:?}");
 }
 
 proptest! {
@@ -48,18 +49,20 @@ proptest! {
     }
 }
 
-/// Gives how many IPv4 packets, IPv6 packets and datagrams both found valid.
-fn compare(frame: &[u8]) -> [usize; 3] {
-    let Some((link, rest)) = compare_links(frame) else { return [0; 3] };
-    let Some((ether_type, rest)) = compare_tags(link, rest) else { return [0; 3] };
+/// How many IPv4 packets, IPv6 packets, datagrams and ICMPv6 messages both found valid.
+type Layers = [usize; 4];
+
+fn compare(frame: &[u8]) -> Layers {
+    let Some((link, rest)) = compare_links(frame) else { return Layers::default() };
+    let Some((ether_type, rest)) = compare_tags(link, rest) else { return Layers::default() };
     match ether_type {
         EtherType::ARP => {
             compare_arp(rest);
-            [0; 3]
+            Layers::default()
         }
-        EtherType::IPV4 => compare_ipv4(rest).map_or([0; 3], |datagrams| [1, 0, datagrams]),
-        EtherType::IPV6 => compare_ipv6(rest).map_or([0; 3], |datagrams| [0, 1, datagrams]),
-        _ => [0; 3],
+        EtherType::IPV4 => compare_ipv4(rest).map_or(Layers::default(), |datagrams| [1, 0, datagrams, 0]),
+        EtherType::IPV6 => compare_ipv6(rest).unwrap_or_default(),
+        _ => Layers::default(),
     }
 }
 
@@ -76,19 +79,47 @@ fn compare_links(frame: &[u8]) -> Option<(EtherType, &[u8])> {
     Some((ours.ether_type(), rest))
 }
 
-/// Gives what is behind a tag, if there is one.
+/// Gives what is behind the tags, if there are some and both find them fit for a host.
 fn compare_tags(ether_type: EtherType, bytes: &[u8]) -> Option<(EtherType, &[u8])> {
-    if ether_type != EtherType::VLAN {
-        return Some((ether_type, bytes));
-    }
-    let (ours, theirs) = (Tag::split(bytes), SingleVlanSlice::from_slice(bytes));
-    let (Some((ours, rest)), Ok(theirs)) = (ours, &theirs) else {
-        assert_eq!(ours.is_some(), theirs.is_ok(), "{bytes:02x?}");
+    let ours = vlan::split(ether_type, bytes);
+    let theirs = tags(ether_type, bytes).filter(|(tags, ..)| are_for_a_host(tags));
+    let (Ok(ours), Some((tags, ether_type, rest))) = (&ours, theirs.as_ref()) else {
+        assert_eq!(ours.is_ok(), theirs.is_some(), "{bytes:02x?}");
         return None;
     };
-    assert_eq!((ours.id(), ours.ether_type().0), (theirs.vlan_identifier().value(), theirs.ether_type().0));
-    assert_eq!(rest, theirs.payload_slice());
-    Some((ours.ether_type(), rest))
+    // Identifier 0 is a priority and no VLAN.
+    let named: Vec<_> = tags.iter().map(|&(_, id)| id).filter(|&id| id != 0).collect();
+    assert_eq!(ours.vlans.iter().map(VlanId::number).collect::<Vec<_>>(), named);
+    assert_eq!((ours.ether_type, ours.payload, ours.tags_len), (*ether_type, *rest, 4 * tags.len()));
+    Some((ours.ether_type, ours.payload))
+}
+
+/// Which EtherType announced a tag, and its identifier.
+type ReadTag = (EtherType, u16);
+
+/// Tags up to the third and what follows, as etherparse reads them.
+fn tags(mut ether_type: EtherType, mut rest: &[u8]) -> Option<(Vec<ReadTag>, EtherType, &[u8])> {
+    let mut tags = Vec::new();
+    while matches!(ether_type, EtherType::VLAN | EtherType::SERVICE_VLAN) && tags.len() < 3 {
+        let tag = SingleVlanSlice::from_slice(rest).ok()?;
+        tags.push((ether_type, tag.vlan_identifier().value()));
+        (ether_type, rest) = (EtherType(tag.ether_type().0), &rest[4..]);
+    }
+    Some((tags, ether_type, rest))
+}
+
+/// Tags that a host may be addressed by: up to two, a service tag only around another, and
+/// none with the reserved identifier.
+fn are_for_a_host(tags: &[ReadTag]) -> bool {
+    let is_reserved = tags.iter().any(|&(_, id)| id == 0xfff);
+    let is_usable = match *tags {
+        [] | [(EtherType::VLAN, _)] => true,
+        // A service tag's VLAN is another than the 802.1Q VLAN of this number.
+        [(EtherType::SERVICE_VLAN, outer), (EtherType::VLAN, inner)] => outer == 0 || inner != 0,
+        [(EtherType::VLAN, _), (EtherType::VLAN, _)] => true,
+        _ => false,
+    };
+    is_usable && !is_reserved
 }
 
 fn compare_arp(bytes: &[u8]) {
@@ -144,7 +175,8 @@ fn compare_ipv4(bytes: &[u8]) -> Option<usize> {
     Some(datagram.iter().count())
 }
 
-fn compare_ipv6(bytes: &[u8]) -> Option<usize> {
+/// Gives what was valid in a packet that was itself, with its extension headers.
+fn compare_ipv6(bytes: &[u8]) -> Option<Layers> {
     let ours = ipv6::Packet::parse(bytes);
     let theirs = Ipv6HeaderSlice::from_slice(bytes).ok().and_then(|header| {
         let payload = bytes.get(40..40 + usize::from(header.payload_length()))?;
@@ -160,7 +192,12 @@ fn compare_ipv6(bytes: &[u8]) -> Option<usize> {
     assert_eq!(ours.payload(), *payload);
     let sum =
         |len| ipv6::pseudo_header(ours.source(), ours.destination(), ipv6::Protocol::UDP, u32::from(len));
-    let datagram = (header.next_header() == IpNumber::UDP).then(|| compare_udp(payload)).flatten();
+    let (protocol, payload) = compare_extensions(ours.next_header(), payload)?;
+    if protocol == ipv6::Protocol::ICMPV6 {
+        let valid = compare_icmpv6(payload, ours.source(), ours.destination());
+        return Some([0, 1, 0, valid.into()]);
+    }
+    let datagram = (protocol == ipv6::Protocol::UDP).then(|| compare_udp(payload)).flatten();
     if let Some((ours, theirs)) = &datagram {
         let right = theirs.to_header().calc_checksum_ipv6_raw(
             header.source(),
@@ -169,7 +206,7 @@ fn compare_ipv6(bytes: &[u8]) -> Option<usize> {
         );
         expect_checksum(*ours, sum(ours.len()), right.expect("not too long"));
     }
-    Some(datagram.iter().count())
+    Some([0, 1, datagram.iter().count(), 0])
 }
 
 /// Gives a datagram that both found valid.

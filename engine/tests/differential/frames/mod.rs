@@ -8,6 +8,7 @@ mod icmpv4;
 mod icmpv6;
 mod ipv4;
 mod ipv6;
+mod large;
 mod neighbours;
 mod options;
 mod tags;
@@ -80,6 +81,7 @@ pub(crate) fn suite() -> Vec<Case> {
     suite.icmpv6();
     suite.neighbours();
     suite.truncations();
+    suite.large();
     let names: HashSet<_> = suite.cases.iter().map(|case| &case.name).collect();
     assert_eq!(names.len(), suite.cases.len(), "every case has a name of its own");
     suite.cases
@@ -154,7 +156,7 @@ impl Suite {
 }
 
 /// "Who has the host's address?", to everybody.
-pub(super) fn arp_request() -> Arp {
+pub(crate) fn arp_request() -> Arp {
     Arp {
         link: Link { to: BROADCAST_MAC, from: TESTER_MAC, ether_type: ARP },
         preamble: [0, 1, 8, 0, 6, 4],
