@@ -286,6 +286,20 @@ fn an_echo_request_is_answered_by_the_host() {
     assert_eq!(dropped_as(&other), "icmp_other");
 }
 
+#[test]
+fn a_packet_shorter_than_a_quote_is_quoted_whole() {
+    for len in [0, 1, 7, 8] {
+        let mut sent = frame(&vec![7; len], |ip| {
+            (ip[3], ip[9]) = (20 + len as u8, 99);
+        });
+        sent.drain(34..42);
+        let (reply, counted) = one(&sent);
+        assert_eq!(counted, ["received", "protocol_unknown", "icmp_error_sent", "sent"], "{len} bytes");
+        let reply = reply.expect("an error");
+        assert_eq!((&reply[34..36], &reply[42..62 + len]), (&[3, 2][..], &sent[14..]), "{len} bytes");
+    }
+}
+
 fn arp(operation: u8, sender_ip: [u8; 4], target_ip: [u8; 4]) -> Vec<u8> {
     let destination = if operation == 1 { [0xff; 6] } else { [2, 0, 0, 0, 0, 1] };
     let mac = [2, 0, 0, 0, 0, 2];
