@@ -496,14 +496,23 @@ fn write_fragment_headers(into: &mut [u8], header: Header, offset: u16, more: bo
 /// Whether the first fragment that `quote` begins with is of an ICMP error, about which nobody
 /// is told anything.
 fn is_about_icmp_error(quote: &[u8]) -> bool {
-    if let Ok(packet) = ipv6::Packet::parse(quote).map_err(drop).or(Err(())) {
-        let walked = extension::walk(packet.next_header(), packet.payload());
-        return walked.is_ok_and(|walked| {
-            let kind = packet.payload().get(walked.offset).copied();
-            walked.protocol == Protocol::ICMPV6 && kind.is_none_or(|kind| icmpv6::Kind(kind).is_error())
-        });
+    if quote.first().is_some_and(|first| first >> 4 == 6) {
+        return is_about_icmpv6_error(quote);
     }
     let header_len = quote.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
     let kind = quote.get(header_len).copied();
     quote.get(9) == Some(&Protocol::ICMP.0) && kind.is_none_or(|kind| icmpv4::Kind(kind).is_error())
+}
+
+/// The quote may end before the packet does, so its length says nothing. Where it ends before
+/// the message does too, nobody can tell.
+fn is_about_icmpv6_error(quote: &[u8]) -> bool {
+    let (Some(&first), Some(payload)) = (quote.get(ipv6::NEXT_HEADER_AT), quote.get(ipv6::HEADER_LEN..))
+    else {
+        return true;
+    };
+    extension::walk(Protocol(first), payload).map_or(true, |walked| {
+        let kind = payload.get(walked.offset).copied();
+        walked.protocol == Protocol::ICMPV6 && kind.is_none_or(|kind| icmpv6::Kind(kind).is_error())
+    })
 }

@@ -166,9 +166,9 @@ pub(super) fn padding_options(len: usize) -> Vec<u8> {
     header
 }
 
-/// Bytes without a pattern that a fault could keep.
+/// Bytes without a pattern that a fault could keep, and none that is a letter.
 pub(super) fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index * 31 + len * 7 + index / 256) as u8).collect()
+    (0..len).map(|index| (index * 31 + len * 7 + index / 256) as u8 | 0x80).collect()
 }
 
 /// A datagram with its checksum.
