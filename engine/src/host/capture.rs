@@ -257,7 +257,8 @@ pub(crate) struct TapClosed;
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Obedient, arp, frame, hello, ping, ping_with};
+    use super::super::tests::answers::{ping, ping_with};
+    use super::super::tests::{Obedient, arp, frame, hello};
     use super::super::{Addressing, Host, HostConfig, InterfaceAddress};
     use super::*;
     use crate::forward::Forwards;

@@ -141,8 +141,10 @@ fn write<P: Packet>(packet: &mut P, about: &Ip, saying: Saying, style: Style) ->
     let room = packet.room_mut();
     let before = header_len + icmpv4::HEADER_LEN;
     let room_for_ip = room.len().saturating_sub(link_len).min(longest);
-    let quoted = (about.header_len + about.payload_len).min(room_for_ip.saturating_sub(before));
-    if quoted < about.header_len.min(ipv6::HEADER_LEN) + icmpv4::HEADER_LEN {
+    let whole = about.header_len + about.payload_len;
+    let quoted = whole.min(room_for_ip.saturating_sub(before));
+    // A packet that carries less than those 8 bytes is quoted whole.
+    if quoted < whole.min(about.header_len.min(ipv6::HEADER_LEN) + icmpv4::HEADER_LEN) {
         return false;
     }
     room.copy_within(link_len..link_len + quoted, link_len + before);

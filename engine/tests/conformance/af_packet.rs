@@ -18,11 +18,17 @@ pub(crate) const VETH: Exceptions = &[
     ("tagged frame cut to 17 bytes", SHORT_TAG),
     ("tagged frame cut to 18 bytes", SHORT_TAG),
     ("tagged frame cut to 19 bytes", SHORT_TAG),
+    ("QinQ frame cut to 18 bytes", SHORT_TAG),
+    ("QinQ, a service tag, 1472 *", TWO_TAGS),
+    ("QinQ, 802.1Q twice, 1472 *", TWO_TAGS),
 ];
 
 pub(crate) const RUNT: &str = "the kernel sends no frame without a whole Ethernet header";
 pub(crate) const SHORT_TAG: &str =
     "the kernel drops a frame whose EtherType announces a tag, where fewer than 6 bytes are behind it";
+
+pub(crate) const TWO_TAGS: &str =
+    "a veth pair has room for one tag beside a packet as long as its MTU, and drops what has two";
 
 #[test]
 fn af_packet_on_veth() {

@@ -7,6 +7,7 @@ use super::frames::{ADDRESS, CLIENT, CLIENT_MAC};
 
 /// EtherTypes.
 pub(crate) const IPV4: u16 = 0x0800;
+pub(crate) const IPV6: u16 = 0x86dd;
 pub(crate) const ARP: u16 = 0x0806;
 /// Protocols.
 pub(crate) const ICMP: u8 = 1;
@@ -100,21 +101,14 @@ impl Packet {
             to: ADDRESS.octets(),
             options: Vec::new(),
             body: None,
-            udp: Udp {
-                from: 4660,
-                to: 7,
-                len: None,
-                checksum: Checksum::Right,
-                payload: b"hello".to_vec(),
-                behind: Vec::new(),
-            },
+            udp: Udp::hello(),
             padding: Vec::new(),
         }
     }
 
     /// The frame.
     pub(crate) fn frame(&self) -> Vec<u8> {
-        let body = self.body.clone().unwrap_or_else(|| self.udp.bytes(self.from, self.to));
+        let body = self.body.clone().unwrap_or_else(|| self.udp.bytes(&self.from, &self.to));
         let header_len = 20 + self.options.len();
         let ihl = self.ihl.unwrap_or((header_len / 4) as u8);
         let total_len = self.total_len.unwrap_or((header_len + body.len()) as u16);
@@ -131,7 +125,20 @@ impl Packet {
 }
 
 impl Udp {
-    fn bytes(&self, from: [u8; 4], to: [u8; 4]) -> Vec<u8> {
+    /// "hello" from the client to port 7.
+    pub(crate) fn hello() -> Self {
+        Self {
+            from: 4660,
+            to: 7,
+            len: None,
+            checksum: Checksum::Right,
+            payload: b"hello".to_vec(),
+            behind: Vec::new(),
+        }
+    }
+
+    /// Its bytes between two addresses of either version, whose pseudo headers have the same sum.
+    pub(crate) fn bytes(&self, from: &[u8], to: &[u8]) -> Vec<u8> {
         let own_len = 8 + self.payload.len();
         let len = self.len.unwrap_or(own_len as u16);
         let mut bytes: Vec<u8> =
@@ -143,7 +150,7 @@ impl Udp {
             _ => usize::from(len).min(bytes.len()),
         };
         let pseudo_len = if self.checksum == Checksum::OverAll { covered as u16 } else { len };
-        let pseudo = [&from[..], &to, &[0, UDP], &pseudo_len.to_be_bytes()].concat();
+        let pseudo = [from, to, &[0, UDP], &pseudo_len.to_be_bytes()].concat();
         let sum = sum(&[&pseudo, &bytes[..covered]]);
         let right = match self.checksum {
             Checksum::Unfilled => sum,
@@ -162,7 +169,7 @@ impl Udp {
 }
 
 impl Checksum {
-    fn or(self, right: u16) -> u16 {
+    pub(crate) fn or(self, right: u16) -> u16 {
         match self {
             Self::Is(value) => value,
             Self::Wrong => right.wrapping_add(1),

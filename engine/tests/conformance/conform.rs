@@ -42,6 +42,10 @@ fn verify(case: &Case, outcome: &Outcome) {
     assert_eq!(counted("received"), 1, "{}", case.name);
     match case.verdict {
         Verdict::Silent(reason) => assert_eq!(counted(reason), 1, "{}: {:?}", case.name, outcome.counted),
+        Verdict::Told(reason) => {
+            let errors = (counted(reason), counted("icmp_error_sent"), counted("sent"));
+            assert_eq!(errors, (1, 1, 1), "{}: {:?}", case.name, outcome.counted);
+        }
         Verdict::Answered => assert_eq!(counted("sent"), 1, "{}: {:?}", case.name, outcome.counted),
     }
 }

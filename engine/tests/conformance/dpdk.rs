@@ -10,7 +10,7 @@ use gannet::port::dpdk::{self, DpdkQueue, Eal, Mbuf};
 use gannet::port::{FrameQueue, OpenPort, PoolBalance, PortConfig, PortControl};
 use gannet::wire::ethernet::MacAddress;
 
-use super::af_packet::{RUNT, SHORT_TAG};
+use super::af_packet::{RUNT, SHORT_TAG, TWO_TAGS};
 use super::conform::{Exceptions, compare, conform, reference};
 use super::frames::OWN_MAC;
 use super::kernel::{Peer, kernel_as_peer};
@@ -167,13 +167,19 @@ const AF_PACKET: Exceptions = &[
     ("tagged frame cut to 1*", SHORT_TAG),
     ("service tag of our number", SERVICE_TAG),
     ("service tag 0", SERVICE_TAG),
+    ("QinQ, a service tag*", SERVICE_TAG),
+    ("solicitation in QinQ", SERVICE_TAG),
+    ("QinQ, 802.1Q twice, 1472 *", TWO_TAGS),
+    ("QinQ frame cut to 18 bytes", SHORT_TAG),
     ("first fragment*", REASSEMBLY),
     ("middle fragment", REASSEMBLY),
     ("last fragment*", REASSEMBLY),
-    ("UDP checksum of the pseudo header only", "as if this machine's kernel had left it unfilled"),
+    ("UDP checksum of the pseudo header only", UNFILLED),
+    ("IPv6, UDP checksum of the pseudo header only", UNFILLED),
 ];
 const SERVICE_TAG: &str =
     "the kernel takes the outer tag out, and the driver puts it back as 802.1Q's, whatever it was";
+const UNFILLED: &str = "as if this machine's kernel had left it unfilled";
 const REASSEMBLY: &str =
     "the driver's socket has the kernel reassemble packets, so a lone fragment never comes";
 

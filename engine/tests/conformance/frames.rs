@@ -1,18 +1,31 @@
 //! The suite: every kind of frame, with a name and what has to become of it.
 
-use std::net::Ipv4Addr;
+mod ipv6;
+mod ndp;
+mod tags;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use gannet::wire::ethernet::MacAddress;
 
-use super::build::{Arp, Checksum, ICMP, Link, Packet, UDP, icmp};
+use super::build::{Arp, Checksum, ICMP, IPV6, Link, Packet, UDP, icmp};
+use super::build6::Packet6;
 
-/// The host's address, and that in [`VLAN`].
+/// The host's addresses, that in [`VLAN`], and those in the two VLANs of [`QINQ`].
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+pub(crate) const ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, 1);
 pub(crate) const VLAN_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
 pub(crate) const VLAN: u16 = 5;
+pub(crate) const QINQ_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 1);
+pub(crate) const QINQ_ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x79, 0, 0, 0, 0, 0, 1);
+/// The outer and the inner one.
+pub(crate) const QINQ: [u16; 2] = [100, 200];
 /// Who sends the frames.
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+pub(crate) const CLIENT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x77, 0, 0, 0, 0, 0, 2);
 pub(crate) const VLAN_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 2);
+pub(crate) const QINQ_CLIENT: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 2);
+pub(crate) const QINQ_CLIENT6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x79, 0, 0, 0, 0, 0, 2);
 pub(crate) const CLIENT_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
 /// The host's MAC address in the reference.
 pub(crate) const OWN_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
@@ -22,8 +35,9 @@ pub(crate) const OWN_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 pub(crate) const ECHO: u16 = 7;
 pub(crate) const RESHAPE: u16 = 9;
 pub(crate) const SINK: u16 = 10;
-/// The longest payload that the MTU allows, in bytes.
+/// The longest payloads that the MTU allows, in bytes: over IPv4, and over IPv6.
 pub(crate) const LONGEST: usize = 1472;
+pub(crate) const LONGEST6: usize = 1452;
 
 /// A frame of the suite.
 pub(crate) struct Case {
@@ -39,20 +53,22 @@ pub(crate) enum Verdict {
     Answered,
     /// It is not answered, and counted under this name.
     Silent(&'static str),
+    /// It is counted under this name, and its sender told so with an ICMP error.
+    Told(&'static str),
 }
 
 /// What the service makes of a payload on port [`RESHAPE`]: one of even length is cut in
-/// half, one of odd length grows, and every byte is another.
-pub(crate) fn reshaped(payload: &[u8]) -> Vec<u8> {
+/// half, one of odd length grows up to `longest`, and every byte is another.
+pub(crate) fn reshaped(payload: &[u8], longest: usize) -> Vec<u8> {
     let mut reshaped = payload.to_vec();
-    reshaped.resize(reshaped_len(payload.len()), 0);
+    reshaped.resize(reshaped_len(payload.len(), longest), 0);
     reshaped.iter_mut().for_each(|byte| *byte ^= MASK);
     reshaped
 }
 
 /// How long that is.
-pub(crate) fn reshaped_len(len: usize) -> usize {
-    if len.is_multiple_of(2) { len / 2 } else { (len + 13).min(LONGEST) }
+pub(crate) fn reshaped_len(len: usize, longest: usize) -> usize {
+    if len.is_multiple_of(2) { len / 2 } else { (len + 13).min(longest) }
 }
 
 pub(crate) const MASK: u8 = 0x5a;
@@ -74,10 +90,14 @@ pub(crate) fn suite(own: MacAddress) -> Vec<Case> {
     suite.addresses();
     suite.broken_udp();
     suite.truncations();
+    suite.ipv6();
+    suite.icmpv6();
+    suite.solicitations();
+    suite.advertisements();
     suite.cases
 }
 
-use Verdict::{Answered, Silent};
+use Verdict::{Answered, Silent, Told};
 
 struct Suite {
     own: MacAddress,
@@ -92,6 +112,13 @@ impl Suite {
     /// A datagram "hello" after `change` had its way with it.
     fn ip(&mut self, name: impl Into<String>, verdict: Verdict, change: impl FnOnce(&mut Packet)) {
         let mut packet = Packet::hello(self.own);
+        change(&mut packet);
+        self.frame(name, verdict, packet.frame());
+    }
+
+    /// The same over IPv6.
+    fn ip6(&mut self, name: impl Into<String>, verdict: Verdict, change: impl FnOnce(&mut Packet6)) {
+        let mut packet = Packet6::hello(self.own);
         change(&mut packet);
         self.frame(name, verdict, packet.frame());
     }
@@ -157,8 +184,12 @@ impl Suite {
         }
         self.ip("don't fragment", Answered, |packet| packet.fragment = 0x4000);
         self.ip("the reserved flag", Answered, |packet| packet.fragment = 0x8000);
-        for port in [1, 7, 53, 65535] {
+        for port in [1, 8, 54, 65535] {
             self.ip(format!("from port {port}"), Answered, |packet| packet.udp.from = port);
+        }
+        for port in [7, 13, 17, 19, 37, 53, 69, 123, RESHAPE, SINK] {
+            let name = format!("from port {port} of a service");
+            self.ip(name, Silent("reflector_port"), |packet| packet.udp.from = port);
         }
         self.ip("a checksum of all ones", Answered, |packet| {
             packet.udp.payload = balanced(packet, 0);
@@ -168,80 +199,6 @@ impl Suite {
             packet.udp.payload = balanced(packet, MASK);
         });
         self.ip("the service drops it", Silent("service_dropped"), |packet| packet.udp.to = SINK);
-    }
-
-    fn tags(&mut self) {
-        let tagged = |tags: &[u8]| {
-            let tags = tags.to_vec();
-            move |packet: &mut Packet| packet.link.tags = tags
-        };
-        let in_vlan = |tags: &[u8]| {
-            let tags = tags.to_vec();
-            move |packet: &mut Packet| {
-                packet.link.tags = tags;
-                (packet.from, packet.to) = (VLAN_CLIENT.octets(), VLAN_ADDRESS.octets());
-            }
-        };
-        for (priority, what) in
-            [(0, "our VLAN"), (0x60, "our VLAN, priority 3"), (0x10, "our VLAN, drop eligible")]
-        {
-            self.ip(what, Answered, in_vlan(&[0x81, 0, priority, 5]));
-        }
-        for len in [0, 1, 512, LONGEST] {
-            for port in [ECHO, RESHAPE] {
-                self.ip(format!("our VLAN, {len} bytes to port {port}"), Answered, |packet| {
-                    in_vlan(&[0x81, 0, 0, 5])(packet);
-                    (packet.udp.to, packet.udp.payload) = (port, pattern(len));
-                });
-            }
-        }
-        self.ip("our VLAN, options", Answered, |packet| {
-            in_vlan(&[0x81, 0, 0, 5])(packet);
-            packet.options = options(12);
-        });
-        self.ip("our VLAN, echo request", Answered, |packet| {
-            in_vlan(&[0x81, 0, 0, 5])(packet);
-            (packet.protocol, packet.body) = (ICMP, Some(icmp(8, 0, b"ping")));
-        });
-        self.ip("our VLAN, padded", Answered, |packet| {
-            in_vlan(&[0x81, 0, 0, 5])(packet);
-            packet.padding = vec![0xee; 9];
-        });
-        for (name, target, verdict) in [
-            ("our VLAN, ARP request", VLAN_ADDRESS, Answered),
-            ("our VLAN, ARP request for the address outside", ADDRESS, Silent("arp_not_ours")),
-        ] {
-            self.arp_packet(name, verdict, |packet| {
-                packet.link.tags = vec![0x81, 0, 0, 5];
-                (packet.sender.1, packet.target.1) = (VLAN_CLIENT.octets(), target.octets());
-            });
-        }
-        self.ip("our VLAN, the address outside", Silent("not_our_ip"), tagged(&[0x81, 0, 0, 5]));
-        self.ip("no VLAN, the address inside", Silent("not_our_ip"), in_vlan(&[]));
-        self.arp_packet("no VLAN, ARP request for the address inside", Silent("arp_not_ours"), |packet| {
-            packet.target.1 = VLAN_ADDRESS.octets();
-        });
-        self.ip("priority tag 0", Answered, tagged(&[0x81, 0, 0, 0]));
-        self.ip("priority tag 3", Answered, tagged(&[0x81, 0, 0x60, 0]));
-        self.arp_packet("priority tag, ARP request", Answered, |packet| {
-            packet.link.tags = vec![0x81, 0, 0x60, 0]
-        });
-        for vlan in [1_u16, 6, 261, 4094, 4095] {
-            let [high, low] = vlan.to_be_bytes();
-            self.ip(format!("VLAN {vlan}"), Silent("vlan_not_ours"), tagged(&[0x81, 0, high, low]));
-        }
-        let foreign = Silent("vlan_not_ours");
-        self.ip("service tag of our number", foreign, in_vlan(&[0x88, 0xa8, 0, 5]));
-        self.ip("service tag 0", foreign, tagged(&[0x88, 0xa8, 0, 0]));
-        self.ip("two tags, the outer a service tag", foreign, in_vlan(&[0x88, 0xa8, 0, 1, 0x81, 0, 0, 5]));
-        self.ip("two tags, both ours", foreign, in_vlan(&[0x81, 0, 0, 5, 0x81, 0, 0, 5]));
-        self.ip("two tags, the outer a priority", foreign, in_vlan(&[0x81, 0, 0, 0, 0x81, 0, 0, 5]));
-        self.ip("two tags, the outer foreign", foreign, in_vlan(&[0x81, 0, 0, 6, 0x81, 0, 0, 5]));
-        self.ip("a tag before 802.1Q", Silent("ether_type_unknown"), in_vlan(&[0x91, 0, 0, 5]));
-        self.ip("our VLAN, IPv6", Silent("ether_type_unknown"), |packet| {
-            in_vlan(&[0x81, 0, 0, 5])(packet);
-            packet.link.ether_type = 0x86dd;
-        });
     }
 
     fn arp(&mut self) {
@@ -303,6 +260,7 @@ impl Suite {
         for len in [0, 1, 2, 17, 18, 19, 56, 57, 1471, LONGEST] {
             self.ping(format!("echo request: {len} bytes"), Answered, icmp(8, 0, &pattern(len)));
         }
+        self.ping("echo request over the MTU", Told("tx_oversize"), icmp(8, 0, &pattern(LONGEST + 1)));
         self.ip("echo request with options", Answered, |packet| {
             (packet.protocol, packet.body) = (ICMP, Some(icmp(8, 0, b"ping")));
             packet.options = options(40);
@@ -365,7 +323,6 @@ impl Suite {
         // A TAP's two ends share one.
         self.ip("from our own MAC address", Answered, |packet| packet.link.from = own);
         for (name, ether_type) in [
-            ("IPv6", 0x86dd),
             ("802.3 with a length", 46),
             ("802.3 with the longest length", 1500),
             ("wake-on-LAN", 0x0842),
@@ -383,8 +340,10 @@ impl Suite {
         }
         let lldp = Link { to: [1, 0x80, 0xc2, 0, 0, 0x0e], ..Link::new(self.own, 0x88cc) };
         self.frame("LLDP to its group", Silent("ether_type_unknown"), lldp.frame(&pattern(60)));
-        let discovery = Link { to: [0x33, 0x33, 0, 0, 0, 1], ..Link::new(self.own, 0x86dd) };
-        self.frame("IPv6 to its group", Silent("ether_type_unknown"), discovery.frame(&pattern(72)));
+        let no_packet = Link::new(self.own, IPV6);
+        self.frame("IPv6 and no packet", Silent("ipv6_malformed"), no_packet.frame(&pattern(46)));
+        let to_group = Link { to: [0x33, 0x33, 0, 0, 0, 1], ..no_packet };
+        self.frame("IPv6 and no packet, to a group", Silent("ipv6_malformed"), to_group.frame(&pattern(72)));
     }
 
     fn broken_ipv4(&mut self) {
@@ -440,10 +399,19 @@ impl Suite {
             (packet.fragment, packet.id) = (0x2000, 0x5010);
         });
         for protocol in [0, 2, 4, 6, 16, 18, 41, 47, 50, 58, 132, 136, 255] {
-            self.ip(format!("protocol {protocol}"), Silent("protocol_unknown"), |packet| {
+            self.ip(format!("protocol {protocol}"), Told("protocol_unknown"), |packet| {
                 packet.protocol = protocol;
             });
         }
+        for len in [0, 1, 7, 8, 547, 548, 549, 1480] {
+            self.ip(format!("protocol 99, {len} bytes"), Told("protocol_unknown"), |packet| {
+                (packet.protocol, packet.body) = (99, Some(pattern(len)));
+            });
+        }
+        self.ip("protocol 99, options and padding", Told("protocol_unknown"), |packet| {
+            (packet.protocol, packet.body) = (99, Some(pattern(5)));
+            (packet.options, packet.padding) = (options(40), vec![0xee; 3]);
+        });
     }
 
     fn addresses(&mut self) {
@@ -540,13 +508,31 @@ impl Suite {
             });
         }
         for port in [0, 1, 8, 1024, 65535] {
-            self.ip(format!("to closed port {port}"), Silent("udp_port_closed"), |packet| {
-                packet.udp.to = port
+            self.ip(format!("to closed port {port}"), Told("udp_port_closed"), |packet| packet.udp.to = port);
+        }
+        for len in [0, 1, 519, 520, 521, LONGEST] {
+            self.ip(format!("{len} bytes to a closed port"), Told("udp_port_closed"), |packet| {
+                (packet.udp.to, packet.udp.payload) = (99, pattern(len));
             });
         }
+        self.ip("to a closed port, with options and padding", Told("udp_port_closed"), |packet| {
+            (packet.udp.to, packet.options, packet.padding) = (99, options(12), vec![0xee; 9]);
+        });
+        self.ip("to a closed port, a wrong checksum", Silent("udp_checksum"), |packet| {
+            (packet.udp.to, packet.udp.checksum) = (99, Checksum::Wrong);
+        });
+        self.ip("to a closed port, from nobody", Silent("source_ip"), |packet| {
+            (packet.udp.to, packet.from) = (99, [0; 4]);
+        });
+        self.ip("to a closed port, in a broadcast frame", Silent("group_mac"), |packet| {
+            (packet.udp.to, packet.link.to) = (99, [0xff; 6]);
+        });
+        self.ip("to a closed port of everybody", Silent("group_ip"), |packet| {
+            (packet.udp.to, packet.to) = (99, [10, 77, 0, 255]);
+        });
         self.ip("from port 0", Silent("source_port"), |packet| packet.udp.from = 0);
         for len in [LONGEST + 1, LONGEST + 4] {
-            self.ip(format!("{len} bytes, over the MTU"), Silent("tx_oversize"), |packet| {
+            self.ip(format!("{len} bytes, over the MTU"), Told("tx_oversize"), |packet| {
                 packet.udp.payload = pattern(len);
             });
         }
@@ -595,7 +581,7 @@ fn balanced(packet: &Packet, mask: u8) -> Vec<u8> {
     let mut packet = packet.clone();
     let answer = |first: [u8; 2]| {
         let request = [first[0] ^ mask, first[1] ^ mask, mask];
-        if mask == 0 { request.to_vec() } else { reshaped(&request) }
+        if mask == 0 { request.to_vec() } else { reshaped(&request, LONGEST) }
     };
     packet.udp.payload = answer([0, 0]);
     let frame = packet.frame();
@@ -610,5 +596,5 @@ fn the_suite_is_large_and_its_names_are_unique() {
     let suite = suite(OWN_MAC);
     let names: std::collections::HashSet<_> = suite.iter().map(|case| &case.name).collect();
     assert_eq!(names.len(), suite.len());
-    assert!(suite.len() >= 300, "{} frames", suite.len());
+    assert!(suite.len() >= 600, "{} frames", suite.len());
 }

@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `frames`, `build` | the suite: some hundred frames by name, each with its verdict |
+//! | `frames`, `build`, `build6` | the suite: some hundred frames by name, each with its verdict |
 //! | `oracle` | smoltcp reads and verifies every answer of the reference |
 //! | `rig`, `conform` | a host on a port, and the comparison with the reference |
 //! | `memory`, `pcap`, `af_packet`, `dpdk` | the ports, each with the frames that its wire can't carry, and why |
@@ -15,6 +15,7 @@
 
 mod af_packet;
 mod build;
+mod build6;
 mod conform;
 #[cfg(feature = "dpdk")]
 mod dpdk;

@@ -7,7 +7,7 @@ use gannet::packet::{RxChecksum, RxChecksums};
 use gannet::port::fault::{Fault, FaultConfig};
 use gannet::port::memory::{self, MemoryConfig, MemoryOffloads, MemoryQueue};
 
-use smoltcp::wire::{IpProtocol, Ipv4Packet};
+use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet};
 
 use super::build::sum;
 use super::conform::{Exceptions, conform, finish_memory};
@@ -65,8 +65,14 @@ impl From<Device> for MemoryQueue {
     }
 }
 
+fn word(good: bool) -> RxChecksum {
+    if good { RxChecksum::Good } else { RxChecksum::Bad }
+}
+
 fn said_of(frame: &[u8]) -> Option<RxChecksums> {
-    let word = |good| if good { RxChecksum::Good } else { RxChecksum::Bad };
+    if frame.get(12..14)? == [0x86, 0xdd] {
+        return said_of_ipv6(frame.get(14..)?);
+    }
     let packet = Ipv4Packet::new_checked(frame.get(14..)?).ok().filter(|_| frame[12..14] == [8, 0])?;
     let ipv4 = word(packet.verify_checksum());
     let udp = match packet.payload() {
@@ -84,6 +90,21 @@ fn said_of(frame: &[u8]) -> Option<RxChecksums> {
     Some(RxChecksums { ipv4, udp })
 }
 
+/// Of what is behind extension headers it says "good" whatever is there: it looked elsewhere.
+fn said_of_ipv6(packet: &[u8]) -> Option<RxChecksums> {
+    let packet = Ipv6Packet::new_checked(packet).ok()?;
+    let udp = match packet.payload() {
+        _ if packet.next_header() != IpProtocol::Udp => RxChecksum::Good,
+        [_, _, _, _, _, _, 0, 0, ..] => RxChecksum::Unfilled,
+        datagram => {
+            let (from, to) = (packet.src_addr().octets(), packet.dst_addr().octets());
+            let pseudo = [&from[..], &to, &[0, 17], &(datagram.len() as u16).to_be_bytes()].concat();
+            word(sum(&[&pseudo, datagram]) == 0xffff)
+        }
+    };
+    Some(RxChecksums { ipv4: RxChecksum::Unknown, udp })
+}
+
 #[test]
 fn memory_with_a_device_that_checks() {
     let offloads =
@@ -95,8 +116,11 @@ fn memory_with_a_device_that_checks() {
 }
 
 /// Frames that a port with unmarked unfilled checksums takes for the kernel's.
-pub(crate) const UNMARKED: Exceptions =
-    &[("UDP checksum of the pseudo header only", "taken for one that this machine's kernel left unfilled")];
+pub(crate) const UNMARKED: Exceptions = &[
+    ("UDP checksum of the pseudo header only", UNFILLED),
+    ("IPv6, UDP checksum of the pseudo header only", UNFILLED),
+];
+const UNFILLED: &str = "taken for one that this machine's kernel left unfilled";
 
 #[test]
 fn memory_with_unmarked_unfilled_checksums() {

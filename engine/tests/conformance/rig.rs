@@ -5,14 +5,18 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
+use gannet::host::{Addressing, Guards, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
 use gannet::port::FrameQueue;
 use gannet::telemetry::{Counter, Snapshot};
 use gannet::wire::ethernet::MacAddress;
 use gannet::wire::vlan::{VlanId, Vlans};
 use gannet::{Datagram, DatagramQueue as _, Outbox, Service, Time, Verdict, Worker};
 
-use super::frames::{ADDRESS, ECHO, MASK, OWN_MAC, RESHAPE, SINK, VLAN, VLAN_ADDRESS, reshaped_len};
+use super::build::sum;
+use super::frames::{
+    ADDRESS, ADDRESS6, ECHO, LONGEST, LONGEST6, MASK, OWN_MAC, QINQ, QINQ_ADDRESS, QINQ_ADDRESS6, RESHAPE,
+    SINK, VLAN, VLAN_ADDRESS, reshaped_len,
+};
 
 /// How long a frame that has to arrive may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,7 +41,8 @@ impl Service for Subject {
         match datagram.destination().port() {
             SINK => Verdict::Drop,
             RESHAPE => {
-                datagram.resize(reshaped_len(datagram.payload().len())).expect("within the buffer");
+                let longest = if datagram.source().is_ipv4() { LONGEST } else { LONGEST6 };
+                datagram.resize(reshaped_len(datagram.payload().len(), longest)).expect("within the buffer");
                 datagram.payload_mut().iter_mut().for_each(|byte| *byte ^= MASK);
                 Verdict::Reply
             }
@@ -48,14 +53,22 @@ impl Service for Subject {
 
 /// What the host of the suite is.
 pub(crate) fn host_config(burst: usize) -> HostConfig {
-    let vlans = Vlans::one(VlanId::new(VLAN).expect("usable"));
+    let vlan = |id| VlanId::new(id).expect("usable");
+    let (one, two) = (Vlans::one(vlan(VLAN)), Vlans::two(vlan(QINQ[0]), vlan(QINQ[1])));
+    let own = |address, prefix_len, vlans| InterfaceAddress { address, prefix_len, vlans };
     let addresses = vec![
-        InterfaceAddress { address: ADDRESS.into(), prefix_len: 24, vlans: Vlans::NONE },
-        InterfaceAddress { address: VLAN_ADDRESS.into(), prefix_len: 24, vlans },
+        own(ADDRESS.into(), 24, Vlans::NONE),
+        own(ADDRESS6.into(), 64, Vlans::NONE),
+        own(VLAN_ADDRESS.into(), 24, one),
+        own(QINQ_ADDRESS.into(), 24, two),
+        own(QINQ_ADDRESS6.into(), 64, two),
     ];
     let addressing = Addressing::new(addresses, vec![]).expect("no gateway");
     let udp_ports = UdpPorts::from_iter([ECHO, RESHAPE, SINK]);
-    HostConfig { udp_ports, burst, outbox: 4, hash_key: HashKey([1, 2]), ..HostConfig::new(addressing) }
+    let config = HostConfig::new(addressing);
+    // The suite stands still in time, and has more to be told than a host tells in a moment.
+    let guards = Guards { icmp_rate: Some(100_000), ..config.guards };
+    HostConfig { udp_ports, burst, outbox: 4, hash_key: HashKey([1, 2]), guards, ..config }
 }
 
 /// What became of a frame: what was sent, and what was counted beside the polls.
@@ -156,16 +169,42 @@ pub(crate) fn wait_for(patience: Duration, mut done: impl FnMut() -> bool) -> bo
 }
 
 /// A frame of ours with the host's MAC address in the reference in place of its own, in the
-/// link header and in ARP.
+/// link header, in ARP and in advertisements.
 pub(crate) fn canonical(frame: &[u8], own: MacAddress) -> Vec<u8> {
     let mut frame = frame.to_vec();
-    let link_len = if frame.get(12..14) == Some(&[0x81, 0]) { 18 } else { 14 };
-    let is_arp = frame.get(link_len - 2..link_len) == Some(&[8, 6]);
-    let arp: &[usize] = if is_arp { &[link_len + 8, link_len + 18] } else { &[] };
+    let link_len = link_len(&frame);
+    let ether_type = frame.get(link_len - 2..link_len).unwrap_or_default();
+    let is_ipv6 = ether_type == [0x86, 0xdd];
+    let arp: &[usize] = if ether_type == [8, 6] { &[link_len + 8, link_len + 18] } else { &[] };
     for &at in [0, 6].iter().chain(arp) {
         if let Some(mac) = frame.get_mut(at..at + 6).filter(|mac| **mac == own.0) {
             mac.copy_from_slice(&OWN_MAC.0);
         }
     }
+    if is_ipv6 && frame.get(link_len + 40) == Some(&136) {
+        canonical_advertisement(&mut frame[link_len..], own);
+    }
     frame
+}
+
+/// Length of a link header with its tags, in bytes.
+pub(crate) fn link_len(frame: &[u8]) -> usize {
+    let is_tag = |at: usize| matches!(frame.get(at..at + 2), Some([0x81, 0] | [0x88, 0xa8]));
+    match (is_tag(12), is_tag(16)) {
+        (false, _) => 14,
+        (true, false) => 18,
+        (true, true) => 22,
+    }
+}
+
+/// Its checksum is made anew if it was right.
+fn canonical_advertisement(packet: &mut [u8], own: MacAddress) {
+    let pseudo = |packet: &[u8]| [&packet[8..40], &[0, 58, 0, 32]].concat();
+    let is_right = packet.len() == 72 && sum(&[&pseudo(packet), &packet[40..]]) == 0xffff;
+    if is_right && packet[66..72] == own.0 {
+        packet[66..72].copy_from_slice(&OWN_MAC.0);
+        packet[42..44].fill(0);
+        let checksum = !sum(&[&pseudo(packet), &packet[40..]]);
+        packet[42..44].copy_from_slice(&checksum.to_be_bytes());
+    }
 }

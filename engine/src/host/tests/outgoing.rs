@@ -1,0 +1,115 @@
+//! What the service sends of its own accord: it waits for neighbours, and leaves in order.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{FAR, Obedient, PEER, arp, finish};
+use crate::Lab;
+use crate::telemetry::Counter;
+
+#[test]
+fn what_the_service_sends_waits_for_arp_and_leaves_in_order() {
+    let mut lab = Lab::new(Obedient::default());
+    lab.send("10.77.0.2:4660", 7, b"s");
+    lab.send("10.77.0.2:4660", 7, b"s");
+    lab.turn();
+    let request = lab.receive_frame().expect("an ARP request");
+    assert_eq!(
+        (&request[..6], &request[12..14], &request[38..42]),
+        (&[0xff; 6][..], &[8, 6][..], &PEER.0[..])
+    );
+    assert_eq!(lab.receive_frame(), None);
+    lab.send_frame(&arp(2, PEER.0, [10, 77, 0, 1]));
+    lab.turn();
+    for _ in 0..2 {
+        let received = lab.receive().expect("a datagram");
+        assert_eq!(
+            (received.to, &received.payload[..]),
+            ("10.77.0.9:5000".parse().expect("valid"), &b"to a peer"[..])
+        );
+    }
+    let counters = finish(lab);
+    assert_eq!((counters[Counter::Originated], counters[Counter::SentLate]), (2, 2));
+}
+
+#[test]
+fn the_longest_datagram_of_the_mtu_leaves() {
+    let mut lab = Lab::new(Obedient::default());
+    assert_eq!(lab.exchange("10.77.0.2:4660", 7, b"l").map(|payload| payload.len()), Some(1472));
+    finish(lab);
+}
+
+#[test]
+fn what_is_off_link_goes_by_the_gateway() {
+    let mut lab = Lab::new(Obedient::default());
+    lab.send("10.77.0.2:4660", 7, b"f");
+    lab.turn();
+    let request = lab.receive_frame().expect("an ARP request");
+    assert_eq!(request[38..42], [10, 77, 0, 254]);
+    lab.send_frame(&arp(2, [10, 77, 0, 254], [10, 77, 0, 1]));
+    lab.turn();
+    assert_eq!(lab.receive().expect("a datagram").to.ip(), IpAddr::from(FAR.0));
+    finish(lab);
+}
+
+#[test]
+fn a_silent_neighbour_costs_packets_and_no_buffers() {
+    let mut lab = Lab::new(Obedient::default());
+    lab.send("10.77.0.2:4660", 7, b"m");
+    lab.turn();
+    let full = lab.counters()[Counter::TxNeighbourQueueFull];
+    assert!(full > 0, "the queue is bounded");
+    (0..10).for_each(|_| lab.advance(Duration::from_secs(1)));
+    let counters = lab.counters();
+    assert_eq!(counters[Counter::ArpRequested], 3);
+    assert_eq!(counters[Counter::TxUnreachable] + full, counters[Counter::Originated]);
+    // And traffic resumes.
+    while lab.receive_frame().is_some() {}
+    assert_eq!(lab.exchange("10.77.0.2:4660", 7, b"hello").as_deref(), Some(&b"hello"[..]));
+    finish(lab);
+}
+
+#[test]
+fn a_stop_while_packets_wait_loses_none_of_the_buffers() {
+    let mut lab = Lab::new(Obedient::default());
+    lab.send("10.77.0.2:4660", 7, b"s");
+    lab.turn();
+    lab.send("10.77.0.2:4660", 7, b"hello");
+    let counters = finish(lab);
+    assert_eq!((counters[Counter::TxStopping], counters[Counter::Stopping]), (1, 1));
+}
+
+#[test]
+fn a_datagram_from_an_address_of_nobody_is_counted() {
+    let mut lab = Lab::new(Obedient::default());
+    lab.send("10.77.0.2:4660", 7, b"x");
+    lab.turn();
+    assert_eq!(finish(lab)[Counter::ForwardNoPort], 1);
+}
+
+#[test]
+fn a_peer_that_stops_reading_costs_replies_and_no_buffers() {
+    let mut lab = Lab::new(Obedient::default());
+    for _ in 0..600 {
+        lab.send("10.77.0.2:4660", 7, b"hello");
+        lab.turn();
+    }
+    assert!(lab.counters()[Counter::TxFull] > 0);
+    while lab.receive_frame().is_some() {}
+    assert_eq!(lab.exchange("10.77.0.2:4660", 7, b"hello").as_deref(), Some(&b"hello"[..]));
+    finish(lab);
+}
+
+#[test]
+fn ticks_come_when_they_are_due_and_in_slices() {
+    let mut lab = Lab::new(Obedient::default());
+    for _ in 0..10 {
+        lab.turn();
+    }
+    assert_eq!(lab.service().ticks, 3, "two slices more, then a rest");
+    lab.advance(Duration::from_millis(9));
+    assert_eq!(lab.service().ticks, 3);
+    lab.advance(Duration::from_millis(1));
+    lab.turn();
+    assert_eq!(lab.service().ticks, 5);
+}
