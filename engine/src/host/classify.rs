@@ -446,9 +446,9 @@ fn is_possible_asker(source: Ipv6Addr, rules: &Rules) -> bool {
 #[cold]
 fn tentative_class(packet: &ipv6::Packet<'_>, link: Link) -> Result<Class, Counter> {
     if packet.next_header() == Protocol::ICMPV6 && packet.hop_limit() == ndp::HOP_LIMIT {
-        match ndp_class(packet.payload(), ip_of(packet, link))? {
-            class @ (Class::Solicitation(..) | Class::Advertisement(..)) => return Ok(class),
-            _ => {}
+        let class = ndp_class(packet.payload(), ip_of(packet, link))?;
+        if matches!(class, Class::Solicitation(..) | Class::Advertisement(..)) {
+            return Ok(class);
         }
     }
     Err(Counter::AddressTentative)
