@@ -159,6 +159,31 @@ fn all_sources_have_a_rate_together() {
     assert_eq!(finish(lab)[Counter::GlobalRate], 18 + 40);
 }
 
+#[test]
+fn who_has_shown_himself_does_not_pay_for_the_others() {
+    let mut lab = Lab::with(Keeper::default(), |config| config.guards.global_rate = Some(10));
+    let [given] = &answers(&mut lab, &Frame::udp(CLIENT, OWN, b"cookie, please"))[..] else {
+        panic!("a cookie")
+    };
+    answers(&mut lab, &Frame::udp(CLIENT, OWN, given.udp().2));
+    assert_eq!(answered(&mut lab, "10.77.0.3:4660", 50), 30, "the rest of a burst");
+    assert_eq!(answered(&mut lab, CLIENT, 50), 50);
+    assert_eq!(finish(lab)[Counter::GlobalRate], 20);
+}
+
+/// Answers come as fast as we asked.
+#[test]
+fn answers_to_what_we_sent_ourselves_have_no_rate() {
+    let mut lab = Lab::with(Obedient::default(), |config| config.guards.rate = Some(10));
+    assert_eq!(answered(&mut lab, "10.77.0.9:8", 33), 32);
+    lab.send_frame(&Frame::udp(CLIENT, 8, b"sends to a peer").bytes());
+    lab.turn();
+    answers_nothing(&mut lab);
+    let from_peer = Frame::udp("10.77.0.9:5000", 8, b"\x01hello");
+    assert_eq!((0..6).map(|_| answers(&mut lab, &from_peer).len()).sum::<usize>(), 4);
+    assert_eq!(finish(lab)[Counter::SourceRate], 1 + 2);
+}
+
 fn keeper() -> Lab<Keeper> {
     Lab::with(Keeper::default(), |config| config.udp_ports = [OWN].into_iter().collect())
 }

@@ -32,7 +32,7 @@ fn a_reply_is_a_fresh_packet_turned_round() {
     let mut asked = Frame::udp(CLIENT, 7, b"hello over IPv6");
     (asked.class, asked.hops) = (0xbb, 3);
     let mut lab = lab();
-    let [answer] = &exchange(&mut lab, &[asked.clone()])[..] else { panic!("one answer") };
+    let [answer] = &exchange(&mut lab, std::slice::from_ref(&asked))[..] else { panic!("one answer") };
     assert_eq!((answer.to, answer.from), (CLIENT_MAC, HOST_MAC));
     assert_eq!((answer.source, answer.destination), (asked.destination, asked.source));
     assert_eq!((answer.class, answer.hops, answer.protocol), (0xb8, 64, UDP));
@@ -103,7 +103,7 @@ fn who_wants_a_packet_sent_on_is_told() {
 fn an_echo_request_is_answered_by_the_host() {
     let mut lab = lab();
     let asked = Frame::ping("fd00:77::2", &pattern(1452));
-    let [answer] = &exchange(&mut lab, &[asked.clone()])[..] else { panic!("one answer") };
+    let [answer] = &exchange(&mut lab, std::slice::from_ref(&asked))[..] else { panic!("one answer") };
     assert_eq!((answer.source, answer.destination, answer.hops), (asked.destination, asked.source, 64));
     assert_eq!(answer.icmp(), (129, 0, [0x12, 0x34, 0, 1], &pattern(1452)[..]));
     assert_eq!(names(&finish(lab)), ["received", "echo_answered", "host_replied", "sent"]);

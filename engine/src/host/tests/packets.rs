@@ -129,7 +129,7 @@ impl Frame {
         let header_len = 20 + self.options.len();
         let (fragment, id) = self
             .part
-            .map_or((0, 0x1234), |part| (part.offset / 8 | usize::from(part.more) << 13, part.id as u16));
+            .map_or((0, 0x1234), |part| ((part.offset / 8) | (usize::from(part.more) << 13), part.id as u16));
         let mut header = vec![0x40 | (header_len / 4) as u8, self.class];
         header.extend(((header_len + self.body.len()) as u16).to_be_bytes());
         header.extend(id.to_be_bytes());
@@ -174,7 +174,7 @@ pub(super) fn skipped_options(len: usize) -> Vec<u8> {
 
 /// Bytes without a pattern that a fault could keep, and none that is a letter.
 pub(super) fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| (index * 31 + len * 7 + index / 256) as u8 | 0x80).collect()
+    (0..len).map(|index| 0x80 | (index * 31 + len * 7 + index / 256) as u8).collect()
 }
 
 /// A datagram with its checksum.
