@@ -428,7 +428,7 @@ fn ip_of(packet: &ipv6::Packet<'_>, link: Link) -> Ip {
     }
 }
 
-/// A sender is told which header he has to do without (RFC 8200, sections 4.2 and 4.4), but of
+/// A sender is told which header he has to do without (RFC 8200, sections 4, 4.2 and 4.4), but of
 /// what he should never have sent nothing.
 #[cold]
 fn extension_refused(
@@ -438,6 +438,7 @@ fn extension_refused(
 ) -> Result<Class, Counter> {
     use extension::Refusal as Reason;
     let refusal = match refusal {
+        Reason::HopByHop { at } => Refusal::Protocol { at: ipv6::HEADER_LEN + at },
         Reason::RoutingHeader { at } => Refusal::Route { at: ipv6::HEADER_LEN + at },
         Reason::Option { at } => Refusal::Option { at: ipv6::HEADER_LEN + at },
         Reason::Malformed | Reason::TooMany | Reason::Padding | Reason::SilentOption => {

@@ -514,7 +514,8 @@ fn is_about_icmp_error(quote: &[u8]) -> bool {
     }
     let header_len = quote.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
     let kind = quote.get(header_len).copied();
-    quote.get(9) == Some(&Protocol::ICMP.0) && kind.is_none_or(|kind| icmpv4::Kind(kind).is_error())
+    quote.get(9) == Some(&Protocol::ICMP.0)
+        && kind.is_none_or(|kind| !icmpv4::Kind(kind).may_be_complained_about())
 }
 
 #[cfg(test)]
@@ -549,6 +550,7 @@ mod tests {
             quote
         };
         assert!(is_about_icmp_error(&quote(1, 3)) && !is_about_icmp_error(&quote(1, 8)));
+        assert!(is_about_icmp_error(&quote(1, 99)), "nobody knows");
         assert!(!is_about_icmp_error(&quote(17, 3)));
     }
 }

@@ -46,6 +46,12 @@ pub enum Refusal {
     /// More than [`MAX_PADDING`] bytes of padding in a row, or padding that is not zero.
     #[error("padding in an IPv6 extension header that fills nothing up")]
     Padding,
+    /// Hop-by-hop options that do not come first: a header unknown there (RFC 8200, section 4).
+    #[error("IPv6 hop-by-hop options that do not come first")]
+    HopByHop {
+        /// Where in the payload the byte stands that names them.
+        at: usize,
+    },
     /// A routing header of type 0, or one that wants to be routed on.
     #[error("an IPv6 routing header that wants to be routed on")]
     RoutingHeader {
@@ -99,15 +105,15 @@ pub struct Fragment {
 
 /// Walks the extension headers at the front of an IPv6 packet's payload; `first` is the next
 /// header of the IPv6 header. A fragment that is the whole packet (RFC 6946) is walked
-/// through, any other ends the walk. A header that we don't know ends it too, as hop-by-hop
-/// options do that do not come first (RFC 8200, section 4), and [`Protocol::NO_NEXT_HEADER`].
+/// through, any other ends the walk. A header that we don't know ends it too, and
+/// [`Protocol::NO_NEXT_HEADER`].
 ///
 /// # Errors
 /// A [`Refusal`], where it is met first.
 #[inline]
 pub fn walk(first: Protocol, payload: &[u8]) -> Result<Walked, Refusal> {
     if is_extension(first) {
-        return walk_headers(first, payload, |header, kind, at| header.check(kind, at));
+        return walk_headers(first, payload, |header, walked| header.check(walked));
     }
     Ok(Walked { protocol: first, protocol_at: None, offset: 0, fragment: None })
 }
@@ -118,7 +124,7 @@ pub fn walk(first: Protocol, payload: &[u8]) -> Result<Walked, Refusal> {
 /// # Errors
 /// [`Refusal::Malformed`] or [`Refusal::TooMany`].
 pub fn skim(first: Protocol, payload: &[u8]) -> Result<Walked, Refusal> {
-    walk_headers(first, payload, |_, _, _| Ok(()))
+    walk_headers(first, payload, |_, _| Ok(()))
 }
 
 fn is_extension(protocol: Protocol) -> bool {
@@ -132,20 +138,17 @@ fn is_extension(protocol: Protocol) -> bool {
 fn walk_headers(
     first: Protocol,
     payload: &[u8],
-    check: impl Fn(&Header<'_>, Protocol, usize) -> Result<(), Refusal>,
+    check: impl Fn(&Header<'_>, &Walked) -> Result<(), Refusal>,
 ) -> Result<Walked, Refusal> {
     let mut walked = Walked { protocol: first, protocol_at: None, offset: 0, fragment: None };
     let (mut count, mut fragment_headers) = (0, 0);
     while is_extension(walked.protocol) && walked.fragment.is_none() {
-        if walked.protocol == Protocol::HOP_BY_HOP && walked.offset > 0 {
-            return Ok(walked);
-        }
         if count == MAX_HEADERS {
             return Err(Refusal::TooMany);
         }
         count += 1;
         let header = Header::parse(walked.protocol, payload, walked.offset)?;
-        check(&header, walked.protocol, walked.offset)?;
+        check(&header, &walked)?;
         if walked.protocol == Protocol::FRAGMENT {
             walked.fragment = header.fragment(&walked);
             fragment_headers += 1;
@@ -183,12 +186,13 @@ impl<'a> Header<'a> {
         Protocol(self.start[0])
     }
 
-    /// Checks what it says; it stands at `offset` in the payload.
-    fn check(&self, protocol: Protocol, offset: usize) -> Result<(), Refusal> {
-        match protocol {
-            Protocol::ROUTING => self.check_route(offset),
-            Protocol::FRAGMENT => Ok(()),
-            _ => self.check_options(offset),
+    /// Checks what it says, being where `walked` has come to.
+    fn check(&self, walked: &Walked) -> Result<(), Refusal> {
+        match (walked.protocol, walked.protocol_at) {
+            (Protocol::HOP_BY_HOP, Some(at)) => Err(Refusal::HopByHop { at }),
+            (Protocol::ROUTING, _) => self.check_route(walked.offset),
+            (Protocol::FRAGMENT, _) => Ok(()),
+            _ => self.check_options(walked.offset),
         }
     }
 
@@ -274,7 +278,7 @@ mod tests {
     }
 
     fn is_end(walked: &Walked) -> bool {
-        walked.fragment.is_some() || !is_extension(walked.protocol) || walked.protocol == Protocol::HOP_BY_HOP
+        walked.fragment.is_some() || !is_extension(walked.protocol)
     }
 
     #[test]
@@ -301,11 +305,8 @@ mod tests {
     fn hop_by_hop_options_come_first_or_not_at_all() {
         let chain = [options(Protocol::HOP_BY_HOP, PADDING), options(Protocol::UDP, PADDING)].concat();
         for first in [Protocol::DESTINATION_OPTIONS, Protocol::HOP_BY_HOP] {
-            assert_eq!(
-                walk(first, &chain),
-                walked(Protocol::HOP_BY_HOP, Some(0), 8),
-                "a header unknown there"
-            );
+            assert_eq!(walk(first, &chain), Err(Refusal::HopByHop { at: 0 }));
+            assert_eq!(skim(first, &chain), walked(Protocol::UDP, Some(8), 16));
         }
         assert_eq!(walk(Protocol::HOP_BY_HOP, &chain[8..]), walked(Protocol::UDP, Some(0), 8));
     }

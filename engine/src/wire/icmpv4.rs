@@ -28,6 +28,14 @@ impl Kind {
     pub fn is_error(self) -> bool {
         matches!(self.0, 3 | 4 | 5 | 11 | 12)
     }
+
+    /// Whether an error about such a message may be sent: it is a question or an answer that
+    /// is known (RFC 792, RFC 950). Numbers don't tell errors from others, so that what is
+    /// unknown may be one.
+    #[inline]
+    pub fn may_be_complained_about(self) -> bool {
+        matches!(self.0, ECHO_REPLY | ECHO_REQUEST | 13..=18)
+    }
 }
 
 /// What an error says beside its kind (RFC 792).
@@ -182,5 +190,7 @@ mod tests {
     fn errors_are_told_from_questions() {
         let errors: Vec<u8> = (0..=255).filter(|&kind| Kind(kind).is_error()).collect();
         assert_eq!(errors, [3, 4, 5, 11, 12]);
+        let others: Vec<u8> = (0..=255).filter(|&kind| Kind(kind).may_be_complained_about()).collect();
+        assert_eq!(others, [0, 8, 13, 14, 15, 16, 17, 18]);
     }
 }

@@ -18,6 +18,11 @@
 //! stands for all: frames with VLAN tags (`frames/tags.rs` says more), and the protocols of
 //! tunnels, of IPsec and of transports that are modules (`CONFIGURED` in `frames/ipv4.rs` and
 //! `frames/ipv6.rs`). Nor frames over 1,514 bytes: the far end of a veth pair drops them itself.
+//!
+//! Both put fragments together and answer in fragments what is over the MTU, which are put
+//! together before they are compared. The kernel waits a second for the missing ones, ours 30
+//! on its own clock; what they say then belongs to the case whose fragment it quotes. Our
+//! guards are off: each answer is for what the packet is, not for who sent how many.
 
 mod build;
 mod compare;

@@ -63,13 +63,13 @@ impl Chain {
     }
 
     fn goes_on(&self) -> bool {
-        match self.next {
-            IpNumber::IPV6_HEADER_HOP_BY_HOP => self.len == 0,
-            IpNumber::IPV6_ROUTE_HEADER
-            | IpNumber::IPV6_FRAGMENTATION_HEADER
-            | IpNumber::IPV6_DESTINATION_OPTIONS => true,
-            _ => false,
-        }
+        matches!(
+            self.next,
+            IpNumber::IPV6_HEADER_HOP_BY_HOP
+                | IpNumber::IPV6_ROUTE_HEADER
+                | IpNumber::IPV6_FRAGMENTATION_HEADER
+                | IpNumber::IPV6_DESTINATION_OPTIONS
+        )
     }
 
     fn add_fragment_header(&mut self, header: &Ipv6FragmentHeaderSlice<'_>) {

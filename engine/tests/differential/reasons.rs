@@ -325,6 +325,12 @@ pub(crate) const REASONS: &[Reason] = &[
         why: "no error of ours is about a packet that came in fragments but that one waited in vain: it would quote a \
               packet that its sender never sent as such",
     },
+    Reason {
+        frames: &["IPv6 ICMP: type 137 of * bytes behind *"],
+        kernel: "ICMPv6 error *",
+        ours: "silence",
+        why: "no error is sent about a redirect (RFC 4443, section 2.4(e.2)), which the kernel forgets here",
+    },
     // ---- neighbour discovery -----------------------------------------------------------
     Reason {
         frames: &["IPv6 ND: solicitation to the host*"],

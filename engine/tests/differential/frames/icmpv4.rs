@@ -29,6 +29,10 @@ impl Suite {
         self.icmp_checksums();
         for kind in (0..=255).filter(|&kind| kind != PING) {
             self.ping4(format!("IPv4 ICMP: type {kind}"), |frame| frame.carries.kind = kind);
+            self.ping4(format!("IPv4 ICMP: type {kind} in a fragment that waits in vain"), |frame| {
+                frame.carries = Message::new(kind, 0, &pattern(252));
+                frame.ip.fragment = 0x2000;
+            });
         }
         for len in 0..=4 {
             self.ping4(format!("IPv4 ICMP: echo with a header of {} bytes", 4 + len), |frame| {

@@ -1,7 +1,10 @@
 //! ICMP for IPv6: every type and code, lengths, checksums, errors and what they quote, and
 //! multicast listener messages (RFC 4443, RFC 2710, RFC 3810).
 
-use super::super::build::{Carried as _, Field, HOP_BY_HOP, Ip as _, Message, NO_NEXT_HEADER, Udp, options};
+use super::super::build::{
+    Carried as _, DESTINATION_OPTIONS, FRAGMENT, Field, HOP_BY_HOP, Ip as _, Message, NO_NEXT_HEADER,
+    ROUTING, Udp, fragment, options, routing,
+};
 use super::{
     CLIENT, CLOSED, ECHO, FAR6, HOST6, PING6, Suite, TESTER_LINK_LOCAL, group_mac, pattern, solicited_node,
     v6,
@@ -69,6 +72,7 @@ impl Suite {
                 }
             }
         }
+        self.refused_errors6();
         let quote = self.quote6(Udp::new(ECHO, CLIENT, b"hello"));
         for len in 0..quote.len() {
             self.icmp6(format!("IPv6 ICMP: error about {len} bytes"), |frame| {
@@ -79,6 +83,31 @@ impl Suite {
             self.icmp6(format!("IPv6 ICMP: packet too big, MTU {mtu}"), |frame| {
                 frame.carries = Message::new(2, 0, &[&mtu.to_be_bytes()[..], &quote].concat());
             });
+        }
+    }
+
+    /// Behind what a sender is told of, and in fragments of which others are missing.
+    fn refused_errors6(&mut self) {
+        let padding = |kind| (kind, options(&[]));
+        for kind in [1, 2, 3, 4, 100, 127, 128, 129, 137, 200] {
+            for (what, chain) in [
+                ("an unknown option", vec![(DESTINATION_OPTIONS, options(&[0x9e, 4, 0, 0, 0, 0]))]),
+                ("an unknown hop-by-hop option", vec![(HOP_BY_HOP, options(&[0xde, 4, 0, 0, 0, 0]))]),
+                ("an unknown route", vec![(ROUTING, routing(9, 1, &[]))]),
+                ("misplaced options", vec![padding(DESTINATION_OPTIONS), padding(HOP_BY_HOP)]),
+                ("a fragment header", vec![(FRAGMENT, fragment(0, true, 0x7_0000 + u32::from(self.id())))]),
+            ] {
+                for len in [32, 256] {
+                    let mut chain = chain.clone();
+                    if let Some((FRAGMENT, header)) = chain.first_mut() {
+                        header[6] ^= (len / 8) as u8;
+                    }
+                    self.icmp6(format!("IPv6 ICMP: type {kind} of {len} bytes behind {what}"), |frame| {
+                        frame.ip.chain = chain;
+                        frame.carries = Message::new(kind, 0, &pattern(len - 4));
+                    });
+                }
+            }
         }
     }
 
