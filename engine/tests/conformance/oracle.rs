@@ -19,6 +19,9 @@ const LONGEST_ERROR6: usize = 1280;
 /// What the host and its link are like.
 const MTU: u32 = 1500;
 const HOPS: u8 = 64;
+/// Where in the packet stands what is refused in an extension header: in the suite it is the third
+/// byte of the first one, the kind of an option or of a route.
+const REFUSED_AT: u32 = 42;
 
 /// Holds the answers to a frame against its verdict.
 pub(crate) fn judge(case: &Case, answers: &[Vec<u8>], own: MacAddress) {
@@ -205,6 +208,12 @@ impl Judge<'_> {
             "protocol_unknown" => {
                 (Icmpv6Message::ParamProblem, Icmpv6ParamProblem::UnrecognizedNxtHdr.into(), carried.named_at)
             }
+            "ipv6_extension" => {
+                (Icmpv6Message::ParamProblem, Icmpv6ParamProblem::UnrecognizedOption.into(), REFUSED_AT)
+            }
+            "ipv6_routing_header" => {
+                (Icmpv6Message::ParamProblem, Icmpv6ParamProblem::ErroneousHdrField.into(), REFUSED_AT)
+            }
             "tx_oversize" => (Icmpv6Message::PktTooBig, 0, MTU),
             other => panic!("{name}: nobody is told of {other}"),
         };
@@ -267,6 +276,10 @@ fn carried<'a>(packet: &Ipv6Packet<&'a [u8]>) -> Carried<'a> {
     while let IpProtocol::HopByHop | IpProtocol::Ipv6Route | IpProtocol::Ipv6Frag | IpProtocol::Ipv6Opts =
         carried.protocol
     {
+        // Hop-by-hop options come first, or count as an unknown protocol (RFC 8200, section 4).
+        if carried.protocol == IpProtocol::HopByHop && carried.named_at != 6 {
+            break;
+        }
         let header = Ipv6ExtHeader::new_checked(carried.payload).expect("an extension header");
         carried.protocol = header.next_header();
         carried.named_at = 40 + (packet.payload().len() - carried.payload.len()) as u32;

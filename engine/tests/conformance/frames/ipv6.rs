@@ -74,7 +74,10 @@ impl Suite {
         self.extended("destination options", Answered, std::slice::from_ref(&destination));
         self.extended("options twice", Answered, &[hop_by_hop.clone(), destination.clone()]);
         self.extended("eight headers", Answered, &vec![destination.clone(); 8]);
-        self.extended("512 bytes of headers", Answered, &[(DESTINATION, options_header(&[0; 510]))]);
+        let long = [&[0x1e, 253][..], &[7; 253], &[0x1e, 253], &[7; 253]].concat();
+        self.extended("512 bytes of headers", Answered, &[(DESTINATION, options_header(&long))]);
+        let padding = options_header(&[1, 8, 0, 0, 0, 0, 0, 0, 0, 0]);
+        self.extended("padding that fills nothing up", Silent("ipv6_extension"), &[(DESTINATION, padding)]);
         self.extended("a route at its end", Answered, &[(ROUTING, routing_header(2, 0, 1))]);
         self.extended("a fragment that is all", Answered, &[(FRAGMENT, fragment_header(0, false, 77))]);
         let all = [
@@ -113,21 +116,23 @@ impl Suite {
         let refused = Silent("ipv6_extension");
         let destination = (DESTINATION, options_header(&[]));
         self.extended("nine headers", refused, &vec![destination.clone(); 9]);
-        self.extended("520 bytes of headers", refused, &[(DESTINATION, options_header(&[0; 518]))]);
+        let long = [[&[0x1e, 253][..], &[7; 253]].concat(), vec![0x1e, 255], vec![7; 255]].concat();
+        self.extended("520 bytes of headers", refused, &[(DESTINATION, options_header(&long))]);
         self.extended(
             "hop-by-hop options that are not first",
-            refused,
+            Told("protocol_unknown"),
             &[destination, (HOP_BY_HOP, options_header(&[]))],
         );
-        for (name, options) in [
-            ("an option that must be known", [0x41, 1, 0]),
-            ("an option that asks for an error", [0x81, 1, 0]),
-            ("an option that asks for an error of unicasts", [0xc1, 1, 0]),
-            ("a jumbogram's length", [0xc2, 4, 0]),
-            ("an option over the end", [1, 40, 0]),
+        let told = Told("ipv6_extension");
+        for (name, verdict, options) in [
+            ("an option that must be known", refused, [0x41, 1, 0]),
+            ("an option that asks for an error", told, [0x81, 1, 0]),
+            ("an option that asks for an error of unicasts", told, [0xc1, 1, 0]),
+            ("an option that may change on the way", told, [0xe5, 1, 0]),
+            ("an option over the end", refused, [1, 40, 0]),
         ] {
             for (number, where_) in [(HOP_BY_HOP, "hop-by-hop"), (DESTINATION, "destination")] {
-                self.extended(&format!("{name}, {where_}"), refused, &[(number, options_header(&options))]);
+                self.extended(&format!("{name}, {where_}"), verdict, &[(number, options_header(&options))]);
             }
         }
         let mut long = options_header(&[]);
@@ -139,7 +144,7 @@ impl Suite {
         self.ip6("options and no more bytes", refused, |packet| {
             (packet.protocol, packet.body) = (HOP_BY_HOP, Body::Bytes(Vec::new()));
         });
-        let routed = Silent("ipv6_routing_header");
+        let routed = Told("ipv6_routing_header");
         for (name, kind, left) in [
             ("a source route", 0, 1),
             ("a source route at its end", 0, 0),
@@ -189,8 +194,10 @@ impl Suite {
         }
         self.ip6("next header 99 behind options", Told("protocol_unknown"), |packet| {
             packet.protocol = 99;
-            packet.extensions =
-                vec![(HOP_BY_HOP, options_header(&[])), (DESTINATION, options_header(&[0; 14]))];
+            packet.extensions = vec![
+                (HOP_BY_HOP, options_header(&[])),
+                (DESTINATION, options_header(&[&[0x1e, 12][..], &[7; 12]].concat())),
+            ];
         });
         self.ip6("no next header", Silent("protocol_unknown"), |packet| packet.protocol = 59);
         self.ip6("no next header and nothing behind", Silent("protocol_unknown"), |packet| {
