@@ -5,6 +5,7 @@
 pub(crate) mod client;
 pub(crate) mod network;
 pub(crate) mod program;
+pub(crate) mod report;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -76,6 +77,11 @@ pub(crate) fn unique(name: &str) -> String {
 /// The CPUs that this process may use, ascending.
 pub(crate) fn cpus() -> Vec<usize> {
     gannet::sys::CpuSet::current().expect("the CPUs of this process").iter().collect()
+}
+
+/// The last CPU, which leaves the first to the client.
+pub(crate) fn one_lcore() -> String {
+    format!("-l {}", cpus().last().expect("a CPU"))
 }
 
 /// A program of the repository's `scripts/`.
