@@ -3,9 +3,11 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
 pub(crate) mod client;
+pub(crate) mod frames;
 pub(crate) mod network;
 pub(crate) mod program;
 pub(crate) mod report;
+pub(crate) mod wire;
 
 use std::fs::File;
 use std::io::{self, Write as _};
