@@ -7,6 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod network;
 pub(crate) mod program;
 pub(crate) mod report;
+pub(crate) mod siege;
 pub(crate) mod wire;
 
 use std::fs::File;
