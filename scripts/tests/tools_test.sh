@@ -244,7 +244,7 @@ test_tcpreplay_of_a_malformed_capture() {
         expect 0 client tcpreplay -q -i far0 --pps 5000 "$scratch/malformed.pcap"
         output_has "Successful packets:        $frames"
         stop
-        ((($(counter received) >= frames))) || fail "$(cat "$scratch/report.json")"
+        (($(counter received) >= frames)) || fail "$(cat "$scratch/report.json")"
         counted runt not_our_mac source_mac ether_type_unknown vlan_not_ours arp_malformed ipv4_malformed ipv4_checksum \
             ipv6_malformed ipv6_extension ipv6_routing_header not_our_ip protocol_unknown icmp_malformed udp_malformed \
             udp_checksum ndp_malformed
