@@ -10,7 +10,8 @@ use std::process::Command;
 use common::client::Tally;
 use common::network::Namespace;
 use common::program::gannet;
-use common::{Ended, Lab, Program, Scratch, cpus, script, turn};
+use common::report::{balanced, count, number, queues};
+use common::{Ended, Lab, Program, Scratch, cpus, one_lcore, script, turn};
 use serde_json::Value;
 
 const ADDRESS: &str = "--ip 10.77.0.1/24 --udp-port 7";
@@ -162,6 +163,7 @@ mod dpdk {
     use std::fs::File;
 
     use super::*;
+    use crate::common::report::ports;
     use crate::common::{skip, unique};
 
     #[test]
@@ -357,37 +359,11 @@ fn start(lab: &Lab, eal: &str, io: &str, arguments: &str) -> Program {
     Program::start(&mut lab.engine(&gannet(&arguments)))
 }
 
-/// The last CPU, which leaves the first to the client.
-fn one_lcore() -> String {
-    format!("-l {}", cpus().last().expect("a CPU"))
-}
-
 /// A main lcore and `workers` others, on however many CPUs there are.
 fn several_lcores(workers: usize) -> String {
     let cpus = cpus();
     let lcores = (0..=workers).map(|lcore| format!("{lcore}@{}", cpus[lcore % cpus.len()]));
     format!("--lcores {}", lcores.collect::<Vec<_>>().join(","))
-}
-
-/// The report of a run that ended well, whose books and pools balance.
-#[track_caller]
-fn balanced(folder: &Scratch, ended: &Ended) -> Value {
-    assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert!(ended.stdout.contains("balance: every packet is explained, every buffer is back"), "{ended:#?}");
-    let report = folder.json("report.json");
-    assert_eq!(report["app"], "echo");
-    for side in ["rx_unexplained", "tx_unexplained"] {
-        assert_eq!(report["balance"][side], 0, "{report:#}");
-    }
-    assert!(report["balanced"] == true && report["pools_balanced"] == true, "{report:#}");
-    let pools: Vec<_> = ports(&report).flat_map(|port| port["pools"].as_array().expect("pools")).collect();
-    assert!(!pools.is_empty() && pools.iter().all(|pool| pool["free"] == pool["size"]), "{report:#}");
-    // Every counter's total is the sum over the lcores.
-    for (name, total) in report["totals"].as_object().expect("counters") {
-        let sum: u64 = queues(&report).map(|(queue, _)| number(&queue["counters"][name])).sum();
-        assert_eq!(number(total), sum, "{name}");
-    }
-    report
 }
 
 /// Just these datagrams came to the service and went back.
@@ -422,23 +398,4 @@ fn flows_stayed_together(report: &Value) {
     assert_eq!(lcores.iter().map(|(lcore, _)| *lcore).collect::<Vec<_>>(), [1, 2]);
     let whole = |delivered: u64| delivered > 0 && delivered.is_multiple_of(EACH as u64);
     assert!(lcores.iter().all(|&(_, delivered)| whole(delivered)), "{lcores:?}");
-}
-
-fn count(report: &Value, counter: &str) -> u64 {
-    number(&report["totals"][counter])
-}
-
-fn ports(report: &Value) -> impl Iterator<Item = &Value> {
-    report["ports"].as_array().expect("ports").iter()
-}
-
-/// Each queue, and the datagrams that came to the service by it.
-fn queues(report: &Value) -> impl Iterator<Item = (&Value, u64)> {
-    let queues = report["queues"].as_array().expect("queues").iter();
-    queues.map(|queue| (queue, number(&queue["counters"]["delivered"])))
-}
-
-#[track_caller]
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
 }

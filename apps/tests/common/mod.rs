@@ -3,8 +3,12 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
 pub(crate) mod client;
+pub(crate) mod frames;
 pub(crate) mod network;
 pub(crate) mod program;
+pub(crate) mod report;
+pub(crate) mod siege;
+pub(crate) mod wire;
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -76,6 +80,11 @@ pub(crate) fn unique(name: &str) -> String {
 /// The CPUs that this process may use, ascending.
 pub(crate) fn cpus() -> Vec<usize> {
     gannet::sys::CpuSet::current().expect("the CPUs of this process").iter().collect()
+}
+
+/// The last CPU, which leaves the first to the client.
+pub(crate) fn one_lcore() -> String {
+    format!("-l {}", cpus().last().expect("a CPU"))
 }
 
 /// A program of the repository's `scripts/`.

@@ -10,6 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::client::{Tally, exchange};
+use super::frames::Mac;
+use super::wire::Wire;
 use super::{Scratch, skip, turn, unique};
 
 /// The wire of a test: `near0` in the engine's namespace, with no address of the kernel's,
@@ -47,7 +49,16 @@ impl Lab {
 
     /// A command in the engine's namespace, in the test's folder.
     pub(crate) fn engine(&self, command: &Command) -> Command {
-        let mut inside = self.near.command(command.get_program());
+        self.inside(&self.near, command)
+    }
+
+    /// A command in the client's namespace, in the test's folder.
+    pub(crate) fn client(&self, command: &Command) -> Command {
+        self.inside(&self.far, command)
+    }
+
+    fn inside(&self, namespace: &Namespace, command: &Command) -> Command {
+        let mut inside = namespace.command(command.get_program());
         inside.args(command.get_args());
         self.scratch.run_in(inside)
     }
@@ -105,6 +116,32 @@ impl Namespace {
         let socket = self.inside(|| UdpSocket::bind(address)).expect(address);
         socket.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
         socket
+    }
+
+    /// Gives an interface an IPv6 address of its kernel's, at once.
+    pub(crate) fn ipv6(&self, interface: &str, address: &str) {
+        let on = format!("echo 0 >/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+        self.run("sh", ["-c", &on]);
+        self.ip(&format!("addr add {address} dev {interface} nodad"));
+    }
+
+    /// The frames of an interface.
+    pub(crate) fn wire(&self, interface: &str) -> Wire {
+        self.inside(|| Wire::open(interface)).expect(interface)
+    }
+
+    /// The MAC address of an interface.
+    pub(crate) fn mac(&self, interface: &str) -> Mac {
+        let text = self.run("cat", [format!("/sys/class/net/{interface}/address")]);
+        let bytes = text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).expect("a byte"));
+        bytes.collect::<Vec<_>>().try_into().expect("six bytes")
+    }
+
+    /// Frames that an interface has received and sent.
+    pub(crate) fn frames(&self, interface: &str) -> u64 {
+        let files = ["rx", "tx"].map(|way| format!("/sys/class/net/{interface}/statistics/{way}_packets"));
+        let text = self.run("cat", files);
+        text.lines().map(|line| line.parse::<u64>().expect("a count")).sum()
     }
 
     /// Sends `count` datagrams of 1 to 1472 bytes to `to`.

@@ -73,6 +73,15 @@ impl Program {
         }
     }
 
+    /// The memory that it has touched and still has, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(&status).unwrap_or_else(|error| panic!("{status}: {error}"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kibibytes * 1024
+    }
+
     /// Sends it a signal, `INT` or `TERM`; it has to stop within a second.
     pub(crate) fn stop(self, signal: &str) -> Ended {
         let begin = Instant::now();

@@ -9,6 +9,7 @@
 //! | `kernel` | the kernel as the peer, and tshark as the reader of what we send |
 //! | `ownership` | short sends, full rings, empty pools: nothing is lost |
 //! | `neighbours` | two hosts of ours that find each other |
+//! | `poison` | lies about neighbours, told to a host of ours that calls one |
 //! | `lab` | namespaces, raw sockets, capture files |
 //!
 //! What takes root prints `skipped: NAME: REASON` without it and passes; with `CI=true` it fails.
@@ -27,4 +28,5 @@ mod neighbours;
 mod oracle;
 mod ownership;
 mod pcap;
+mod poison;
 mod rig;

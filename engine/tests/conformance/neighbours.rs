@@ -1,6 +1,6 @@
 //! Hosts of ours that find each other with ARP.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress};
@@ -20,20 +20,20 @@ use super::rig::wait_for;
 const CALLS: usize = 50;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn host<Q: FrameQueue>(queue: Q, address: Ipv4Addr) -> Host<Q> {
+pub(crate) fn host<Q: FrameQueue>(queue: Q, address: impl Into<IpAddr>) -> Host<Q> {
     let address = InterfaceAddress { address: address.into(), prefix_len: 24, vlans: Vlans::NONE };
     let addressing = Addressing::new(vec![address], vec![]).expect("no gateway");
     let config = HostConfig { outbox: 8, hash_key: HashKey([1, 2]), ..HostConfig::new(addressing) };
     Host::new(queue, config)
 }
 
-fn counters<Q: FrameQueue, S: Service>(worker: &Worker<Host<Q>, S>) -> Snapshot {
+pub(crate) fn counters<Q: FrameQueue, S: Service>(worker: &Worker<Host<Q>, S>) -> Snapshot {
     worker.queues()[0].counters().snapshot()
 }
 
 /// Sends datagrams of its own accord, as many as there are rooms for at a time, and counts
 /// the answers.
-struct Caller {
+pub(crate) struct Caller {
     from: SocketAddr,
     to: SocketAddr,
     calls: usize,
@@ -42,8 +42,9 @@ struct Caller {
 }
 
 impl Caller {
-    fn new(from: Ipv4Addr, to: Ipv4Addr, calls: usize) -> Self {
-        Self { from: (from, 5000).into(), to: (to, ECHO).into(), calls, called: 0, answered: 0 }
+    pub(crate) fn new(from: impl Into<IpAddr>, to: impl Into<IpAddr>, calls: usize) -> Self {
+        let (from, to) = (SocketAddr::new(from.into(), 5000), SocketAddr::new(to.into(), ECHO));
+        Self { from, to, calls, called: 0, answered: 0 }
     }
 }
 
