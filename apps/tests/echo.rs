@@ -8,13 +8,14 @@ mod common;
 use std::process::Command;
 
 use common::client::Tally;
+use common::echo::{
+    ADDRESS, TO, balanced, count, echoed, mac, number, one_lcore, ports, queues, several_lcores, start,
+};
 use common::network::Namespace;
 use common::program::gannet;
-use common::{Ended, Lab, Program, Scratch, cpus, script, turn};
+use common::{Ended, Lab, Program, Scratch, script, turn};
 use serde_json::Value;
 
-const ADDRESS: &str = "--ip 10.77.0.1/24 --udp-port 7";
-const TO: &str = "10.77.0.1:7";
 /// Odd, so that dealing frames out in turn would not look like keeping flows together.
 const FLOWS: usize = 25;
 /// What each flow sends: no lcore's share is a multiple of it unless it has whole flows.
@@ -64,6 +65,7 @@ fn a_duration_ends_by_itself_with_lines_of_statistics() {
         let ended = engine.end();
         let report = balanced(&lab.scratch, &ended);
         echoed(&report, 1000);
+        assert_eq!(count(&report, "icmp_error_sent"), 1, "of the closed port: {report:#}");
         let seconds = report["seconds"].as_f64().expect("a number");
         assert!((1.4..3.0).contains(&seconds), "{seconds} s");
 
@@ -147,22 +149,19 @@ fn faults_are_counted_and_the_books_still_balance() {
         for fault in ["fault_lost", "fault_duplicated", "fault_truncated", "fault_short_tx"] {
             assert!(count(&report, fault) > 10, "{fault}: {report:#}");
         }
-        assert_eq!(count(&report, "sent"), client.answered + client.duplicates, "{client:?} {report:#}");
+        let announced = count(&report, "arp_requested");
+        assert_eq!(announced, 1, "{report:#}");
+        let sent = client.answered + client.duplicates + announced;
+        assert_eq!(count(&report, "sent"), sent, "{client:?} {report:#}");
     });
-}
-
-fn mac(lab: &Lab) -> String {
-    lab.near.run("cat", ["/sys/class/net/near0/address"]).trim().to_owned()
 }
 
 // ---- DPDK ------------------------------------------------------------------------------
 
 #[cfg(feature = "dpdk")]
 mod dpdk {
-    use std::fs::File;
-
     use super::*;
-    use crate::common::{skip, unique};
+    use crate::common::echo::{eal, tap, with_tun};
 
     #[test]
     fn net_tap_answers_every_datagram() {
@@ -269,30 +268,12 @@ mod dpdk {
         let made = udp_pcap(&folder, &format!("make in.pcap --count 1000 --to {TO} --mac 02:70:63:61:70:00"));
         assert_eq!(made.code, Some(0), "{made:#?}");
         let eal = eal(&one_lcore(), "--no-shconf --vdev=net_pcap0,rx_pcap=in.pcap,tx_pcap=out.pcap");
-        let arguments = format!("echo {eal} -- {ADDRESS} --duration 2s --json report.json");
+        // The answers are all that is to be in the capture.
+        let arguments = format!("echo {eal} -- {ADDRESS} --no-announce --duration 2s --json report.json");
         let ended = Program::start(&mut folder.run_in(gannet(&arguments))).end();
         echoed(&balanced(&folder, &ended), 1000);
         let checked = udp_pcap(&folder, "check in.pcap out.pcap");
         assert_eq!(checked.code, Some(0), "{checked:#?}");
-    }
-
-    /// Memory of small pages, no NICs, and a prefix that no other engine has.
-    fn eal(lcores: &str, devices: &str) -> String {
-        format!("{lcores} --no-huge --no-pci -m 256 --file-prefix {} {devices}", unique("echo"))
-    }
-
-    /// A lab where the kernel has TAP devices.
-    fn with_tun(name: &str, test: impl FnOnce(&Lab)) {
-        match File::options().read(true).write(true).open("/dev/net/tun") {
-            Ok(_) => Lab::with(name, test),
-            Err(why) => skip(name, &format!("/dev/net/tun: {why}")),
-        }
-    }
-
-    /// Sets up the kernel's end of the tap, which lies in the engine's namespace.
-    fn tap(lab: &Lab) {
-        lab.near.ip("link set dtap0 up");
-        lab.near.ip("addr add 10.77.0.2/24 dev dtap0");
     }
 }
 
@@ -350,54 +331,7 @@ fn replay(folder: &Scratch, eal: &str, arguments: &str) -> Ended {
     Program::start(&mut folder.run_in(gannet(&arguments))).end()
 }
 
-// ---- starting it, and what its report has to say ---------------------------------------
-
-fn start(lab: &Lab, eal: &str, io: &str, arguments: &str) -> Program {
-    let arguments = format!("echo {eal} -- {io} {arguments} --json report.json");
-    Program::start(&mut lab.engine(&gannet(&arguments)))
-}
-
-/// The last CPU, which leaves the first to the client.
-fn one_lcore() -> String {
-    format!("-l {}", cpus().last().expect("a CPU"))
-}
-
-/// A main lcore and `workers` others, on however many CPUs there are.
-fn several_lcores(workers: usize) -> String {
-    let cpus = cpus();
-    let lcores = (0..=workers).map(|lcore| format!("{lcore}@{}", cpus[lcore % cpus.len()]));
-    format!("--lcores {}", lcores.collect::<Vec<_>>().join(","))
-}
-
-/// The report of a run that ended well, whose books and pools balance.
-#[track_caller]
-fn balanced(folder: &Scratch, ended: &Ended) -> Value {
-    assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert!(ended.stdout.contains("balance: every packet is explained, every buffer is back"), "{ended:#?}");
-    let report = folder.json("report.json");
-    assert_eq!(report["app"], "echo");
-    for side in ["rx_unexplained", "tx_unexplained"] {
-        assert_eq!(report["balance"][side], 0, "{report:#}");
-    }
-    assert!(report["balanced"] == true && report["pools_balanced"] == true, "{report:#}");
-    let pools: Vec<_> = ports(&report).flat_map(|port| port["pools"].as_array().expect("pools")).collect();
-    assert!(!pools.is_empty() && pools.iter().all(|pool| pool["free"] == pool["size"]), "{report:#}");
-    // Every counter's total is the sum over the lcores.
-    for (name, total) in report["totals"].as_object().expect("counters") {
-        let sum: u64 = queues(&report).map(|(queue, _)| number(&queue["counters"][name])).sum();
-        assert_eq!(number(total), sum, "{name}");
-    }
-    report
-}
-
-/// Just these datagrams came to the service and went back.
-#[track_caller]
-fn echoed(report: &Value, datagrams: u64) {
-    for counter in ["delivered", "replied"] {
-        assert_eq!(count(report, counter), datagrams, "{counter}: {report:#}");
-    }
-    assert_eq!(count(report, "sent"), datagrams + count(report, "host_replied"), "{report:#}");
-}
+// ---- flows --------------------------------------------------------------------------------
 
 fn send_flows(client: &Namespace, to: &str) {
     let sockets: Vec<_> = (0..FLOWS).map(|_| client.socket("10.77.0.2:0")).collect();
@@ -422,23 +356,4 @@ fn flows_stayed_together(report: &Value) {
     assert_eq!(lcores.iter().map(|(lcore, _)| *lcore).collect::<Vec<_>>(), [1, 2]);
     let whole = |delivered: u64| delivered > 0 && delivered.is_multiple_of(EACH as u64);
     assert!(lcores.iter().all(|&(_, delivered)| whole(delivered)), "{lcores:?}");
-}
-
-fn count(report: &Value, counter: &str) -> u64 {
-    number(&report["totals"][counter])
-}
-
-fn ports(report: &Value) -> impl Iterator<Item = &Value> {
-    report["ports"].as_array().expect("ports").iter()
-}
-
-/// Each queue, and the datagrams that came to the service by it.
-fn queues(report: &Value) -> impl Iterator<Item = (&Value, u64)> {
-    let queues = report["queues"].as_array().expect("queues").iter();
-    queues.map(|queue| (queue, number(&queue["counters"]["delivered"])))
-}
-
-#[track_caller]
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no count"))
 }
