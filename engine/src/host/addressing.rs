@@ -231,14 +231,16 @@ impl Addressing {
 
     /// Whether a packet from `address` can have been sent by another host: it is not
     /// unspecified, loopback or multicast (RFC 4291, section 2.5 and 2.7), not an IPv4 address
-    /// in IPv6 clothes, which never crosses a wire, and not ours.
+    /// in IPv6 clothes, which never crosses a wire, and not ours. One that another host turned
+    /// out to have is that host's.
     #[inline]
     pub(super) fn is_possible_source_ipv6(&self, address: Ipv6Addr) -> bool {
         // ::/128, ::1/128 and ::ffff:0:0/96 all begin with ten bytes of zeros.
         let [first, ..] = address.octets();
         let is_low =
             address.to_bits() >> 48 == 0 && (address.to_bits() <= 1 || address.to_ipv4_mapped().is_some());
-        first != 0xff && !is_low && !self.ipv6.iter().any(|own| own.address == address)
+        let is_ours = |own: &Own6| own.address == address && !own.state.is_duplicate();
+        first != 0xff && !is_low && !self.ipv6.iter().any(is_ours)
     }
 
     /// The way from our address `from` to `to`.
@@ -336,6 +338,10 @@ mod tests {
         for bad in ["::", "::1", "ff02::1", "::ffff:10.77.0.2", "fd00::1"] {
             assert!(!possible(bad), "{bad}");
         }
+        own.ipv6[0].state.set_tentative();
+        assert!(!possible("fd00::1"));
+        own.ipv6[0].state.set_duplicate();
+        assert!(possible("fd00::1"), "it is another host's");
     }
 
     #[test]
