@@ -133,6 +133,13 @@ make_namespace() {
     ip -n "$1" link set lo up
 }
 
+# speak_ipv6 NAMESPACE INTERFACE: has its kernel speak IPv6 there, and ask for no routers.
+speak_ipv6() {
+    # shellcheck disable=SC2016 # for the inner shell
+    in_namespace "$1" sh -c '
+        cd "/proc/sys/net/ipv6/conf/$1" && echo 0 >accept_ra && echo 0 >router_solicitations && echo 0 >disable_ipv6' sh "$2"
+}
+
 # Removes a namespace and ends what still runs in it.
 remove_namespace() {
     local pid

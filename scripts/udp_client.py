@@ -2,6 +2,7 @@
 """Sends paced datagrams from a kernel UDP socket to an echo service and checks every answer.
 
     udp_client.py --to 10.77.0.1:7 --count 4000 --rate 2000 --sizes 1-1472 --json client.json
+    udp_client.py --to [fd00::1]:7
 
 A datagram's payload is its number (as many low bytes as fit, at most four) and pseudo-random bytes;
 an answer counts when its payload is that of a datagram that waits for one. The report:
@@ -42,7 +43,7 @@ class Client:
     """A connected socket, the datagrams that wait for an answer, and what came back."""
 
     def __init__(self, to, rng):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect(to)
         self.socket.setblocking(False)
         self.readable = select.poll()
@@ -110,7 +111,7 @@ class Client:
     def report(self, options):
         trips = sorted(self.round_trips)
         return {
-            "to": "%s:%d" % options.to,
+            "to": ("[%s]:%d" if ":" in options.to[0] else "%s:%d") % options.to,
             "sent": self.sent,
             "answered": len(trips),
             "lost": self.sent - len(trips),
@@ -155,17 +156,27 @@ def parse_arguments():
     parser.add_argument("--to", type=endpoint, required=True, metavar="ADDR:PORT")
     parser.add_argument("--count", type=positive, default=4000, help="datagrams (4000)")
     parser.add_argument("--rate", type=positive, default=2000, help="datagrams a second (2000)")
-    parser.add_argument("--sizes", type=size_range, default=(1, 1472), metavar="LOW-HIGH", help="payload bytes (1-1472)")
+    parser.add_argument("--sizes", type=size_range, metavar="LOW-HIGH",
+                        help="payload bytes (1-1472, to an IPv6 address 1-1452)")
     parser.add_argument("--timeout", type=float, default=1.0, help="seconds to wait after the last one (1)")
     parser.add_argument("--seed", type=int, default=1, help="of sizes and payloads (1)")
     parser.add_argument("--json", metavar="FILE", help="write the report here too")
-    return parser.parse_args()
+    options = parser.parse_args()
+    # What a packet of 1,500 bytes has room for.
+    options.sizes = options.sizes or (1, 1452 if ":" in options.to[0] else 1472)
+    return options
 
 
 def endpoint(text):
     address, _, port = text.rpartition(":")
-    if address.count(".") != 3 or not port.isdecimal():
-        bad("'%s' is not ADDR:PORT" % text)
+    is_ipv6 = address.startswith("[") and address.endswith("]")
+    address = address[1:-1] if is_ipv6 else address
+    try:
+        socket.inet_pton(socket.AF_INET6 if is_ipv6 else socket.AF_INET, address)
+    except OSError:
+        bad("'%s' is not ADDR:PORT, or [ADDR]:PORT for IPv6" % text)
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        bad("'%s' has no port from 1 to 65535" % text)
     return address, int(port)
 
 

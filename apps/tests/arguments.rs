@@ -131,6 +131,13 @@ fn addresses_are_checked() {
     refused(&with("10.77.0.256/24"), 2, &["'10.77.0.256'", "IP address"]);
     refused(&with("224.0.0.1/4"), 2, &["224.0.0.1", "can't be a host's"]);
     refused(&with("10.77.0.1/24@"), 2, &["behind the @"]);
+    refused(&with("fd00::1/129"), 2, &["'129'", "0 to 128"]);
+    refused(&with("fd00::1"), 2, &["'fd00::1'", "prefix length is missing"]);
+    refused(&with("fd00:::1/64"), 2, &["'fd00:::1'", "IP address"]);
+    for no_host in ["::/64", "::1/128", "ff02::1/64", "::ffff:10.77.0.1/120"] {
+        let (address, _) = no_host.split_once('/').expect("a prefix");
+        refused(&with(no_host), 2, &[address, "can't be a host's"]);
+    }
     refused("echo -- --io af_packet:near0", 2, &["no address", "--ip ADDR/LEN"]);
     // What is given and missing in either build, whatever its default port.
     refused("echo -l 0", 2, &["--"]);
@@ -151,6 +158,21 @@ fn values_are_checked_and_their_form_is_shown() {
     refused(&with("--fault lost=1%"), 2, &["'lost'", "loss"]);
     refused(&with("--gateway 10.77.0"), 2, &["'10.77.0'", "--gateway"]);
     refused(&with("--ip"), 2, &["--ip"]);
+}
+
+#[test]
+fn guards_and_policies_are_checked() {
+    let with = |argument: &str| format!("echo {NATIVE} {argument}");
+    refused(&with("--guard rat=5"), 2, &["'rat'", "--guard", "global-rate", "icmp-rate"]);
+    refused(&with("--guard rate"), 2, &["'rate'", "no value", "rate=5000"]);
+    refused(&with("--guard on"), 2, &["'on'", "no value"]);
+    refused(&with("--guard rate=fast"), 2, &["'fast'", "whole number", "off"]);
+    refused(&with("--guard rate=0"), 2, &["'0'", "whole number from 1", "off"]);
+    refused(&with("--guard source-port=5"), 2, &["'5'", "source-port=on"]);
+    refused(&with("--guard rate=5,rate=6"), 2, &["'rate'", "twice"]);
+    refused(&with("--guard off,rate=5"), 2, &["'off'", "no value"]);
+    refused(&with("--fragments keep"), 2, &["'keep'", "--fragments", "drop and reassemble"]);
+    refused(&with("--fragments reassemble@"), 2, &["--fragments", "behind the @"]);
 }
 
 #[test]
@@ -223,7 +245,21 @@ fn arguments_that_contradict_the_ports() {
             refused(&format!("@near0.{vlan}"), &[&format!("'{vlan}'"), "VLAN", "1 to 4094"]);
         }
         refused(" --gateway 10.78.0.1", &["10.78.0.1", "on no link", "--ip"]);
+        refused("@near0.100.4095", &["'4095'", "VLAN", "1 to 4094"]);
+        refused("@near0.0.100", &["'0'", "VLAN", "1 to 4094"]);
+        refused("@eth7.100.200", &["'eth7'", "0 (near0)"]);
+        refused(" --fragments reassemble@nosuchport", &["'nosuchport'", "0 (near0)"]);
+        refused(" --gateway 10.77.0.1", &["10.77.0.1", "address of ours"]);
+        refused(
+            " --gateway 10.77.0.254 --gateway 10.77.0.253",
+            &["two gateways", "10.77.0.254", "10.77.0.253"],
+        );
+        let sixth = " --ip fd00::1/64 --gateway";
+        refused(&format!("{sixth} fd01::fe"), &["fd01::fe", "on no link", "--ip"]);
+        refused(&format!("{sixth} fd00::fe --gateway fe80::fe"), &["two gateways", "fd00::fe", "fe80::fe"]);
+        refused(" --gateway fe80::fe", &["fe80::fe", "on no link", "--ip"]);
         refused(" --ip 10.77.0.1/16", &["10.77.0.1", "twice"]);
+        refused(" --ip fd00::1/64 --ip fd00::1/48", &["fd00::1", "twice"]);
     });
 }
 

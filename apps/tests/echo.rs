@@ -8,14 +8,14 @@ mod common;
 use std::process::Command;
 
 use common::client::Tally;
+use common::echo::{
+    ADDRESS, TO, balanced, count, echoed, mac, number, one_lcore, queues, several_lcores, start,
+};
 use common::network::Namespace;
 use common::program::gannet;
-use common::report::{balanced, count, number, queues};
-use common::{Ended, Lab, Program, Scratch, cpus, one_lcore, script, turn};
+use common::{Ended, Lab, Program, Scratch, script, turn};
 use serde_json::Value;
 
-const ADDRESS: &str = "--ip 10.77.0.1/24 --udp-port 7";
-const TO: &str = "10.77.0.1:7";
 /// Odd, so that dealing frames out in turn would not look like keeping flows together.
 const FLOWS: usize = 25;
 /// What each flow sends: no lcore's share is a multiple of it unless it has whole flows.
@@ -65,6 +65,7 @@ fn a_duration_ends_by_itself_with_lines_of_statistics() {
         let ended = engine.end();
         let report = balanced(&lab.scratch, &ended);
         echoed(&report, 1000);
+        assert_eq!(count(&report, "icmp_error_sent"), 1, "of the closed port: {report:#}");
         let seconds = report["seconds"].as_f64().expect("a number");
         assert!((1.4..3.0).contains(&seconds), "{seconds} s");
 
@@ -148,23 +149,19 @@ fn faults_are_counted_and_the_books_still_balance() {
         for fault in ["fault_lost", "fault_duplicated", "fault_truncated", "fault_short_tx"] {
             assert!(count(&report, fault) > 10, "{fault}: {report:#}");
         }
-        assert_eq!(count(&report, "sent"), client.answered + client.duplicates, "{client:?} {report:#}");
+        let announced = count(&report, "arp_requested");
+        assert_eq!(announced, 1, "{report:#}");
+        let sent = client.answered + client.duplicates + announced;
+        assert_eq!(count(&report, "sent"), sent, "{client:?} {report:#}");
     });
-}
-
-fn mac(lab: &Lab) -> String {
-    lab.near.run("cat", ["/sys/class/net/near0/address"]).trim().to_owned()
 }
 
 // ---- DPDK ------------------------------------------------------------------------------
 
 #[cfg(feature = "dpdk")]
 mod dpdk {
-    use std::fs::File;
-
     use super::*;
-    use crate::common::report::ports;
-    use crate::common::{skip, unique};
+    use crate::common::echo::{eal, ports, tap, with_tun};
 
     #[test]
     fn net_tap_answers_every_datagram() {
@@ -271,30 +268,12 @@ mod dpdk {
         let made = udp_pcap(&folder, &format!("make in.pcap --count 1000 --to {TO} --mac 02:70:63:61:70:00"));
         assert_eq!(made.code, Some(0), "{made:#?}");
         let eal = eal(&one_lcore(), "--no-shconf --vdev=net_pcap0,rx_pcap=in.pcap,tx_pcap=out.pcap");
-        let arguments = format!("echo {eal} -- {ADDRESS} --duration 2s --json report.json");
+        // The answers are all that is to be in the capture.
+        let arguments = format!("echo {eal} -- {ADDRESS} --no-announce --duration 2s --json report.json");
         let ended = Program::start(&mut folder.run_in(gannet(&arguments))).end();
         echoed(&balanced(&folder, &ended), 1000);
         let checked = udp_pcap(&folder, "check in.pcap out.pcap");
         assert_eq!(checked.code, Some(0), "{checked:#?}");
-    }
-
-    /// Memory of small pages, no NICs, and a prefix that no other engine has.
-    fn eal(lcores: &str, devices: &str) -> String {
-        format!("{lcores} --no-huge --no-pci -m 256 --file-prefix {} {devices}", unique("echo"))
-    }
-
-    /// A lab where the kernel has TAP devices.
-    fn with_tun(name: &str, test: impl FnOnce(&Lab)) {
-        match File::options().read(true).write(true).open("/dev/net/tun") {
-            Ok(_) => Lab::with(name, test),
-            Err(why) => skip(name, &format!("/dev/net/tun: {why}")),
-        }
-    }
-
-    /// Sets up the kernel's end of the tap, which lies in the engine's namespace.
-    fn tap(lab: &Lab) {
-        lab.near.ip("link set dtap0 up");
-        lab.near.ip("addr add 10.77.0.2/24 dev dtap0");
     }
 }
 
@@ -352,28 +331,7 @@ fn replay(folder: &Scratch, eal: &str, arguments: &str) -> Ended {
     Program::start(&mut folder.run_in(gannet(&arguments))).end()
 }
 
-// ---- starting it, and what its report has to say ---------------------------------------
-
-fn start(lab: &Lab, eal: &str, io: &str, arguments: &str) -> Program {
-    let arguments = format!("echo {eal} -- {io} {arguments} --json report.json");
-    Program::start(&mut lab.engine(&gannet(&arguments)))
-}
-
-/// A main lcore and `workers` others, on however many CPUs there are.
-fn several_lcores(workers: usize) -> String {
-    let cpus = cpus();
-    let lcores = (0..=workers).map(|lcore| format!("{lcore}@{}", cpus[lcore % cpus.len()]));
-    format!("--lcores {}", lcores.collect::<Vec<_>>().join(","))
-}
-
-/// Just these datagrams came to the service and went back.
-#[track_caller]
-fn echoed(report: &Value, datagrams: u64) {
-    for counter in ["delivered", "replied"] {
-        assert_eq!(count(report, counter), datagrams, "{counter}: {report:#}");
-    }
-    assert_eq!(count(report, "sent"), datagrams + count(report, "host_replied"), "{report:#}");
-}
+// ---- flows --------------------------------------------------------------------------------
 
 fn send_flows(client: &Namespace, to: &str) {
     let sockets: Vec<_> = (0..FLOWS).map(|_| client.socket("10.77.0.2:0")).collect();

@@ -13,6 +13,14 @@ test_every_datagram_of_every_size_comes_back() {
     same True "$(report 'r["p50_us"] <= r["p99_us"] <= r["max_us"] and r["p50_us"] > 0')"
 }
 
+test_ipv6_has_room_for_a_little_less() {
+    [[ -e /proc/net/if_inet6 ]] && grep -q ' lo$' /proc/net/if_inet6 || skip "no IPv6 on the loopback here"
+    start_echo none ::1
+    expect 0 "$client" --to "[::1]:$port" --count 1000 --rate 5000 --json "$scratch/report.json"
+    same "1000 1000 0 0 0 0" "$(counts)"
+    same "[::1]:$port [1, 1452]" "$(report 'r["to"] + " " + str(r["sizes"])')"
+}
+
 test_lost_datagrams_are_counted() {
     start_echo lose
     expect 1 "$client" --to "127.0.0.1:$port" --count 100 --timeout 0.2 --json "$scratch/report.json"
@@ -42,6 +50,11 @@ test_usage_errors() {
     expect 2 "$client"
     expect 2 "$client" --to nowhere
     output_has "'nowhere' is not ADDR:PORT"
+    expect 2 "$client" --to ::1:7
+    output_has "'::1:7' is not ADDR:PORT, or [ADDR]:PORT for IPv6"
+    expect 2 "$client" --to '[127.0.0.1]:7'
+    expect 2 "$client" --to '[::1]:0'
+    output_has "no port from 1 to 65535"
     expect 2 "$client" --to 127.0.0.1:7 --count 0
     expect 2 "$client" --to 127.0.0.1:7 --sizes 9-1
 }
@@ -80,9 +93,9 @@ PYTHON
 
 # ---- the echo and the report ---------------------------------------------------
 
-# start_echo FAULT: sets $port; the echo ends with the test.
+# start_echo FAULT [ADDRESS]: sets $port; the echo ends with the test.
 start_echo() {
-    "$tests/udp_echo.py" 127.0.0.1 "$1" >"$scratch/port" &
+    "$tests/udp_echo.py" "${2:-127.0.0.1}" "$1" >"$scratch/port" &
     echo_pid=$!
     trap stop_echo EXIT
     until [[ -s $scratch/port ]]; do sleep 0.05; done

@@ -11,7 +11,7 @@ import sys
 
 
 def main(address="127.0.0.1", fault="none"):
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     server.bind((address, 0))
     print(server.getsockname()[1], flush=True)
     count = 0

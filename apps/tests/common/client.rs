@@ -29,14 +29,15 @@ impl Tally {
     }
 }
 
-/// Sends `count` datagrams of 1 to 1472 bytes, all sizes equally often, each when there is
-/// room among those in flight, and takes what comes back.
+/// Sends `count` datagrams of one byte to all that an MTU of 1,500 lets through, all sizes equally
+/// often, each when there is room among those in flight, and takes what comes back.
 pub(crate) fn exchange(socket: &UdpSocket, to: &str, count: u64) -> Tally {
     socket.connect(to).expect("a way there");
+    let longest = if to.starts_with('[') { 1452 } else { 1472 };
     let mut tally = Tally::default();
     let mut waiting = Waiting::default();
     for number in 0..count {
-        let payload = payload(number);
+        let payload = payload(number, longest);
         assert_eq!(socket.send(&payload).expect("sent"), payload.len());
         tally.sent += 1;
         waiting.add(payload);
@@ -52,10 +53,24 @@ pub(crate) fn exchange(socket: &UdpSocket, to: &str, count: u64) -> Tally {
     tally
 }
 
-/// `number` in the low bytes, as far as they fit, and a pattern.
-fn payload(number: u64) -> Vec<u8> {
-    // 977 shares no factor with 1472, so every size comes once in 1472 datagrams.
-    let len = 1 + (number * 977) % 1472;
+/// One datagram there and back, of so many bytes.
+///
+/// # Errors
+/// Nothing came back in time.
+pub(crate) fn exchange_one(socket: &UdpSocket, to: &str, len: usize) -> std::io::Result<()> {
+    let payload: Vec<_> = (0..len).map(|index| (index * 7 + index / 256) as u8).collect();
+    assert_eq!(socket.send_to(&payload, to).expect("sent"), len);
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut answer = vec![0; 65536];
+    let received = socket.recv(&mut answer)?;
+    assert!(answer[..received] == payload, "{received} bytes came back of {len}, or others");
+    Ok(())
+}
+
+/// `number` in the low bytes, as far as they fit, and a pattern; 1 to `longest` bytes.
+fn payload(number: u64, longest: u64) -> Vec<u8> {
+    // 977 is prime, so every size comes once in `longest` datagrams.
+    let len = 1 + (number * 977) % longest;
     let pattern = (4..).map(|index: u64| (index * 7 + number * 13) as u8);
     (number as u32).to_le_bytes().into_iter().chain(pattern).take(len as usize).collect()
 }

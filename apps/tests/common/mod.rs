@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
 pub(crate) mod client;
+pub(crate) mod echo;
 pub(crate) mod frames;
 pub(crate) mod network;
 pub(crate) mod program;

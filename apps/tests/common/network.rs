@@ -68,8 +68,8 @@ impl Lab {
 pub(crate) struct Namespace(String);
 
 impl Namespace {
-    /// A new one that forwards nothing, and with no IPv6, so that its kernel says nothing of
-    /// its own accord.
+    /// A new one that forwards nothing, and with no IPv6 until [`Self::speak_ipv6`], so that its
+    /// kernel says nothing of its own accord.
     ///
     /// # Errors
     /// Why there is none.
@@ -87,6 +87,17 @@ impl Namespace {
         namespace.run("sh", ["-c", quiet]);
         namespace.ip("link set lo up");
         Ok(namespace)
+    }
+
+    /// Has its kernel speak IPv6 on an interface and gives it this address at once, with the
+    /// prefix length.
+    pub(crate) fn speak_ipv6(&self, interface: &str, address: &str) {
+        let speak = format!(
+            "cd /proc/sys/net/ipv6/conf; echo 0 >all/disable_ipv6; cd {interface} && echo 0 >accept_dad && \
+             echo 0 >accept_ra && echo 0 >router_solicitations && echo 0 >disable_ipv6"
+        );
+        self.run("sh", ["-c", &speak]);
+        self.ip(&format!("addr add {address} dev {interface} nodad"));
     }
 
     /// A command inside. Its process is the program itself, so signals reach that.
@@ -118,13 +129,6 @@ impl Namespace {
         socket
     }
 
-    /// Gives an interface an IPv6 address of its kernel's, at once.
-    pub(crate) fn ipv6(&self, interface: &str, address: &str) {
-        let on = format!("echo 0 >/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
-        self.run("sh", ["-c", &on]);
-        self.ip(&format!("addr add {address} dev {interface} nodad"));
-    }
-
     /// The frames of an interface.
     pub(crate) fn wire(&self, interface: &str) -> Wire {
         self.inside(|| Wire::open(interface)).expect(interface)
@@ -144,9 +148,17 @@ impl Namespace {
         text.lines().map(|line| line.parse::<u64>().expect("a count")).sum()
     }
 
-    /// Sends `count` datagrams of 1 to 1472 bytes to `to`.
+    /// Sends `count` datagrams of all sizes that fit a frame to `to`.
     pub(crate) fn udp_client(&self, to: &str, count: u64) -> Tally {
-        exchange(&self.socket("0.0.0.0:0"), to, count)
+        let any = if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+        exchange(&self.socket(any), to, count)
+    }
+
+    /// Pings once with each of these sizes; every answer has to come.
+    pub(crate) fn ping(&self, to: &str, sizes: &[usize]) {
+        for size in sizes {
+            self.run("ping", ["-c", "1", "-W", "2", "-s", &size.to_string(), to]);
+        }
     }
 
     /// Runs `work` on a thread in the namespace. Sockets that it opens stay there.

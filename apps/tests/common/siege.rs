@@ -141,7 +141,7 @@ pub(crate) fn with_both_families(name: &str, test: impl FnOnce(&Lab)) {
         return skip(name, "this kernel has no IPv6");
     }
     Lab::with(name, |lab| {
-        lab.far.ipv6("far0", &format!("{}/64", CLIENTS[1]));
+        lab.far.speak_ipv6("far0", &format!("{}/64", CLIENTS[1]));
         test(lab);
     });
 }
