@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use gannet::Role;
+use gannet::host::{FragmentPolicy, GuardConfig, Guards, Level};
 use gannet::port::FrameQueue;
 use gannet::port::fault::{FaultConfig, Probability};
 use gannet::port::memory::MemoryOffloads;
@@ -31,6 +33,9 @@ pub fn host(data: &[u8]) {
         buffers: if mode & 2 == 0 { 200 } else { 20 },
         ring: if mode & 4 == 0 { 16 } else { 2 },
         offloads: MemoryOffloads { tx_udp_checksum: mode & 8 != 0, ..MemoryOffloads::default() },
+        fragments: if mode & 32 == 0 { FragmentPolicy::Drop } else { FragmentPolicy::Reassemble },
+        announces: mode & 64 != 0,
+        guards: if mode & 128 == 0 { Plan::default().guards } else { strict() },
     };
     if mode & 16 == 0 {
         run(Rig::new(&plan, service), &plan, &mut bytes);
@@ -38,6 +43,12 @@ pub fn host(data: &[u8]) {
         let faults = faults(&mut bytes);
         run(Rig::faulty(&plan, service, &faults), &plan, &mut bytes);
     }
+}
+
+/// Guards that soon have something to do.
+pub fn strict() -> Guards {
+    let config = GuardConfig { rate: Some(Level::At(2)), global_rate: Some(Level::At(3)), ..GuardConfig::default() };
+    GuardConfig { icmp_rate: Some(Level::At(1)), ..config }.resolve(Role::Stateful)
 }
 
 fn faults(bytes: &mut Bytes<'_>) -> FaultConfig {

@@ -4,9 +4,11 @@
 //! Input: flags, length of the payload, how many pieces, where they are cut, then a byte for each
 //! piece that is sent.
 
+use gannet::host::FragmentPolicy;
+
 use crate::bytes::Bytes;
 use crate::layout::{Ip, Layout, word};
-use crate::rig::{Plan, REASSEMBLES, Rig};
+use crate::rig::{Plan, Rig};
 use crate::seeds;
 use crate::services::{Echo, STEPS};
 
@@ -21,7 +23,7 @@ pub fn reassembly(data: &[u8]) {
     let payload: Vec<u8> = (0..len).map(|index| (index * 7 + index / 256) as u8).collect();
     let sent = if flags & 1 == 0 { whole4(&payload) } else { whole6(&payload) };
     let pieces = cut(&sent, &mut bytes);
-    let mut rig = Rig::new(&Plan { buffers: 200, ring: 64, ..Plan::default() }, Echo);
+    let mut rig = Rig::new(&Plan { buffers: 200, ring: 64, fragments: FragmentPolicy::Reassemble, ..Plan::default() }, Echo);
     rig.settle();
     let mut order = Order { is_clean: true, seen: vec![false; pieces.len()] };
     let mut answers = Vec::new();
@@ -61,7 +63,7 @@ impl Order {
 
     /// Whether there has to be an answer.
     fn is_answered(&self) -> bool {
-        REASSEMBLES && self.is_clean && self.seen.iter().all(|&seen| seen)
+        self.is_clean && self.seen.iter().all(|&seen| seen)
     }
 }
 
