@@ -47,7 +47,8 @@ pub fn host(data: &[u8]) {
 
 /// Guards that soon have something to do.
 pub fn strict() -> Guards {
-    let config = GuardConfig { rate: Some(Level::At(2)), global_rate: Some(Level::At(3)), ..GuardConfig::default() };
+    let config =
+        GuardConfig { rate: Some(Level::At(2)), global_rate: Some(Level::At(3)), ..GuardConfig::default() };
     GuardConfig { icmp_rate: Some(Level::At(1)), ..config }.resolve(Role::Stateful)
 }
 

@@ -74,7 +74,8 @@ fn version4(bytes: &[u8]) {
     assert_eq!(packet.is_checksum_valid(), sum(&[header.slice()]) == 0xffff, "IPv4 checksum");
     let (source, destination) = (packet.source(), packet.destination());
     let pseudo_header = |protocol, len| {
-        let plain = [&header.source()[..], &header.destination(), &[0, protocol], &u16::to_be_bytes(len as u16)];
+        let plain =
+            [&header.source()[..], &header.destination(), &[0, protocol], &u16::to_be_bytes(len as u16)];
         (ipv4::pseudo_header(source, destination, Protocol(protocol), len as u16), plain.concat())
     };
     match packet.protocol() {
@@ -98,7 +99,8 @@ fn version6(bytes: &[u8]) {
     assert_eq!(walked.map(summary), chain(packet.next_header().0, packet.payload()), "extension headers");
     let Ok(Walked { protocol, offset, fragment: None, .. }) = walked else { return };
     let pseudo_header = |protocol, len| {
-        let plain = [&header.source()[..], &header.destination(), &u32::to_be_bytes(len as u32), &[0, protocol]];
+        let plain =
+            [&header.source()[..], &header.destination(), &u32::to_be_bytes(len as u32), &[0, protocol]];
         let sum = ipv6::pseudo_header(packet.source(), packet.destination(), Protocol(protocol), len as u32);
         (sum, plain.concat())
     };

@@ -23,7 +23,10 @@ pub fn reassembly(data: &[u8]) {
     let payload: Vec<u8> = (0..len).map(|index| (index * 7 + index / 256) as u8).collect();
     let sent = if flags & 1 == 0 { whole4(&payload) } else { whole6(&payload) };
     let pieces = cut(&sent, &mut bytes);
-    let mut rig = Rig::new(&Plan { buffers: 200, ring: 64, fragments: FragmentPolicy::Reassemble, ..Plan::default() }, Echo);
+    let mut rig = Rig::new(
+        &Plan { buffers: 200, ring: 64, fragments: FragmentPolicy::Reassemble, ..Plan::default() },
+        Echo,
+    );
     rig.settle();
     let mut order = Order { is_clean: true, seen: vec![false; pieces.len()] };
     let mut answers = Vec::new();

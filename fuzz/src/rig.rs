@@ -207,6 +207,10 @@ fn balance(counted: &Snapshot, left: u64) {
     assert!(counted.balance().is_exact(), "{:?} in {all:?}", counted.balance());
     assert_eq!(counted.total(Kind::Sent), left, "frames sent, in {all:?}");
     let answers = counted[Counter::Replied] + counted[Counter::HostReplied];
+    assert!(
+        counted[Counter::IcmpErrorSent] <= counted.total(Kind::Received),
+        "more errors than frames, in {all:?}"
+    );
     assert!(answers <= counted.total(Kind::Received), "more answers than frames, in {all:?}");
 }
 
@@ -228,8 +232,11 @@ fn addressing() -> Addressing {
     let addresses = (0..LINKS).flat_map(|link| {
         let vlans = vlans(link);
         let (ipv4, ipv6) = (Ipv4Addr::new(10, 77 + link, 0, 1), Ipv6Addr::from(ipv6_on(link)));
-        [(IpAddr::V4(ipv4), 24), (IpAddr::V6(ipv6), 64)]
-            .map(|(address, prefix_len)| InterfaceAddress { address, prefix_len, vlans })
+        [(IpAddr::V4(ipv4), 24), (IpAddr::V6(ipv6), 64)].map(|(address, prefix_len)| InterfaceAddress {
+            address,
+            prefix_len,
+            vlans,
+        })
     });
     let gateways = ["10.77.0.254", "fd4d::fe"].iter().filter_map(|address| address.parse().ok());
     let mut addressing = Addressing::new(addresses.collect(), gateways.collect()).unwrap_or_default();
@@ -265,8 +272,14 @@ mod tests {
             tags.iter().flat_map(|(kind, id)| [kind.to_be_bytes(), id.to_be_bytes()].concat()).collect()
         };
         let of = |all: &[(u16, u16)]| link(&tags(all));
-        assert_eq!([of(&[]), of(&[(TAG, 0xe000)]), of(&[(TAG, 300)]), of(&[(TAG, 0x612d)])], [Some(0), Some(0), Some(1), Some(2)]);
+        assert_eq!(
+            [of(&[]), of(&[(TAG, 0xe000)]), of(&[(TAG, 300)]), of(&[(TAG, 0x612d)])],
+            [Some(0), Some(0), Some(1), Some(2)]
+        );
         assert_eq!([of(&[(TAG, 100), (TAG, 300)]), of(&[(SERVICE_TAG, 100), (TAG, 300)])], [Some(3); 2]);
-        assert_eq!([of(&[(SERVICE_TAG, 300)]), of(&[(SERVICE_TAG, 300), (TAG, 0)]), of(&[(TAG, 7)])], [None; 3]);
+        assert_eq!(
+            [of(&[(SERVICE_TAG, 300)]), of(&[(SERVICE_TAG, 300), (TAG, 0)]), of(&[(TAG, 7)])],
+            [None; 3]
+        );
     }
 }
