@@ -12,8 +12,6 @@ use gannet::port::fault::{FaultConfig, Probability};
 use gannet::port::memory::MemoryOffloads;
 
 use crate::bytes::Bytes;
-use crate::layout::Layout;
-use crate::layout::number::ARP;
 use crate::repair::{Repair, repair};
 use crate::rig::{Plan, Rig};
 use crate::seeds;
@@ -108,18 +106,8 @@ fn any(bytes: &mut Bytes<'_>) -> Vec<u8> {
 /// Receives what the host sent, and answers its ARP requests and solicitations.
 fn answer<Q: FrameQueue>(rig: &mut Rig<Q, Scripted>, port: usize) {
     for frame in rig.receive_all(port) {
-        let Some(layout) = Layout::of(&frame) else { continue };
-        if layout.ether_type == ARP {
-            let at = layout.link_len;
-            let [sender, target] = [14, 24].map(|field| std::array::from_fn(|byte| frame[at + field + byte]));
-            let mut reply = seeds::arp(2, target, sender);
-            reply.splice(12..12, layout.tags(&frame).iter().copied());
-            rig.send(port, &reply);
-        } else if let Some(message) = layout.ip.map(|ip| &frame[ip.payload])
-            && let [135, _, _, _, _, _, _, _, target @ ..] = message
-            && let Some(&host) = target.get(15)
-        {
-            rig.send(port, &seeds::advertisement(host, 0x60));
+        if let Some(answer) = seeds::answer(&frame) {
+            rig.send(port, &answer);
         }
     }
 }
