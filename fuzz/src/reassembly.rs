@@ -33,7 +33,7 @@ pub fn reassembly(data: &[u8]) {
     let plan = Plan { buffers: 120, ring: 64, fragments: FragmentPolicy::Reassemble, ..Plan::default() };
     let mut rig = Rig::new(&plan, Echo);
     rig.settle();
-    let mut order = Order { seen: vec![false; pieces.len()], ..Order::default() };
+    let mut order = Order { seen: vec![false; pieces.len()], is_echo: flags & 4 != 0, ..Order::default() };
     let mut answers = Answers::default();
     for _ in 0..64 {
         if bytes.is_empty() {
@@ -70,8 +70,10 @@ struct Order {
     seen: Vec<bool>,
     /// Something was harmed, or sent again.
     is_harmed: bool,
-    /// Bytes are not where they were: a sum over words does not see that they changed places.
+    /// Bytes are not where they were, which a sum over words does not see; or an echo, whose length
+    /// stands nowhere, may lack its last ones.
     is_moved: bool,
+    is_echo: bool,
     passed: Duration,
     /// IP packets that hold a datagram's start.
     starts: Vec<Vec<u8>>,
@@ -80,7 +82,7 @@ struct Order {
 impl Order {
     fn note(&mut self, index: usize, harm: u8, piece: &Piece, frame: &[u8]) {
         self.is_harmed |= harm != 0 || self.seen[index];
-        self.is_moved |= !matches!(harm, 0 | 3 | 4);
+        self.is_moved |= harm != 0 && (self.is_echo || !matches!(harm, 3 | 4));
         self.seen[index] = true;
         if piece.offset == 0 {
             self.starts.push(frame[14..].to_vec());

@@ -143,7 +143,8 @@ impl<Q: FrameQueue, S: Service> Rig<Q, S> {
 
     /// Lets the host say at its start what it says of its own accord, until it is silent.
     pub fn settle(&mut self) {
-        for _ in 0..4 {
+        // What it says takes a second.
+        for _ in 0..2 {
             self.advance(Duration::from_secs(2));
             self.turn();
             (0..self.wires.len()).for_each(|port| drop(self.receive_all(port)));
