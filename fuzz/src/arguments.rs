@@ -7,9 +7,13 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use clap::Args;
+use gannet::host::FragmentPolicy;
 use gannet::port::fault::{FaultConfig, Probability};
 use gannet::wire::ethernet::MacAddress;
-use gannet::{AddressArg, App, CommonArgs, Io, Launch, UdpPortArg, parse_duration};
+use gannet::{
+    AddressArg, App, CaptureConfig, CommonArgs, FragmentsArg, GuardConfig, Io, Launch, UdpPortArg,
+    parse_duration,
+};
 
 /// Arguments of an application, for the whole command line.
 #[derive(Args)]
@@ -25,7 +29,7 @@ struct Own {
 pub fn arguments(data: &[u8]) {
     let Some((&parser, text)) = data.split_first() else { return };
     let Ok(text) = std::str::from_utf8(text) else { return };
-    match parser % 8 {
+    match parser % 11 {
         0 => address(text),
         1 => same_again::<Io>(text),
         2 => same_again::<FaultConfig>(text),
@@ -33,7 +37,10 @@ pub fn arguments(data: &[u8]) {
         4 => drop(parse_duration(text).inspect_err(|reason| assert!(!reason.is_empty()))),
         5 => same_again::<UdpPortArg>(text),
         6 => command_line(text),
-        _ => same_again::<Probability>(text),
+        7 => same_again::<Probability>(text),
+        8 => same_again::<GuardConfig>(text),
+        9 => same_again::<CaptureConfig>(text),
+        _ => fragments(text),
     }
 }
 
@@ -57,6 +64,20 @@ fn address(text: &str) {
             let place = read.place.as_ref().map_or_else(String::new, |place| format!("@{place}"));
             let printed = format!("{}/{}{place}", read.address, read.prefix_len);
             assert_eq!(printed.parse().as_ref(), Ok(&read), "'{text}' is '{printed}'");
+        }
+        Err(reason) => assert!(!reason.is_empty(), "'{text}' is refused without a reason"),
+    }
+}
+
+fn fragments(text: &str) {
+    match text.parse::<FragmentsArg>() {
+        Ok(read) => {
+            let policy = match read.policy {
+                FragmentPolicy::Drop => "drop",
+                FragmentPolicy::Reassemble => "reassemble",
+            };
+            let port = read.port.as_ref().map_or_else(String::new, |port| format!("@{port}"));
+            assert_eq!(format!("{policy}{port}").parse().as_ref(), Ok(&read), "'{text}'");
         }
         Err(reason) => assert!(!reason.is_empty(), "'{text}' is refused without a reason"),
     }

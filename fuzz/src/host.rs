@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
+use gannet::Role;
+use gannet::host::{FragmentPolicy, GuardConfig, Guards, Level};
 use gannet::port::FrameQueue;
 use gannet::port::fault::{FaultConfig, Probability};
 use gannet::port::memory::MemoryOffloads;
 
 use crate::bytes::Bytes;
-use crate::layout::Layout;
-use crate::layout::number::ARP;
 use crate::repair::{Repair, repair};
 use crate::rig::{Plan, Rig};
 use crate::seeds;
@@ -31,6 +31,9 @@ pub fn host(data: &[u8]) {
         buffers: if mode & 2 == 0 { 200 } else { 20 },
         ring: if mode & 4 == 0 { 16 } else { 2 },
         offloads: MemoryOffloads { tx_udp_checksum: mode & 8 != 0, ..MemoryOffloads::default() },
+        fragments: if mode & 32 == 0 { FragmentPolicy::Drop } else { FragmentPolicy::Reassemble },
+        announces: mode & 64 != 0,
+        guards: if mode & 128 == 0 { Plan::default().guards } else { strict() },
     };
     if mode & 16 == 0 {
         run(Rig::new(&plan, service), &plan, &mut bytes);
@@ -38,6 +41,13 @@ pub fn host(data: &[u8]) {
         let faults = faults(&mut bytes);
         run(Rig::faulty(&plan, service, &faults), &plan, &mut bytes);
     }
+}
+
+/// Guards that soon have something to do.
+pub fn strict() -> Guards {
+    let config =
+        GuardConfig { rate: Some(Level::At(2)), global_rate: Some(Level::At(3)), ..GuardConfig::default() };
+    GuardConfig { icmp_rate: Some(Level::At(1)), ..config }.resolve(Role::Stateful)
 }
 
 fn faults(bytes: &mut Bytes<'_>) -> FaultConfig {
@@ -96,18 +106,8 @@ fn any(bytes: &mut Bytes<'_>) -> Vec<u8> {
 /// Receives what the host sent, and answers its ARP requests and solicitations.
 fn answer<Q: FrameQueue>(rig: &mut Rig<Q, Scripted>, port: usize) {
     for frame in rig.receive_all(port) {
-        let Some(layout) = Layout::of(&frame) else { continue };
-        if layout.ether_type == ARP {
-            let at = layout.link_len;
-            let [sender, target] = [14, 24].map(|field| std::array::from_fn(|byte| frame[at + field + byte]));
-            let mut reply = seeds::arp(2, target, sender);
-            reply.splice(12..12, layout.tags(&frame).iter().copied());
-            rig.send(port, &reply);
-        } else if let Some(message) = layout.ip.map(|ip| &frame[ip.payload])
-            && let [135, _, _, _, _, _, _, _, target @ ..] = message
-            && let Some(&host) = target.get(15)
-        {
-            rig.send(port, &seeds::advertisement(host, 0x60));
+        if let Some(answer) = seeds::answer(&frame) {
+            rig.send(port, &answer);
         }
     }
 }

@@ -3,12 +3,17 @@
 
 use crate::layout::number::{ARP, ICMP, ICMPV6, UDP};
 use crate::layout::{Ip, Layout, word};
-use crate::rig::{MTU, OWN_MAC, link, own_ipv4, own_ipv6};
+use crate::rig::{LINK_LOCAL, MTU, OWN_MAC, link, own_ipv4, own_ipv6};
 
 /// The shortest frame that leaves, in bytes.
 const SHORTEST: usize = 60;
 /// The longest ICMP errors (RFC 1812, section 4.3.2.3; RFC 4443, section 2.4(c)), in bytes.
 const LONGEST_ERROR: [usize; 2] = [576, 1280];
+/// Hops that our packets may take, and those of neighbour discovery.
+const HOPS: u8 = 64;
+const ALL_HOPS: u8 = 255;
+/// All nodes of a link, and the station that they are.
+const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
 /// Any frame that leaves is right in itself.
 ///
@@ -36,17 +41,76 @@ fn well_formed_ip(frame: &[u8], layout: &Layout, ip: &Ip) -> usize {
     assert!(ip.is_header_valid(frame), "header checksum: {frame:02x?}");
     assert!(ip.is_payload_valid(frame), "checksum: {frame:02x?}");
     assert!(ip.len() <= MTU, "{} bytes are over the MTU", ip.len());
+    let message = &frame[ip.payload.clone()];
+    let is_discovery = !ip.is_fragment && ip.protocol == ICMPV6 && matches!(message, [135 | 136, ..]);
+    let (class, hops) = class_and_hops(frame, ip);
+    assert_eq!(hops, if is_discovery { ALL_HOPS } else { HOPS }, "hops: {frame:02x?}");
+    assert_eq!(class & 3, 0, "congestion bits: {frame:02x?}");
+    let source = ip.source(frame);
     if ip.version == 4 {
         assert_eq!(ip.header.len(), 20, "options: {frame:02x?}");
-        assert_eq!(ip.source(frame), own_ipv4(tags), "not from our address: {frame:02x?}");
+        assert_eq!(source, own_ipv4(tags), "not from our address: {frame:02x?}");
+    } else {
+        let is_probe = is_discovery && message[0] == 135 && source == [0; 16];
+        assert!(is_own_ipv6(tags, source) || is_probe, "not from our address: {frame:02x?}");
+        assert!(ip.is_fragment || ip.payload.start == ip.header.end, "extension headers: {frame:02x?}");
     }
-    if ip.protocol == UDP && !ip.is_fragment {
-        let len = word(&frame[ip.payload.clone()], 4).map(usize::from);
-        assert_eq!(len, Some(ip.payload.len()), "the UDP length: {frame:02x?}");
-        assert!(ip.version == 4 || ip.payload.start == ip.header.end, "extension headers: {frame:02x?}");
+    if let [0xff, _, .., a, b, c, d] = *ip.destination(frame)
+        && ip.version == 6
+    {
+        assert_eq!(frame[..6], [0x33, 0x33, a, b, c, d], "the station of the group");
     }
-    assert!(matches!(ip.protocol, UDP | ICMP | ICMPV6), "protocol {}", ip.protocol);
+    match ip.protocol {
+        UDP | ICMP | ICMPV6 if ip.is_fragment => {
+            let has_more = ip.has_more(frame);
+            assert!(!has_more || message.len().is_multiple_of(8), "a part of {} bytes", message.len());
+        }
+        UDP => {
+            let len = word(message, 4).map(usize::from);
+            assert_eq!(len, Some(message.len()), "the UDP length: {frame:02x?}");
+        }
+        ICMP => assert!(matches!(message, [0, 0, ..] | [3, 2..=4, ..] | [11, 1, ..]), "{message:02x?}"),
+        ICMPV6 if is_discovery => well_formed_discovery(frame, ip, tags),
+        ICMPV6 => {
+            let is_known =
+                matches!(message, [1, 4, ..] | [2, 0, ..] | [3, 1, ..] | [4, 1, ..] | [129, 0, ..]);
+            assert!(is_known, "{message:02x?}");
+        }
+        protocol => panic!("protocol {protocol}"),
+    }
     ip.payload.end
+}
+
+/// Traffic class and hops left.
+fn class_and_hops(frame: &[u8], ip: &Ip) -> (u8, u8) {
+    let header = &frame[ip.header.clone()];
+    if ip.version == 4 { (header[1], header[8]) } else { (header[0] << 4 | header[1] >> 4, header[7]) }
+}
+
+/// A solicitation or an advertisement of ours (RFC 4861, sections 4.3 and 4.4).
+fn well_formed_discovery(frame: &[u8], ip: &Ip, tags: &[u8]) {
+    let message = &frame[ip.payload.clone()];
+    let (source, target) = (ip.source(frame), &message[8..24]);
+    assert_eq!((message[1], target[0] == 0xff), (0, false), "{message:02x?}");
+    if message[0] == 136 {
+        assert!(is_own_ipv6(tags, target), "an address of ours: {message:02x?}");
+        assert_eq!(source, target, "from the address that it is about");
+        assert_eq!(message[24..], [&[2, 1], &OWN_MAC[..]].concat(), "our station");
+        let is_to_all = ip.destination(frame) == ALL_NODES;
+        assert_eq!(message[4], if is_to_all { 0x20 } else { 0x60 }, "flags: {message:02x?}");
+        return;
+    }
+    let group = [&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff], &target[13..]].concat();
+    assert_eq!(ip.destination(frame), group, "to those whose address ends so");
+    if source == [0; 16] {
+        assert!(is_own_ipv6(tags, target) && message.len() == 24, "a probe: {message:02x?}");
+    } else {
+        assert_eq!(message[24..], [&[1, 1], &OWN_MAC[..]].concat(), "our station");
+    }
+}
+
+fn is_own_ipv6(tags: &[u8], address: &[u8]) -> bool {
+    link(tags).is_some() && (address == own_ipv6(tags) || address == LINK_LOCAL)
 }
 
 fn well_formed_arp(frame: &[u8], layout: &Layout) -> usize {
@@ -94,20 +158,18 @@ fn ip_answer(asked: &[u8], from: &Ip, answer: &[u8], to: &Ip) {
     assert!(!from.is_fragment && !to.is_fragment, "an answer to a part of a packet: {asked:02x?}");
     assert_eq!(to.version, from.version);
     let (request, reply) = (&asked[from.payload.clone()], &answer[to.payload.clone()]);
-    let kind = request.first().copied().unwrap_or(0);
-    if from.protocol == ICMPV6 && kind == 135 {
-        return advertisement(request, reply);
+    if from.version == 6 && from.protocol == ICMPV6 && request.first() == Some(&135) {
+        return advertisement(asked, from, answer, to);
     }
     assert!(is_unicast(asked, from), "an answer to a group: {asked:02x?}");
     assert!(is_possible_source(asked, from), "an answer to {:?}", from.source(asked));
+    assert!(from.is_header_valid(asked), "an answer to a wrong header checksum: {asked:02x?}");
     assert_eq!(to.destination(answer), from.source(asked), "to the sender");
     assert_eq!(answer[0] & 1, 0, "one station: {answer:02x?}");
-    if is_error(to, reply) {
-        assert!(!is_error(from, request), "an error about an error: {asked:02x?}");
-        assert!(to.len() <= LONGEST_ERROR[usize::from(to.version == 6)], "{} bytes of error", to.len());
-        return;
-    }
     assert_eq!(to.source(answer), from.destination(asked), "from whom it was sent to");
+    if is_error(to, reply) {
+        return error(asked, from, answer, to);
+    }
     assert_eq!(to.protocol, from.protocol);
     assert!(to.len() <= from.len(), "{} bytes grew to {}", from.len(), to.len());
     match to.protocol {
@@ -118,21 +180,61 @@ fn ip_answer(asked: &[u8], from: &Ip, answer: &[u8], to: &Ip) {
             assert_eq!(reply[8..], request[8..len], "payload");
         }
         _ => {
+            assert!(from.is_payload_valid(asked), "an echo of a wrong checksum: {asked:02x?}");
             assert_eq!((request[0], reply[0]), if to.version == 4 { (8, 0) } else { (128, 129) }, "echo");
             assert_eq!(reply[4..], request[4..], "data");
         }
     }
 }
 
-fn advertisement(request: &[u8], reply: &[u8]) {
+/// An error about a packet that was whole (RFC 1122, section 3.2.2; RFC 4443, section 2.4).
+///
+/// # Panics
+/// If it is none that should be, or a wrong one.
+pub fn error(asked: &[u8], from: &Ip, answer: &[u8], to: &Ip) {
+    let (request, reply) = (&asked[from.payload.clone()], &answer[to.payload.clone()]);
+    assert!(!is_error(from, request), "an error about an error: {asked:02x?}");
+    assert!(is_unicast(asked, from) && is_possible_source(asked, from), "about {asked:02x?}");
+    assert!(to.len() <= LONGEST_ERROR[usize::from(to.version == 6)], "{} bytes of error", to.len());
+    let (offending, quoted) = (&asked[from.header.start..from.payload.end], &reply[8..]);
+    assert!(quoted.len() >= offending.len().min(from.header.len() + 8), "quotes {} bytes", quoted.len());
+    assert_eq!(quoted, &offending[..quoted.len()], "what it is about");
+    let [a, b, c, d] = [reply[4], reply[5], reply[6], reply[7]];
+    match (to.version, reply[0], reply[1]) {
+        // Which byte of the packet names the protocol that we don't speak.
+        (6, 4, _) => {
+            let at = u32::from_be_bytes([a, b, c, d]) as usize;
+            assert_eq!(offending.get(at), Some(&from.protocol), "byte {at} of {asked:02x?}");
+        }
+        (6, 2, _) | (4, 3, 4) => assert_eq!(u32::from_be_bytes([a, b, c, d]) as usize, MTU),
+        (4, 3, 2) => assert!(!matches!(from.protocol, UDP | ICMP), "we speak it: {asked:02x?}"),
+        _ => {
+            assert_eq!([a, b, c, d], [0; 4], "{reply:02x?}");
+            assert_eq!(from.protocol, UDP, "a closed port: {asked:02x?}");
+        }
+    }
+}
+
+/// The answer to a solicitation (RFC 4861, section 7.2.4).
+fn advertisement(asked: &[u8], from: &Ip, answer: &[u8], to: &Ip) {
+    let (request, reply) = (&asked[from.payload.clone()], &answer[to.payload.clone()]);
+    assert!(from.is_payload_valid(asked), "an answer to a wrong checksum: {asked:02x?}");
+    assert_eq!(class_and_hops(asked, from).1, ALL_HOPS, "it may come from another link: {asked:02x?}");
     assert_eq!(reply[0], 136, "an advertisement answers a solicitation");
     assert_eq!(reply[8..24], request[8..24], "about the address that was asked for");
+    let asker = from.source(asked);
+    if asker == [0; 16] {
+        assert_eq!(to.destination(answer), ALL_NODES, "who has no address is answered to all");
+    } else {
+        assert!(is_possible_source(asked, from), "an answer to {asker:?}");
+        assert_eq!((to.destination(answer), answer[0] & 1), (asker, 0), "to who asked");
+    }
 }
 
 fn is_error(ip: &Ip, message: &[u8]) -> bool {
-    match (ip.protocol, message.first()) {
-        (ICMP, Some(kind)) => matches!(kind, 3 | 4 | 5 | 11 | 12),
-        (ICMPV6, Some(kind)) => *kind < 128,
+    match (ip.version, ip.protocol, message.first()) {
+        (4, ICMP, Some(kind)) => matches!(kind, 3 | 4 | 5 | 11 | 12),
+        (6, ICMPV6, Some(kind)) => *kind < 128 || *kind == 137,
         _ => false,
     }
 }
@@ -142,17 +244,17 @@ fn is_unicast(frame: &[u8], ip: &Ip) -> bool {
     let Some(layout) = Layout::of(frame) else { return false };
     let tags = layout.tags(frame);
     let to = ip.destination(frame);
-    let own = to == own_ipv4(tags) || to == own_ipv6(tags) || matches!(to, [0xfe, 0x80, ..]);
-    own && frame[..6] == OWN_MAC
+    (to == own_ipv4(tags) || is_own_ipv6(tags, to)) && frame[..6] == OWN_MAC
 }
 
 fn is_possible_source(frame: &[u8], ip: &Ip) -> bool {
     match *ip.source(frame) {
         // Our own and the links' broadcast addresses.
-        [10, 77..=79, 0, 1 | 255] | [0xfd, 77..=79, .., 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1] => false,
+        [10, 77..=80, 0, 1 | 255] | [0xfd, 77..=80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1] => false,
         [first, _, _, _] => !matches!(first, 0 | 127 | 224..),
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ..] => false,
         [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last] => last > 1,
-        [first, ..] => first != 0xff,
+        [first, ..] => first != 0xff && ip.source(frame) != LINK_LOCAL,
         [] => false,
     }
 }

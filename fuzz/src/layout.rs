@@ -95,6 +95,31 @@ impl Ip {
         if self.version == 4 { &frame[at + 16..at + 20] } else { &frame[at + 24..at + 40] }
     }
 
+    /// Of a part of a packet, where it stands in what the whole carries, in bytes.
+    pub fn offset(&self, frame: &[u8]) -> usize {
+        let field = |at| usize::from(word(frame, at).unwrap_or(0));
+        match self.version {
+            4 => (field(self.header.start + 6) & 0x1fff) * 8,
+            _ => field(self.payload.start - 6) & !7,
+        }
+    }
+
+    /// Of a part of a packet, whether others follow.
+    pub fn has_more(&self, frame: &[u8]) -> bool {
+        match self.version {
+            4 => frame[self.header.start + 6] & 0x20 != 0,
+            _ => frame[self.payload.start - 5] & 1 != 0,
+        }
+    }
+
+    /// Of a part of a packet, the bytes that all parts have in common.
+    pub fn identification<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        match self.version {
+            4 => &frame[self.header.start + 4..self.header.start + 6],
+            _ => &frame[self.payload.start - 4..self.payload.start],
+        }
+    }
+
     /// Whether the IPv4 header's checksum is right; IPv6 has none.
     pub fn is_header_valid(&self, frame: &[u8]) -> bool {
         self.version == 6 || sum(&[&frame[self.header.clone()]]) == 0xffff

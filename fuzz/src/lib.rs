@@ -6,14 +6,17 @@
 //! - [`repair`]: makes a frame's checksums, lengths and addresses right, so that deep code is reached.
 //! - [`rig`]: a host in memory, and its books at the end.
 //! - [`layout`]: where the parts of a frame lie, read without the engine.
+//! - [`join`]: puts together what the host cut.
 //! - [`judge`]: holds what the host sends against what it was sent.
 //! - The targets, a file each: [`TARGETS`].
 
 pub mod arguments;
 pub mod arp_ndp;
 pub mod bytes;
+pub mod guards;
 pub mod host;
 pub mod icmp;
+pub mod join;
 pub mod judge;
 pub mod layout;
 pub mod options;
@@ -50,7 +53,7 @@ macro_rules! targets {
     };
 }
 
-targets! { parse reply arp_ndp options icmp vlan reassembly host outbox arguments pcap }
+targets! { parse reply arp_ndp options icmp vlan reassembly host outbox guards arguments pcap }
 
 /// Runs a target on files: what a target's program does when it is not built by `cargo fuzz`.
 ///

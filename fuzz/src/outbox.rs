@@ -8,11 +8,13 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use gannet::host::FragmentPolicy;
 use gannet::port::memory::{MemoryOffloads, MemoryQueue};
 use gannet::{Datagram, Outbox, Service, Tick, Time, Verdict};
 
 use crate::bytes::Bytes;
-use crate::layout::number::{ARP, ICMPV6, UDP};
+use crate::join::Joiner;
+use crate::layout::number::UDP;
 use crate::layout::{Ip, Layout};
 use crate::rig::{Plan, Rig};
 use crate::seeds;
@@ -66,6 +68,7 @@ pub fn outbox(data: &[u8]) {
         buffers: 1 + usize::from(buffers),
         ring: if mode & 1 == 0 { 32 } else { 3 },
         offloads: MemoryOffloads { tx_udp_checksum: mode & 2 != 0, ..MemoryOffloads::default() },
+        fragments: if mode & 4 == 0 { FragmentPolicy::Drop } else { FragmentPolicy::Reassemble },
         ..Plan::default()
     };
     let (sender, orders) = channel();
@@ -95,8 +98,13 @@ fn step(
             for _ in 0..bytes.below(32) {
                 let (to, from) = (peer(bytes.byte()), own(bytes.byte()));
                 let len = usize::from(bytes.byte());
-                // The longest, and one more: around what the MTU allows.
-                let len = if len > 240 { 1472 + 8 - (len - 240) } else { len * 6 };
+                // The longest that there is room for, around what the MTU allows, and others.
+                let whole = if to.is_ipv4() { 1472 } else { 1452 };
+                let len = match len {
+                    0..=240 => len * 6,
+                    241..=250 => whole + 6 - (len - 240),
+                    _ => whole + (len - 250) * 8,
+                };
                 let _ = sender.send(Order { from, to, len });
             }
             rig.turn();
@@ -125,19 +133,22 @@ struct Ledger {
     last: HashMap<(IpAddr, SocketAddr), u32>,
     /// Answers to the host's questions that are not given yet.
     answers: VecDeque<Vec<u8>>,
+    joiner: Joiner,
 }
 
 impl Ledger {
     fn take_in(&mut self, frames: Vec<Vec<u8>>, service: &Sending) {
         for frame in frames {
-            let Some(layout) = Layout::of(&frame) else { continue };
-            match &layout.ip {
-                None if layout.ether_type == ARP => self.answers.push_back(arp_answer(&frame, &layout)),
-                Some(ip) if ip.protocol == ICMPV6 && frame[ip.payload.start] == 135 => {
-                    self.answers.push_back(seeds::advertisement(frame[ip.payload.start + 23], 0x60));
-                }
-                Some(ip) if ip.protocol == UDP && !ip.is_fragment => self.datagram(&frame, ip, service),
-                _ => {}
+            if let Some(answer) = seeds::answer(&frame) {
+                self.answers.push_back(answer);
+                continue;
+            }
+            // The pool may have had no buffer for some part.
+            let Some(whole) = self.joiner.take(&frame) else { continue };
+            let Some(ip) = Layout::of(&whole).and_then(|layout| layout.ip) else { continue };
+            if ip.protocol == UDP {
+                assert!(ip.is_payload_valid(&whole), "the checksum of the whole: {whole:02x?}");
+                self.datagram(&whole, &ip, service);
             }
         }
     }
@@ -168,11 +179,4 @@ fn octets(address: SocketAddr) -> Vec<u8> {
         SocketAddr::V4(address) => address.ip().octets().to_vec(),
         SocketAddr::V6(address) => address.ip().octets().to_vec(),
     }
-}
-
-fn arp_answer(frame: &[u8], layout: &Layout) -> Vec<u8> {
-    let field = |at: usize| std::array::from_fn(|byte| frame[layout.link_len + at + byte]);
-    let mut reply = seeds::arp(2, field(24), field(14));
-    reply.splice(12..12, layout.tags(frame).iter().copied());
-    reply
 }

@@ -10,7 +10,7 @@ use gannet::port::{PortConfig, PortId, pcap as port};
 use gannet::telemetry::{Counter, Snapshot};
 use gannet::{DatagramQueue, Time, Worker};
 
-use crate::rig::host_config;
+use crate::rig::{Plan, host_config};
 use crate::services::Echo;
 
 /// The file that this thread replays.
@@ -51,7 +51,7 @@ pub fn pcap(data: &[u8]) {
 }
 
 fn replay(queue: port::PcapQueue) -> Snapshot {
-    let mut worker = Worker::new(vec![Host::new(queue, host_config(PortId(0)))], Echo, 8);
+    let mut worker = Worker::new(vec![Host::new(queue, host_config(PortId(0), &Plan::default()))], Echo, 8);
     for turn in 0.. {
         worker.poll_once(Time::from_nanos(turn));
         if worker.queues()[0].is_exhausted() {

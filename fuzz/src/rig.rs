@@ -1,20 +1,23 @@
 //! A worker with hosts on memory ports, the other ends in the target's hands, on a clock that the
 //! target moves; and its books, which are held to be exact when it closes.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use gannet::host::{Addressing, HashKey, Host, HostConfig, InterfaceAddress, UdpPorts};
+use gannet::host::{
+    Addressing, FragmentPolicy, GuardConfig, Guards, Host, HostConfig, InterfaceAddress, UdpPorts,
+};
 use gannet::packet::RxChecksums;
 use gannet::port::fault::{Fault, FaultConfig};
 use gannet::port::memory::{self, MemoryConfig, MemoryOffloads, MemoryQueue};
 use gannet::port::{FrameQueue, PortId};
 use gannet::telemetry::{Counter, Kind, Snapshot};
 use gannet::wire::ethernet::MacAddress;
-use gannet::wire::vlan::VlanId;
-use gannet::{DatagramQueue, Service, Time, Worker};
+use gannet::wire::vlan::{VlanId, Vlans};
+use gannet::{DatagramQueue, Role, Service, Time, Worker};
 
 use crate::judge;
+use crate::layout::number::{SERVICE_TAG, TAG};
 
 /// The host's address.
 pub const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -22,10 +25,14 @@ pub const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// The longest IP packet, in bytes.
 pub const MTU: usize = 1500;
-/// Whether the host joins fragments. Set with its policy in `host_config`.
-pub const REASSEMBLES: bool = false;
-/// The VLANs in which the host has an address.
+/// The VLANs in which the host has an address, in frames with one tag.
 pub const VLANS: [u16; 2] = [300, 301];
+/// The VLANs of the link whose frames have two tags.
+pub const TWO_VLANS: [u16; 2] = [100, 300];
+/// Links of the host: without a tag, those of [`VLANS`], that of [`TWO_VLANS`].
+pub const LINKS: u8 = 4;
+/// The address that the host has on each of its links by its MAC address.
+pub const LINK_LOCAL: [u8; 16] = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 1];
 
 /// The host's address behind these tags; that of an untagged link where it has none there.
 pub fn own_ipv4(tags: &[u8]) -> [u8; 4] {
@@ -34,16 +41,24 @@ pub fn own_ipv4(tags: &[u8]) -> [u8; 4] {
 
 /// As [`own_ipv4`].
 pub fn own_ipv6(tags: &[u8]) -> [u8; 16] {
-    [0xfd, 77 + link(tags).unwrap_or(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+    ipv6_on(link(tags).unwrap_or(0))
 }
 
-/// Which of the host's links these tags are: 0 for none of them, then [`VLANS`]; `None` for a
-/// link on which it has no address. Identifier 0 is a priority and no VLAN.
+/// The IPv6 address of the host on a link.
+pub fn ipv6_on(link: u8) -> [u8; 16] {
+    [0xfd, 77 + link, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+}
+
+/// Which of the host's [`LINKS`] these tags are; `None` for one on which it has no address.
+/// Identifier 0 is a priority and no VLAN.
 pub fn link(tags: &[u8]) -> Option<u8> {
-    let ids = tags.chunks(4).map(|tag| u16::from_be_bytes([tag[2] & 15, tag[3]]));
-    match ids.filter(|&id| id != 0).collect::<Vec<_>>()[..] {
-        [] => Some(0),
-        [id] => (1..).zip(VLANS).find(|&(_, vlan)| vlan == id).map(|(link, _)| link),
+    let kinds: Vec<_> = tags.chunks(4).map(|tag| u16::from_be_bytes([tag[0], tag[1]])).collect();
+    let ids: Vec<_> = tags.chunks(4).map(|tag| u16::from_be_bytes([tag[2] & 15, tag[3]])).collect();
+    let one = |id| (1..).zip(VLANS).find(|&(_, vlan)| vlan == id).map(|(link, _)| link);
+    match (&kinds[..], &ids[..]) {
+        (_, []) | ([TAG], [0]) | ([TAG | SERVICE_TAG, TAG], [0, 0]) => Some(0),
+        ([TAG], [id]) | ([TAG | SERVICE_TAG, TAG], [0, id]) | ([TAG, TAG], [id, 0]) => one(*id),
+        ([TAG | SERVICE_TAG, TAG], ids) if *ids == TWO_VLANS => Some(3),
         _ => None,
     }
 }
@@ -59,11 +74,25 @@ pub struct Plan {
     pub ring: usize,
     /// What the ports are granted.
     pub offloads: MemoryOffloads,
+    /// What becomes of fragments.
+    pub fragments: FragmentPolicy,
+    /// The hosts find out whether their addresses are theirs, and make them known.
+    pub announces: bool,
+    /// What the hosts guard against.
+    pub guards: Guards,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { ports: 1, buffers: 40, ring: 16, offloads: MemoryOffloads::default() }
+        Self {
+            ports: 1,
+            buffers: 40,
+            ring: 16,
+            offloads: MemoryOffloads::default(),
+            fragments: FragmentPolicy::Drop,
+            announces: false,
+            guards: GuardConfig::OFF.resolve(Role::Stateless),
+        }
     }
 }
 
@@ -101,7 +130,7 @@ impl<Q: FrameQueue, S: Service> Rig<Q, S> {
         };
         let pairs = (0..plan.ports).map(|_| memory::pair(&config));
         let (near, wires): (Vec<_>, Vec<_>) = pairs.unzip();
-        let host = |(port, queue)| Host::new(wrap(queue), host_config(PortId(port)));
+        let host = |(port, queue)| Host::new(wrap(queue), host_config(PortId(port), plan));
         let hosts = (0..).zip(near).map(host).collect();
         let now = Time::ZERO + Duration::from_secs(1);
         Self { worker: Worker::new(hosts, service, 8), left: vec![0; wires.len()], wires, now }
@@ -114,10 +143,11 @@ impl<Q: FrameQueue, S: Service> Rig<Q, S> {
 
     /// Lets the host say at its start what it says of its own accord, until it is silent.
     pub fn settle(&mut self) {
-        for _ in 0..4 {
+        // What it says takes a second.
+        for _ in 0..2 {
             self.advance(Duration::from_secs(2));
             self.turn();
-            while self.receive(0).is_some() {}
+            (0..self.wires.len()).for_each(|port| drop(self.receive_all(port)));
         }
     }
 
@@ -178,25 +208,79 @@ fn balance(counted: &Snapshot, left: u64) {
     assert!(counted.balance().is_exact(), "{:?} in {all:?}", counted.balance());
     assert_eq!(counted.total(Kind::Sent), left, "frames sent, in {all:?}");
     let answers = counted[Counter::Replied] + counted[Counter::HostReplied];
+    assert!(
+        counted[Counter::IcmpErrorSent] <= counted.total(Kind::Received),
+        "more errors than frames, in {all:?}"
+    );
     assert!(answers <= counted.total(Kind::Received), "more answers than frames, in {all:?}");
 }
 
 /// What a host is on its port. New settings of it belong here, so that every target reaches them.
-pub fn host_config(port: PortId) -> HostConfig {
-    let address = |link: u8, vlan| InterfaceAddress {
-        address: Ipv4Addr::new(10, 77 + link, 0, 1),
-        prefix_len: 24,
-        vlan,
-    };
-    let mut addresses = vec![address(0, None)];
-    addresses.extend((1..).zip(VLANS).map(|(link, vlan)| address(link, VlanId::new(vlan))));
+pub fn host_config(port: PortId, plan: &Plan) -> HostConfig {
     HostConfig {
         port,
-        addressing: Addressing::new(addresses, Some(Ipv4Addr::new(10, 77, 0, 254))).unwrap_or_default(),
         udp_ports: [7, 9, 4660].into_iter().collect::<UdpPorts>(),
-        ttl: 64,
         burst: 8,
         outbox: 8,
-        hash_key: HashKey::default(),
+        fragments: plan.fragments,
+        announces: plan.announces,
+        guards: plan.guards,
+        ..HostConfig::new(addressing())
+    }
+}
+
+fn addressing() -> Addressing {
+    let addresses = (0..LINKS).flat_map(|link| {
+        let vlans = vlans(link);
+        let (ipv4, ipv6) = (Ipv4Addr::new(10, 77 + link, 0, 1), Ipv6Addr::from(ipv6_on(link)));
+        [(IpAddr::V4(ipv4), 24), (IpAddr::V6(ipv6), 64)].map(|(address, prefix_len)| InterfaceAddress {
+            address,
+            prefix_len,
+            vlans,
+        })
+    });
+    let gateways = ["10.77.0.254", "fd4d::fe"].iter().filter_map(|address| address.parse().ok());
+    let mut addressing = Addressing::new(addresses.collect(), gateways.collect()).unwrap_or_default();
+    addressing.add_link_locals(MacAddress(OWN_MAC));
+    addressing
+}
+
+fn vlans(link: u8) -> Vlans {
+    let id = |vlan| VlanId::new(vlan).expect("an identifier");
+    match link {
+        0 => Vlans::NONE,
+        1 | 2 => Vlans::one(id(VLANS[usize::from(link) - 1])),
+        _ => Vlans::two(id(TWO_VLANS[0]), id(TWO_VLANS[1])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_has_all_its_addresses() {
+        let addressing = addressing();
+        assert_eq!(addressing.addresses().len(), 3 * usize::from(LINKS));
+        let has = |own: &InterfaceAddress| own.address == IpAddr::V6(LINK_LOCAL.into());
+        assert_eq!(addressing.addresses().iter().filter(|own| has(own)).count(), usize::from(LINKS));
+        assert_eq!(addressing.addresses()[1].address, "fd4d::1".parse::<IpAddr>().expect("an address"));
+    }
+
+    #[test]
+    fn tags_are_links() {
+        let tags = |tags: &[(u16, u16)]| -> Vec<u8> {
+            tags.iter().flat_map(|(kind, id)| [kind.to_be_bytes(), id.to_be_bytes()].concat()).collect()
+        };
+        let of = |all: &[(u16, u16)]| link(&tags(all));
+        assert_eq!(
+            [of(&[]), of(&[(TAG, 0xe000)]), of(&[(TAG, 300)]), of(&[(TAG, 0x612d)])],
+            [Some(0), Some(0), Some(1), Some(2)]
+        );
+        assert_eq!([of(&[(TAG, 100), (TAG, 300)]), of(&[(SERVICE_TAG, 100), (TAG, 300)])], [Some(3); 2]);
+        assert_eq!(
+            [of(&[(SERVICE_TAG, 300)]), of(&[(SERVICE_TAG, 300), (TAG, 0)]), of(&[(TAG, 7)])],
+            [None; 3]
+        );
     }
 }

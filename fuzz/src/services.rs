@@ -6,6 +6,8 @@ use std::time::Duration;
 use gannet::port::PortId;
 use gannet::{Datagram, Outbox, Service, Tick, Time, Verdict};
 
+use crate::rig::LINK_LOCAL;
+
 /// Answers every datagram as it is.
 pub struct Echo;
 
@@ -29,11 +31,14 @@ pub const STEPS: [Duration; 8] = [
 
 /// Addresses of ours, or so the service says.
 pub fn own(choice: u8) -> SocketAddr {
-    match choice % 6 {
+    match choice % 9 {
         0 | 1 => ([10, 77, 0, 1], 7).into(),
         2 => ([10, 78, 0, 1], 9).into(),
         3 => ([0xfd4d, 0, 0, 0, 0, 0, 0, 1], 7).into(),
         4 => ([10, 99, 0, 1], 7).into(),
+        5 => ([0xfd50, 0, 0, 0, 0, 0, 0, 1], 7).into(),
+        6 => (LINK_LOCAL, 7).into(),
+        7 => ([10, 80, 0, 1], 7).into(),
         _ => ([10, 77, 0, 1], 0).into(),
     }
 }
@@ -53,6 +58,8 @@ pub fn peer(choice: u8) -> SocketAddr {
         101 => ([0xff02, 0, 0, 0, 0, 0, 0, 1], 5000).into(),
         102 => ([0xfe80, 0, 0, 0, 0, 0, 0, 9], 5000).into(),
         103 => ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 5000).into(),
+        105..112 => ([0xfd50, 0, 0, 0, 0, 0, 0, u16::from(choice)], 5000).into(),
+        112..120 => ([10, 80, 0, choice], 5000).into(),
         104 => ([0, 0, 0, 0, 0, 0xffff, 0x0a4d, 9], 5000).into(),
         _ => ([10, 77, 0, 9], u16::from(choice)).into(),
     }

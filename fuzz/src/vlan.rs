@@ -7,7 +7,7 @@ use crate::bytes::Bytes;
 use crate::layout::number::{SERVICE_TAG, TAG};
 use crate::repair::{Repair, repair};
 use crate::reply::exchange;
-use crate::rig::VLANS;
+use crate::rig::{TWO_VLANS, VLANS};
 use crate::seeds;
 
 /// The target.
@@ -30,6 +30,7 @@ pub fn tags(bytes: &mut Bytes<'_>) -> Vec<u8> {
         let kind = if choice & 1 == 0 { TAG } else { SERVICE_TAG };
         let information = match choice >> 1 & 3 {
             0 => VLANS[0] | u16::from(choice & 0xf0) << 8,
+            1 if choice & 0x80 != 0 => TWO_VLANS[0],
             1 => VLANS[1],
             2 => u16::from(choice & 0xf0) << 8,
             _ => bytes.word(),

@@ -2,16 +2,19 @@
 
 pub mod of;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::LazyLock;
 
-use crate::layout::number::{ARP, ICMP, ICMPV6, IPV4, IPV6, TAG, UDP};
+use crate::layout::Layout;
+use crate::layout::number::{ARP, ICMP, ICMPV6, IPV4, IPV6, SERVICE_TAG, TAG, UDP};
 use crate::repair::{Repair, repair, repair_header};
-use crate::rig::{OWN_MAC, PEER_MAC};
+use crate::rig::{LINK_LOCAL, OWN_MAC, PEER_MAC};
 
 /// A neighbour's address.
 const PEER: [u8; 4] = [10, 77, 0, 2];
 const PEER6: [u8; 16] = [0xfd, 77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
 const OWN: [u8; 4] = [10, 77, 0, 1];
+const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 const OWN6: [u8; 16] = [0xfd, 77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
 fn link(to: [u8; 6], ether_type: u16, carries: &[u8]) -> Vec<u8> {
@@ -55,6 +58,26 @@ pub fn udp(payload: &[u8]) -> Vec<u8> {
 /// As [`udp`], over IPv6.
 pub fn udp6(payload: &[u8]) -> Vec<u8> {
     ipv6(UDP, 64, PEER6, OWN6, &datagram(payload))
+}
+
+/// A datagram from `source` to that port of the host.
+pub fn udp_from(source: SocketAddr, port: u16, payload: &[u8]) -> Vec<u8> {
+    let (mut frame, at) = match source.ip() {
+        IpAddr::V4(address) => {
+            let mut frame = udp(payload);
+            frame[26..30].copy_from_slice(&address.octets());
+            (frame, 34)
+        }
+        IpAddr::V6(address) => {
+            let mut frame = udp6(payload);
+            frame[22..38].copy_from_slice(&address.octets());
+            (frame, 54)
+        }
+    };
+    frame[at..at + 2].copy_from_slice(&source.port().to_be_bytes());
+    frame[at + 2..at + 4].copy_from_slice(&port.to_be_bytes());
+    repair(&mut frame, Repair(1));
+    frame
 }
 
 /// An ICMP message to the host. Its checksum is made.
@@ -105,6 +128,33 @@ pub fn advertisement(host: u8, flags: u8) -> Vec<u8> {
     ipv6(ICMPV6, 255, source, OWN6, &message)
 }
 
+/// The neighbour's answer to a question of the host: an ARP request, or a solicitation. To a probe
+/// it says that it has the address.
+pub fn answer(question: &[u8]) -> Option<Vec<u8>> {
+    let layout = Layout::of(question)?;
+    let body = &question[layout.link_len..];
+    let mut answer = match &layout.ip {
+        None if layout.ether_type == ARP && body.get(7) == Some(&1) => {
+            arp(2, body.get(24..28)?.try_into().ok()?, body.get(14..18)?.try_into().ok()?)
+        }
+        Some(ip) if ip.protocol == ICMPV6 && question[ip.payload.start] == 135 => {
+            let target = question.get(ip.payload.start + 8..ip.payload.start + 24)?.try_into().ok()?;
+            let asker: [u8; 16] = ip.source(question).try_into().ok()?;
+            if asker == [0; 16] { claim(target, ALL_NODES, 0x20) } else { claim(target, asker, 0x60) }
+        }
+        _ => return None,
+    };
+    answer.splice(12..12, layout.tags(question).iter().copied());
+    Some(answer)
+}
+
+/// The peer's station says to `to` that it has this address.
+fn claim(target: [u8; 16], to: [u8; 16], flags: u8) -> Vec<u8> {
+    let mut message = [&[136, 0, 0, 0, flags, 0, 0, 0], &target[..]].concat();
+    message.extend([2, 1].into_iter().chain(PEER_MAC));
+    ipv6(ICMPV6, 255, target, to, &message)
+}
+
 /// A part of a datagram to the host. The field has the offset in units of eight bytes, and 0x2000
 /// where more follow.
 pub fn fragment(field: u16, payload: &[u8]) -> Vec<u8> {
@@ -131,6 +181,7 @@ fn tagged(tags: &[[u8; 4]], mut frame: Vec<u8>) -> Vec<u8> {
 
 static FRAMES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let [high, low] = TAG.to_be_bytes();
+    let [outer, service] = SERVICE_TAG.to_be_bytes();
     let first = [udp(b"a fragment of"), udp6(b"a fragment of")].map(|frame| frame[34..].to_vec());
     let mut to_group = udp(b"to all");
     to_group[30..34].copy_from_slice(&[10, 77, 0, 255]);
@@ -142,6 +193,23 @@ static FRAMES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     options[14] = 0x46;
     options.splice(34..34, [7, 4, 4, 0]);
     repair(&mut options, Repair(3));
+    let local = ipv6(
+        UDP,
+        64,
+        [&LINK_LOCAL[..15], &[9]].concat().try_into().expect("16"),
+        LINK_LOCAL,
+        &datagram(b"local"),
+    );
+    let mut closed = [udp(b"nobody listens"), udp6(b"nobody listens")];
+    let mut unknown = [udp(b"who speaks it"), udp6(b"who speaks it")];
+    for (index, at) in [(0, 34), (1, 54)] {
+        closed[index][at + 3] = 99;
+        repair(&mut closed[index], Repair(1));
+    }
+    (unknown[0][23], unknown[1][20]) = (200, 200);
+    repair(&mut unknown[0], Repair(1));
+    let [closed, closed6] = closed;
+    let [unknown, unknown6] = unknown;
     vec![
         udp(b"hello"),
         udp(&[7; 1472]),
@@ -165,6 +233,16 @@ static FRAMES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         tagged(&[[high, low, 0x01, 0x2c]], udp(b"tagged")),
         tagged(&[[high, low, 0x60, 0]], ping(b"a priority")),
         tagged(&[[0x88, 0xa8, 0, 100], [high, low, 1, 0x2c]], udp(b"two tags")),
+        closed,
+        closed6,
+        unknown,
+        unknown6,
+        local,
+        udp6(&[7; 1452]),
+        icmp(&[&[8, 0, 0, 0, 0, 0, 0, 0], &[7; 1480][..]].concat()),
+        icmp6(&[&[128, 0, 0, 0, 0, 0, 0, 0], &[7; 1456][..]].concat()),
+        tagged(&[[high, low, 0x01, 0x2d]], udp6(b"tagged")),
+        tagged(&[[outer, service, 0, 100], [high, low, 1, 0x2c]], ping6(b"two tags")),
     ]
 });
 

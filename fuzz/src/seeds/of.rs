@@ -37,6 +37,12 @@ pub fn options() -> Vec<Vec<u8>> {
         vec![0x03, 1, 2, 0, 1, 4, 0, 0, 0, 0, 3, 0x05, 2, 0, 0, 0, 0, b'h', b'i'],
         vec![0x03, 3, 1, 2, 0, 0, 0, 1, 0, 0, b'h', b'i'],
         vec![0x03, 1, 1, 1, 0, 0, 0, 0, 0, 0, b'h', b'i'],
+        // Options in a chain, one that is unknown, a source route, an atomic fragment, authentication.
+        vec![0x0f, 1, 3, 0, 1, 4, 0, 0, 0, 0, 3, 5, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, b'h', b'i'],
+        vec![0x0f, 1, 1, 3, 0xc5, 4, 0, 0, 0, 0, b'h', b'i'],
+        vec![0x0f, 3, 1, 2, 0, 0, 0, 0, 0, 0, b'h', b'i'],
+        vec![0x0f, 0, 1, 131, 4, 4, 0, b'h', b'i'],
+        vec![0x0f, 1, 1, 4, 0, 0, 0, 0, 0, 0, b'h', b'i'],
     ]
 }
 
@@ -57,7 +63,30 @@ pub fn vlan() -> Vec<Vec<u8>> {
 
 /// For the target of this name.
 pub fn reassembly() -> Vec<Vec<u8>> {
-    vec![vec![0, 100, 2, 3, 0, 1, 2], vec![1, 100, 2, 3, 2, 1, 0], vec![0, 200, 5, 9, 0, 0x41, 1, 0x82, 2, 3]]
+    let in_order = [[0, 100, 2, 3, 0, 1, 2], [1, 100, 2, 3, 2, 1, 0]];
+    let odd: [&[u8]; 5] = [
+        &[0, 200, 5, 9, 0, 0x41, 1, 0x82, 2, 3],
+        // Larger than the MTU: the answer is cut again. An echo too.
+        &[3, 250, 1, 174, 0, 1, 2, 3, 4, 5],
+        &[6, 250, 1, 174, 5, 4, 3, 2, 1, 0],
+        // The rest never comes.
+        &[0, 100, 2, 3, 0, 0xe6, 0xe1],
+        &[1, 100, 2, 3, 0, 0xe6, 0xe1],
+    ];
+    in_order.iter().map(|seed| seed.to_vec()).chain(odd.iter().map(|seed| seed.to_vec())).collect()
+}
+
+/// For the target of this name.
+pub fn guards() -> Vec<Vec<u8>> {
+    let from = |source, what: &[u8]| [&[source, 15, what.len() as u8], what].concat();
+    let fast = [from(0, &[0]), from(0, &[1, 200]), from(4, &[0, 9]), vec![0x63], from(0, &[0])].concat();
+    let known = [from(0, &[2, 0]), from(0, &[1, 255]), from(0x14, &[3, 5]), from(0x14, &[0])].concat();
+    let refused = [from(2, &[0]), from(0x12, &[0]), vec![0x83], from(0x40, &[0]), from(0x80, &[4])].concat();
+    let configs: [&[u8]; 3] = [&[0, 0, 0, 0, 0], &[1, 2, 3, 1, 1], &[255, 255, 3, 255, 2]];
+    configs
+        .iter()
+        .flat_map(|config| [&fast, &known, &refused].map(|steps| [*config, steps].concat()))
+        .collect()
 }
 
 /// For the target of this name.
@@ -67,7 +96,12 @@ pub fn host() -> Vec<Vec<u8>> {
     let frames = (0..frames().len() as u8).flat_map(|frame| [0, frame, 0, 4]);
     let steps: Vec<u8> = frames.chain([3, 5, 0, 0, 0, 4]).collect();
     let with = |(mode, script): (u8, &&[u8])| [&[mode, script.len() as u8], *script, &steps].concat();
-    (0..).zip(&scripts).map(with).collect()
+    [0, 1, 2, 3, 4, 0x20, 0x41, 0x60, 0x80, 0xe8]
+        .iter()
+        .copied()
+        .zip(scripts.iter().cycle())
+        .map(with)
+        .collect()
 }
 
 /// For the target of this name.
@@ -75,6 +109,8 @@ pub fn outbox() -> Vec<Vec<u8>> {
     vec![
         vec![0, 20, 0x00, 2, 9, 0, 10, 0, 0x02, 0x00, 1, 9, 0, 10, 0],
         vec![1, 90, 0x00, 3, 9, 5, 0xc0, 1, 80, 0, 20, 3, 96, 0, 30, 0xa1, 0xa1, 0xa1, 0x02],
+        vec![4, 90, 0x00, 4, 9, 0, 255, 9, 0, 245, 70, 3, 255, 70, 3, 20, 0x02, 0x02, 0x02, 0x03],
+        vec![7, 90, 0x00, 3, 106, 5, 255, 113, 7, 255, 102, 6, 40, 0x02, 0x02, 0x03],
         vec![2, 4, 0x00, 7, 2, 0, 1, 2, 0, 2, 3, 0, 3, 4, 0, 4, 5, 0, 5, 6, 0, 6, 7, 0, 7, 0x02],
     ]
 }
@@ -94,6 +130,13 @@ pub fn arguments() -> Vec<Vec<u8>> {
         "\x06gannet\n-l\n1\n--\n--io\npcap:a,b\n--fault\nloss=1%\n--duration\n10s\n--stats=1s\n--mtu\n9000",
         "\x06gannet\n--ip\n10.0.0.1/8",
         "\x06gannet\n--help",
+        "\x06gannet\n--\n--ip\nfd00::1/64\n--fragments\nreassemble@0\n--guard\nrate=9,source-port=off",
+        "\x08rate=5000,global-rate=off,amplification=3,source-port=off,icmp-rate=100",
+        "\x08off",
+        "\x09out.pcapng,reason=udp_checksum,reason=fragment",
+        "\x09out.pcapng,reason=all",
+        "\x0areassemble@veth0",
+        "\x0adrop",
     ];
     lines.map(|line| line.as_bytes().to_vec()).into()
 }
