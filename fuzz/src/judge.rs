@@ -73,7 +73,7 @@ fn well_formed_ip(frame: &[u8], layout: &Layout, ip: &Ip) -> usize {
         ICMPV6 if is_discovery => well_formed_discovery(frame, ip, tags),
         ICMPV6 => {
             let is_known =
-                matches!(message, [1, 4, ..] | [2, 0, ..] | [3, 1, ..] | [4, 1, ..] | [129, 0, ..]);
+                matches!(message, [1, 4, ..] | [2, 0, ..] | [3, 1, ..] | [4, 0..=2, ..] | [129, 0, ..]);
             assert!(is_known, "{message:02x?}");
         }
         protocol => panic!("protocol {protocol}"),
@@ -201,10 +201,18 @@ pub fn error(asked: &[u8], from: &Ip, answer: &[u8], to: &Ip) {
     assert_eq!(quoted, &offending[..quoted.len()], "what it is about");
     let [a, b, c, d] = [reply[4], reply[5], reply[6], reply[7]];
     match (to.version, reply[0], reply[1]) {
-        // Which byte of the packet names the protocol that we don't speak.
-        (6, 4, _) => {
+        // Which byte of the packet is to blame.
+        (6, 4, code) => {
             let at = u32::from_be_bytes([a, b, c, d]) as usize;
-            assert_eq!(offending.get(at), Some(&from.protocol), "byte {at} of {asked:02x?}");
+            let blamed = *offending.get(at).unwrap_or_else(|| panic!("byte {at} of {asked:02x?}"));
+            match code {
+                // The type of a routing header, behind the first byte that can be one's.
+                0 => assert!(at >= 42, "byte {at} of {asked:02x?}"),
+                // It names a protocol that we don't speak, or options that come too late.
+                1 => assert!(blamed == from.protocol || blamed == 0, "byte {at} of {asked:02x?}"),
+                // The kind of an option that says to tell its sender.
+                _ => assert!(blamed >= 0x80, "byte {at} of {asked:02x?}"),
+            }
         }
         (6, 2, _) | (4, 3, 4) => assert_eq!(u32::from_be_bytes([a, b, c, d]) as usize, MTU),
         (4, 3, 2) => assert!(!matches!(from.protocol, UDP | ICMP), "we speak it: {asked:02x?}"),
