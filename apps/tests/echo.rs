@@ -117,21 +117,6 @@ fn two_interfaces_on_one_lcore() {
 }
 
 #[test]
-fn an_address_in_a_vlan_answers_there_only() {
-    Lab::with("an_address_in_a_vlan_answers_there_only", |lab| {
-        let address = "--ip 10.77.0.1/24@0.100 --udp-port 7";
-        let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", address);
-        engine.ready();
-        let client = concat!(env!("CARGO_MANIFEST_DIR"), "/apps/tests/vlan_client.py");
-        lab.far.run("python3", [client, "far0", &mac(lab), "100"]);
-        let report = balanced(&lab.scratch, &engine.stop("TERM"));
-        echoed(&report, 1);
-        assert_eq!(count(&report, "arp_answered"), 1);
-        assert_eq!(count(&report, "vlan_not_ours"), 1);
-    });
-}
-
-#[test]
 fn faults_are_counted_and_the_books_still_balance() {
     Lab::with("faults_are_counted_and_the_books_still_balance", |lab| {
         let faults = "--fault loss=10%,duplicate=10%,truncate=5%,short-tx=10%,seed=7";

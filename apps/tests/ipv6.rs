@@ -138,7 +138,7 @@ fn an_address_that_somebody_has_is_not_used() {
         lab.far.speak_ipv6("far0", "fd00::1/64");
         let two = "--ip 10.77.0.1/24 --ip fd00::1/64 --ip fd00::3/64 --udp-port 7";
         let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", two);
-        engine.ready();
+        assert_eq!(engine.ready(), "ready: echo on af_packet near0, 1 queue, 10.77.0.1:7 [fd00::3]:7");
         assert_eq!(lab.far.udp_client(TO, 100), Tally::all(100));
         assert_eq!(lab.far.udp_client("[fd00::3]:7", 100), Tally::all(100));
         let ended = engine.stop("TERM");

@@ -93,8 +93,8 @@ impl Namespace {
     /// prefix length.
     pub(crate) fn speak_ipv6(&self, interface: &str, address: &str) {
         let speak = format!(
-            "cd /proc/sys/net/ipv6/conf; echo 0 >all/disable_ipv6; cd {interface} && echo 0 >accept_dad && \
-             echo 0 >accept_ra && echo 0 >router_solicitations && echo 0 >disable_ipv6"
+            "cd /proc/sys/net/ipv6/conf/{interface} && echo 0 >accept_dad && echo 0 >accept_ra && \
+             echo 0 >router_solicitations && echo 0 >disable_ipv6"
         );
         self.run("sh", ["-c", &speak]);
         self.ip(&format!("addr add {address} dev {interface} nodad"));

@@ -26,10 +26,10 @@ pub(super) struct Ended {
 }
 
 /// What is said when the addresses are known to be ours.
-pub(super) struct Start {
-    /// The line that says that the program is ready.
-    pub(super) ready: String,
-    pub(super) addressing: Vec<Addressing>,
+pub(super) struct Start<'a> {
+    /// Makes the line that says that the program is ready.
+    pub(super) ready: Box<dyn Fn() -> String + Send + 'a>,
+    pub(super) addressing: &'a [Addressing],
 }
 
 /// A port's link.
@@ -64,7 +64,7 @@ impl<'a> Link<'a> {
 pub(super) struct Control<'a> {
     pub(super) signals: Signals,
     pub(super) stop: StopFlag,
-    pub(super) start: Start,
+    pub(super) start: Start<'a>,
     pub(super) ended: Receiver<Ended>,
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) links: Vec<Link<'a>>,
@@ -117,7 +117,7 @@ impl Control<'_> {
                 );
             }
         }
-        say(&self.start.ready);
+        say((self.start.ready)());
     }
 
     /// How long to sleep: until the next thing is due, and never long.

@@ -57,7 +57,8 @@ where
     if services.len() != working.len() {
         return Err(Error::ServiceCount { lcores: working.len(), services: services.len() });
     }
-    let start = Start { ready: ready(launch, plan, &descriptions, &addressing), addressing };
+    let ready = Box::new(|| ready(launch, plan, &descriptions, &addressing));
+    let start = Start { ready, addressing: &addressing };
     let elapsed = Instant::now();
     let aside = Aside { signals, start, controls: &mut controls, capture };
     let end = run(launch, lcores, plan, aside, teams, services)?;
@@ -138,7 +139,7 @@ fn teams<Q: FrameQueue>(lcores: &[LcoreId], hosts: Vec<Vec<Host<Q>>>) -> (Teams<
     (teams, idle)
 }
 
-/// `ready: echo on dpdk net_tap0, 1 queue, 10.77.0.1:7`
+/// `ready: echo on dpdk net_tap0, 1 queue, 10.77.0.1:7`, with the addresses that nobody else has.
 fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[Addressing]) -> String {
     let udp_port = match plan.named_udp_ports.as_slice() {
         [one] => format!(":{one}"),
@@ -147,8 +148,9 @@ fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[
     let each = ports.iter().zip(addressing).map(|(port, own)| {
         let kind = port.driver.split(' ').next().unwrap_or_default();
         let plural = if port.queues == 1 { "" } else { "s" };
-        let addresses: Vec<_> =
-            own.addresses().iter().filter_map(|own| endpoint(own.address, &udp_port)).collect();
+        let is_ours = |address: &IpAddr| !own.duplicates().any(|taken| *address == taken);
+        let addresses = own.addresses().iter().map(|own| own.address).filter(is_ours);
+        let addresses: Vec<_> = addresses.filter_map(|address| endpoint(address, &udp_port)).collect();
         let addresses = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(" ") };
         format!("{kind} {}, {} queue{plural}, {addresses}", port.name, port.queues)
     });
@@ -182,7 +184,7 @@ struct End {
 /// What the control plane has in its hands while the workers run.
 struct Aside<'a> {
     signals: Signals,
-    start: Start,
+    start: Start<'a>,
     controls: &'a mut [Box<dyn PortControl>],
     capture: Option<Capture>,
 }
