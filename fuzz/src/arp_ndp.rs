@@ -1,11 +1,12 @@
 //! ARP and Neighbour Discovery: requests, probes and answers, asked for or not, between datagrams
 //! that need a neighbour's address. No datagram leaves for a station that did not answer for its
-//! receiver after it was asked.
+//! receiver after it was asked; and an address that somebody else turned out to have is not used.
 //!
-//! Input: steps of a byte each and what they need.
+//! Input: whether the host is about to find that out, then steps of a byte each and what they need.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use gannet::{Datagram, Outbox, Service, Time, Verdict};
 
@@ -13,9 +14,12 @@ use crate::bytes::Bytes;
 use crate::layout::number::{ARP, ICMPV6, UDP};
 use crate::layout::{Ip, Layout};
 use crate::repair::{Repair, repair};
-use crate::rig::{OWN_MAC, Plan, Rig};
+use crate::rig::{OWN_MAC, Plan, Rig, own_ipv6};
 use crate::services::STEPS;
 use crate::{judge, seeds};
+
+/// How long somebody has to say that an address is his (RFC 4862, section 5.4).
+const OBJECTION: Duration = Duration::from_secs(1);
 
 /// Sends to the neighbour that a datagram's first byte names, from the address it came to.
 struct Courier;
@@ -43,14 +47,23 @@ impl Service for Courier {
 /// The target.
 pub fn arp_ndp(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let mut rig = Rig::new(&Plan { buffers: 64, ..Plan::default() }, Courier);
-    let mut link = LinkView::default();
-    rig.settle();
+    let announces = bytes.byte() & 1 != 0;
+    let mut rig = Rig::new(&Plan { buffers: 64, announces, ..Plan::default() }, Courier);
+    let mut link = LinkView { announces, ..LinkView::default() };
+    // The first turn asks whether somebody has its addresses.
+    rig.turn();
+    rig.receive_all(0).iter().for_each(|frame| link.left(frame));
     for _ in 0..32 {
         if bytes.is_empty() {
             break;
         }
-        let Some(frame) = step(&mut bytes, |by| rig.advance(by)) else { continue };
+        let before = bytes;
+        let advance = |by| {
+            rig.advance(by);
+            link.passed += by;
+        };
+        let frame = step(&mut bytes, advance);
+        link.is_disputed |= announces && link.passed < OBJECTION && objects(before);
         let is_ours = frame.get(6..12) == Some(&OWN_MAC);
         rig.send(0, &frame);
         link.heard(&frame);
@@ -65,8 +78,18 @@ pub fn arp_ndp(data: &[u8]) {
     rig.close();
 }
 
-/// What the next step puts on the wire, if anything.
-fn step(bytes: &mut Bytes<'_>, advance: impl FnOnce(std::time::Duration)) -> Option<Vec<u8>> {
+/// Whether the next step says, unharmed, that somebody else has the host's address or is about to.
+fn objects(mut bytes: Bytes<'_>) -> bool {
+    match (bytes.byte() & 0x1f, bytes.byte()) {
+        // A probe: from no address, naming no station, to the group.
+        (5, choice) => choice & 7 == 3,
+        (6, host) => host == 1,
+        _ => false,
+    }
+}
+
+/// What the next step puts on the wire.
+fn step(bytes: &mut Bytes<'_>, advance: impl FnOnce(Duration)) -> Vec<u8> {
     let choice = bytes.byte();
     let mut frame = match choice & 7 {
         0 => {
@@ -94,7 +117,7 @@ fn step(bytes: &mut Bytes<'_>, advance: impl FnOnce(std::time::Duration)) -> Opt
         change(&mut frame, at.into(), value);
     }
     repair(&mut frame, Repair(1));
-    Some(frame)
+    frame
 }
 
 fn change(frame: &mut [u8], at: usize, value: u8) {
@@ -106,6 +129,12 @@ fn change(frame: &mut [u8], at: usize, value: u8) {
 /// What a bystander knows of the neighbours.
 #[derive(Default)]
 struct LinkView {
+    /// The host makes its addresses known.
+    announces: bool,
+    /// Since the host asked whether somebody has its addresses.
+    passed: Duration,
+    /// Somebody has one of them.
+    is_disputed: bool,
     /// Addresses that the host asked for.
     asked: HashSet<Vec<u8>>,
     /// Stations that named themselves for an address that had been asked for by then.
@@ -127,6 +156,7 @@ impl LinkView {
             self.asked.insert(address);
         }
         let Some(ip) = Layout::of(frame).and_then(|layout| layout.ip) else { return };
+        assert!(!self.is_disputed || ip.source(frame) != own_ipv6(&[]), "it is another's: {frame:02x?}");
         if ip.protocol != UDP || frame[0] & 1 != 0 || !is_couriers(frame, &ip) {
             return;
         }
@@ -141,7 +171,12 @@ impl LinkView {
     /// Whether the host sent it without being asked: a question, or a datagram of the service.
     fn is_own_accord(&self, frame: &[u8]) -> bool {
         let ip = Layout::of(frame).and_then(|layout| layout.ip);
-        question(frame).is_some() || ip.is_some_and(|ip| ip.protocol == UDP && is_couriers(frame, &ip))
+        let is_unasked = |ip: Ip| match ip.protocol {
+            UDP => is_couriers(frame, &ip),
+            ICMPV6 => self.announces && matches!(frame[ip.payload], [136, _, _, _, 0x20, ..]),
+            _ => false,
+        };
+        question(frame).is_some() || ip.is_some_and(is_unasked)
     }
 }
 

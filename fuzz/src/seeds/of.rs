@@ -21,11 +21,15 @@ pub fn reply() -> Vec<Vec<u8>> {
 pub fn arp_ndp() -> Vec<Vec<u8>> {
     vec![
         // A datagram for a neighbour, its answer, another datagram; then late and unasked ones.
-        vec![1, 9, 4, 9, 1, 9],
-        vec![4, 9, 1, 9, 0xa0, 0xc0, 1, 9],
-        vec![2, 9, 6, 9, 0x60, 2, 9],
-        vec![3, 2, 5, 0, 5, 3, 5, 7],
-        vec![1, 9, 0x0c, 9, 6, 1, 9, 0x80, 0x80, 0x80, 1, 9],
+        vec![0, 1, 9, 4, 9, 1, 9],
+        vec![0, 4, 9, 1, 9, 0xa0, 0xc0, 1, 9],
+        vec![0, 2, 9, 6, 9, 0x60, 2, 9],
+        vec![0, 3, 2, 5, 0, 5, 3, 5, 7],
+        vec![0, 1, 9, 0x0c, 9, 6, 1, 9, 0x80, 0x80, 0x80, 1, 9],
+        // Somebody else has the address, is about to, or says so too late.
+        vec![1, 6, 1, 0x20, 0x80, 2, 9, 5, 0],
+        vec![1, 5, 3, 0x80, 2, 9, 5, 0],
+        vec![1, 0x80, 0x80, 6, 1, 0x20, 2, 9, 6, 9, 0x60],
     ]
 }
 
