@@ -12,6 +12,7 @@ mod answers;
 pub(crate) mod capture;
 mod classify;
 mod config;
+mod cut;
 mod drain;
 mod egress;
 mod errors;

@@ -1,20 +1,24 @@
 //! What a received frame is: a pure function over its bytes.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod addresses;
+mod ipv6;
+
+use std::net::SocketAddr;
+
+pub(super) use addresses::Addresses;
+
+use ipv6::{icmpv6_class, ipv6_class};
 
 use super::addressing::Addressing;
-use super::errors;
 use super::udp_ports::UdpPorts;
 use crate::packet::{RxChecksum, RxChecksums};
 use crate::port::PortId;
 use crate::service::Arrival;
 use crate::telemetry::Counter;
-use crate::wire::checksum::Sum;
 use crate::wire::ethernet::{self, EtherType, MacAddress};
-use crate::wire::extension;
 use crate::wire::protocol::Protocol;
 use crate::wire::vlan::{self, SplitError, Vlans};
-use crate::wire::{arp, icmpv4, icmpv6, ipv4, ipv6, ndp, udp};
+use crate::wire::{arp, icmpv4, ipv4, ndp, udp};
 
 /// What the host knows when it looks at a frame.
 #[derive(Debug)]
@@ -92,89 +96,6 @@ pub(super) struct Link {
     /// Length of the link header in bytes: 14, 18 or 22.
     pub(super) len: usize,
     pub(super) vlans: Vlans,
-}
-
-/// Who sent a packet and whom it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Addresses {
-    V4 { source: Ipv4Addr, destination: Ipv4Addr },
-    V6 { source: Ipv6Addr, destination: Ipv6Addr },
-}
-
-impl Addresses {
-    /// Those of a packet from `source` to `destination`; `None` if they are of two families.
-    pub(super) fn new(source: IpAddr, destination: IpAddr) -> Option<Self> {
-        match (source, destination) {
-            (IpAddr::V4(source), IpAddr::V4(destination)) => Some(Self::V4 { source, destination }),
-            (IpAddr::V6(source), IpAddr::V6(destination)) => Some(Self::V6 { source, destination }),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    pub(super) fn source(self) -> IpAddr {
-        match self {
-            Self::V4 { source, .. } => source.into(),
-            Self::V6 { source, .. } => source.into(),
-        }
-    }
-
-    #[inline]
-    pub(super) fn destination(self) -> IpAddr {
-        match self {
-            Self::V4 { destination, .. } => destination.into(),
-            Self::V6 { destination, .. } => destination.into(),
-        }
-    }
-
-    /// Those of an answer.
-    #[inline]
-    pub(super) fn turned(self) -> Self {
-        match self {
-            Self::V4 { source, destination } => Self::V4 { source: destination, destination: source },
-            Self::V6 { source, destination } => Self::V6 { source: destination, destination: source },
-        }
-    }
-
-    /// What a frame with such a packet is announced as.
-    #[inline]
-    pub(super) fn ether_type(self) -> EtherType {
-        match self {
-            Self::V4 { .. } => EtherType::IPV4,
-            Self::V6 { .. } => EtherType::IPV6,
-        }
-    }
-
-    /// Their version's ICMP.
-    #[inline]
-    pub(super) fn icmp(self) -> Protocol {
-        match self {
-            Self::V4 { .. } => Protocol::ICMP,
-            Self::V6 { .. } => Protocol::ICMPV6,
-        }
-    }
-
-    /// Length in bytes of the header of a packet of ours with such addresses.
-    #[inline]
-    pub(super) fn header_len(self) -> usize {
-        match self {
-            Self::V4 { .. } => ipv4::HEADER_LEN,
-            Self::V6 { .. } => ipv6::HEADER_LEN,
-        }
-    }
-
-    /// The sum of the pseudo header of `len` bytes that `protocol` carries between them.
-    #[inline]
-    pub(super) fn pseudo_header(self, protocol: Protocol, len: usize) -> Sum {
-        match self {
-            Self::V4 { source, destination } => {
-                ipv4::pseudo_header(source, destination, protocol, len as u16)
-            }
-            Self::V6 { source, destination } => {
-                ipv6::pseudo_header(source, destination, protocol, len as u32)
-            }
-        }
-    }
 }
 
 /// A valid packet for one of our addresses.
@@ -366,181 +287,6 @@ fn ipv4_part(packet: &ipv4::Packet<'_>, ip: Ip, rules: &Rules) -> Result<Class, 
 
 fn part_class(ip: Ip, part: Part, rules: &Rules) -> Result<Class, Counter> {
     if rules.reassembles { Ok(Class::Part(ip, part)) } else { Err(Counter::Fragment) }
-}
-
-#[inline]
-fn ipv6_class(
-    bytes: &[u8],
-    link: Link,
-    to_us: bool,
-    checksums: RxChecksums,
-    rules: &Rules,
-) -> Result<Class, Counter> {
-    let packet = ipv6::Packet::parse(bytes).map_err(|_| Counter::Ipv6Malformed)?;
-    let (source, destination) = (packet.source(), packet.destination());
-    let Some(own) = rules.addressing.own_ipv6(link.vlans, destination) else {
-        return not_own_ipv6(&packet, link, rules);
-    };
-    if !own.state.is_usable() {
-        return tentative_class(&packet, link);
-    }
-    if !to_us {
-        return Err(Counter::GroupMac);
-    }
-    if !rules.addressing.is_possible_source_ipv6(source) {
-        return Err(Counter::SourceIp);
-    }
-    let mut ip = ip_of(&packet, link);
-    // Most packets have no extension headers.
-    if packet.next_header() == Protocol::UDP {
-        return udp_class(packet.payload(), ip, checksums.udp, rules);
-    }
-    let walked = match extension::walk(packet.next_header(), packet.payload()) {
-        Ok(walked) => walked,
-        Err(refusal) => return extension_refused(&packet, ip, refusal),
-    };
-    ip.header_len += walked.offset;
-    ip.payload_len -= walked.offset;
-    if let Some(fragment) = walked.fragment {
-        let extension::Fragment { next_header: protocol, offset, more, identification, .. } = fragment;
-        let part = Part { protocol, identification, offset: offset.into(), more };
-        return part_class(ip, part, rules);
-    }
-    let payload = &packet.payload()[walked.offset..];
-    match walked.protocol {
-        // What a device says of a datagram behind extension headers is not relied on.
-        Protocol::UDP => udp_class(payload, ip, RxChecksum::Unknown, rules),
-        Protocol::ICMPV6 if packet.hop_limit() == ndp::HOP_LIMIT => ndp_class(payload, ip),
-        protocol => {
-            let at = walked.protocol_at.map_or(ipv6::NEXT_HEADER_AT, |at| ipv6::HEADER_LEN + at);
-            other_class(protocol, payload, ip, at)
-        }
-    }
-}
-
-fn ip_of(packet: &ipv6::Packet<'_>, link: Link) -> Ip {
-    Ip {
-        link,
-        header_len: ipv6::HEADER_LEN,
-        payload_len: packet.payload().len(),
-        differentiated_services: packet.differentiated_services(),
-        addresses: Addresses::V6 { source: packet.source(), destination: packet.destination() },
-    }
-}
-
-/// A sender is told which header he has to do without (RFC 8200, sections 4, 4.2 and 4.4), but of
-/// what he should never have sent nothing.
-#[cold]
-fn extension_refused(
-    packet: &ipv6::Packet<'_>,
-    ip: Ip,
-    refusal: extension::Refusal,
-) -> Result<Class, Counter> {
-    use extension::Refusal as Reason;
-    let refusal = match refusal {
-        Reason::HopByHop { at } => Refusal::Protocol { at: ipv6::HEADER_LEN + at },
-        Reason::RoutingHeader { at } => Refusal::Route { at: ipv6::HEADER_LEN + at },
-        Reason::Option { at } => Refusal::Option { at: ipv6::HEADER_LEN + at },
-        Reason::Malformed | Reason::TooMany | Reason::Padding | Reason::SilentOption => {
-            return Err(Counter::Ipv6Extension);
-        }
-    };
-    let may_be_told = extension::skim(packet.next_header(), packet.payload())
-        .is_ok_and(|walked| walked.fragment.is_none() && !errors::is_icmpv6_error(&walked, packet.payload()));
-    if may_be_told { Ok(Class::Refused(ip, refusal)) } else { Err(refusal.counter()) }
-}
-
-/// A packet to a group may be a neighbour's question; others are none of ours.
-#[cold]
-fn not_own_ipv6(packet: &ipv6::Packet<'_>, link: Link, rules: &Rules) -> Result<Class, Counter> {
-    let destination = packet.destination();
-    if !destination.is_multicast() {
-        return Err(Counter::NotOurIp);
-    }
-    let is_listened_to = destination == ndp::ALL_NODES
-        || rules
-            .addressing
-            .ipv6()
-            .iter()
-            .any(|own| own.vlans == link.vlans && ndp::solicited_node(own.address) == destination);
-    if is_listened_to && packet.next_header() == Protocol::ICMPV6 && packet.hop_limit() == ndp::HOP_LIMIT {
-        return match ndp_class(packet.payload(), ip_of(packet, link))? {
-            Class::Echo(_) => Err(Counter::GroupIp),
-            Class::Solicitation(..) if !is_possible_asker(packet.source(), rules) => Err(Counter::SourceIp),
-            class => Ok(class),
-        };
-    }
-    Err(Counter::GroupIp)
-}
-
-/// Who does not have an address yet asks from none.
-fn is_possible_asker(source: Ipv6Addr, rules: &Rules) -> bool {
-    source.is_unspecified() || rules.addressing.is_possible_source_ipv6(source)
-}
-
-/// An address that is not known to be ours alone receives nothing but what tells us so
-/// (RFC 4862, section 5.4).
-#[cold]
-fn tentative_class(packet: &ipv6::Packet<'_>, link: Link) -> Result<Class, Counter> {
-    if packet.next_header() == Protocol::ICMPV6 && packet.hop_limit() == ndp::HOP_LIMIT {
-        let class = ndp_class(packet.payload(), ip_of(packet, link))?;
-        if matches!(class, Class::Solicitation(..) | Class::Advertisement(..)) {
-            return Ok(class);
-        }
-    }
-    Err(Counter::AddressTentative)
-}
-
-fn icmpv6_class(message: &[u8], ip: Ip) -> Result<Class, Counter> {
-    let pseudo_header = ip.addresses.pseudo_header(Protocol::ICMPV6, message.len());
-    match icmpv6::parse(message, pseudo_header) {
-        icmpv6::Message::EchoRequest => Ok(Class::Echo(ip)),
-        // With too few hops left it came from another link, or pretends to.
-        icmpv6::Message::Other(kind) if is_of_the_link(kind) => Err(Counter::NdpMalformed),
-        icmpv6::Message::Other(_) => Err(Counter::IcmpOther),
-        icmpv6::Message::Malformed => Err(Counter::IcmpMalformed),
-    }
-}
-
-/// Whether it is a message of neighbour discovery, which must not come from another link.
-fn is_of_the_link(kind: icmpv6::Kind) -> bool {
-    (icmpv6::Kind::ROUTER_SOLICITATION.0..=icmpv6::Kind::REDIRECT.0).contains(&kind.0)
-}
-
-/// An ICMPv6 message with all hops left.
-#[cold]
-fn ndp_class(message: &[u8], ip: Ip) -> Result<Class, Counter> {
-    let pseudo_header = ip.addresses.pseudo_header(Protocol::ICMPV6, message.len());
-    match icmpv6::parse(message, pseudo_header) {
-        icmpv6::Message::EchoRequest => Ok(Class::Echo(ip)),
-        icmpv6::Message::Other(icmpv6::Kind::NEIGHBOUR_SOLICITATION) => ndp::Solicitation::parse(message)
-            .filter(|asked| is_well_asked(ip.addresses, asked))
-            .map(|asked| Class::Solicitation(ip, asked))
-            .ok_or(Counter::NdpMalformed),
-        icmpv6::Message::Other(icmpv6::Kind::NEIGHBOUR_ADVERTISEMENT) => ndp::Advertisement::parse(message)
-            .filter(|answer| !(answer.solicited && ip.addresses.destination().is_multicast()))
-            .filter(|_| is_neighbour(ip.addresses.source()))
-            .map(|answer| Class::Advertisement(ip, answer))
-            .ok_or(Counter::NdpMalformed),
-        // Router and prefix are the command line's to say.
-        icmpv6::Message::Other(kind) if is_of_the_link(kind) => Err(Counter::NdpIgnored),
-        icmpv6::Message::Other(_) => Err(Counter::IcmpOther),
-        icmpv6::Message::Malformed => Err(Counter::IcmpMalformed),
-    }
-}
-
-/// The rules for a solicitation that concern its IP header (RFC 4861, section 7.1.1).
-fn is_well_asked(addresses: Addresses, asked: &ndp::Solicitation) -> bool {
-    match addresses {
-        Addresses::V6 { source: Ipv6Addr::UNSPECIFIED, destination } => {
-            destination == ndp::solicited_node(asked.target) && asked.source_link_address.is_none()
-        }
-        _ => is_neighbour(addresses.source()),
-    }
-}
-
-fn is_neighbour(source: IpAddr) -> bool {
-    !source.is_multicast() && !source.is_unspecified() && !source.is_loopback()
 }
 
 #[inline]
