@@ -9,7 +9,7 @@ use std::process::Command;
 
 use common::client::Tally;
 use common::echo::{
-    ADDRESS, TO, balanced, count, echoed, mac, number, one_lcore, ports, queues, several_lcores, start,
+    ADDRESS, TO, balanced, count, echoed, mac, number, one_lcore, queues, several_lcores, start,
 };
 use common::network::Namespace;
 use common::program::gannet;
@@ -146,7 +146,7 @@ fn faults_are_counted_and_the_books_still_balance() {
 #[cfg(feature = "dpdk")]
 mod dpdk {
     use super::*;
-    use crate::common::echo::{eal, tap, with_tun};
+    use crate::common::echo::{eal, ports, tap, with_tun};
 
     #[test]
     fn net_tap_answers_every_datagram() {
