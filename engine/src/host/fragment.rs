@@ -65,7 +65,7 @@ impl Iterator for Pieces {
 /// Pairs share a fixed number of counters. What somebody learns from those that he is sent
 /// is how many datagrams went to pairs that share his, not which numbers they had.
 ///
-/// Each lcore has its own, with a key of its own.
+/// Each lcore has its own, and counts otherwise than the others.
 #[derive(Debug)]
 pub(super) struct Identifications {
     key: HashKey,
@@ -75,6 +75,12 @@ pub(super) struct Identifications {
 impl Identifications {
     pub(super) fn new(key: HashKey) -> Self {
         Self { key, counters: Box::new([0; COUNTERS]) }
+    }
+
+    /// Counts otherwise than the lcores of the same key that were given other numbers.
+    pub(super) fn part_from_others(&mut self, lcore: u64) {
+        let HashKey([low, high]) = self.key;
+        self.key = HashKey([low, high.wrapping_add(lcore)]);
     }
 
     /// The next number from `source` to `destination`. IPv4 takes its lower 16 bits.
@@ -162,6 +168,18 @@ mod tests {
         let others = [(a, c), (b, a), (c, a)].map(|(from, to)| ours.next(from, to).wrapping_sub(first));
         assert!(others.iter().all(|&distance| distance > 1000), "{others:?}");
         assert_ne!(Identifications::new(HashKey([1, 3])).next(a, b), first, "another key");
+    }
+
+    #[test]
+    fn lcores_with_the_same_key_count_apart() {
+        let key = HashKey([1, 2]);
+        let ends: [IpAddr; 2] = [[10, 77, 0, 1].into(), [10, 77, 0, 2].into()];
+        let numbers = |lcore| {
+            let mut identifications = Identifications::new(key);
+            identifications.part_from_others(lcore);
+            (0..100).map(|_| identifications.next(ends[0], ends[1])).collect::<HashSet<_>>()
+        };
+        assert!(numbers(0).is_disjoint(&numbers(1)));
     }
 
     #[test]

@@ -146,7 +146,12 @@ impl<Q: FrameQueue> Host<Q> {
     /// the device chooses, and not always on that of the lcore that asked.
     pub fn join(hosts: &mut [Self]) {
         let peers = Peers::of_each(hosts.len());
-        hosts.iter_mut().zip(peers).for_each(|(host, peers)| host.peers = Some(peers));
+        for (index, (host, peers)) in hosts.iter_mut().zip(peers).enumerate() {
+            host.peers = Some(peers);
+            if let Some(fragments) = &mut host.fragments {
+                fragments.identifications.part_from_others(index as u64);
+            }
+        }
     }
 
     /// Has frames pass `tap` on their way.

@@ -21,8 +21,7 @@ pub use config::{GuardConfig, GuardConfigError, Guards, Level};
 pub use cookie::Cookie;
 
 use conversations::Conversations;
-pub(super) use rate::Bucket;
-use rate::Rates;
+use rate::{Bucket, Rates};
 use source_port::SourcePorts;
 pub(crate) use validation::Validation;
 
