@@ -236,7 +236,7 @@ PYTHON
 test_tcpreplay_of_a_malformed_capture() {
     needs tcpreplay
     needs_scapy
-    [[ -z $missing ]] || skip "$missing"
+    [[ -z $lacking ]] || skip "$lacking"
     local frames policy
     frames=$("$tests/malformed_pcap.py" "$scratch/malformed.pcap" "$mac" "$(mac_of "$far" far0)")
     ((frames > 3000)) || fail "$frames frames"
@@ -256,7 +256,7 @@ test_tcpreplay_of_a_malformed_capture() {
 
 # start [ARGUMENT…]: the echo in its namespace; it ends with the test. $announce=yes lets it announce itself.
 start() {
-    [[ -z $missing ]] || skip_test "$missing"
+    [[ -z $lacking ]] || skip_test "$lacking"
     local announce=${announce:-no} cpu
     cpu=$(allowed_cpus | tail -n 1)
     [[ $announce == yes ]] || set -- --no-announce "$@"
@@ -345,9 +345,9 @@ skip_test() {
 }
 
 prepare() {
-    missing=$(namespaces_missing)
-    [[ -n $missing || -e /proc/sys/net/ipv6 ]] || missing="this kernel has no IPv6"
-    [[ -z $missing ]] || return 0
+    lacking=$(namespaces_missing)
+    [[ -n $lacking || -e /proc/sys/net/ipv6 ]] || lacking="this kernel has no IPv6"
+    [[ -z $lacking ]] || return 0
     (need_cargo && cd "$top" && cargo build --quiet --no-default-features --bin gannet)
     trap 'remove_namespace "$near"; remove_namespace "$far"' EXIT
     make_namespace "$near"
