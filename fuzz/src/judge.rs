@@ -158,7 +158,9 @@ fn ip_answer(asked: &[u8], from: &Ip, answer: &[u8], to: &Ip) {
     assert!(!from.is_fragment && !to.is_fragment, "an answer to a part of a packet: {asked:02x?}");
     assert_eq!(to.version, from.version);
     let (request, reply) = (&asked[from.payload.clone()], &answer[to.payload.clone()]);
-    if from.version == 6 && from.protocol == ICMPV6 && request.first() == Some(&135) {
+    // A solicitation behind an option that is refused is told of that.
+    let is_asked = from.version == 6 && from.protocol == ICMPV6 && request.first() == Some(&135);
+    if is_asked && !is_error(to, reply) {
         return advertisement(asked, from, answer, to);
     }
     assert!(is_unicast(asked, from), "an answer to a group: {asked:02x?}");
