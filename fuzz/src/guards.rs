@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use gannet::host::{GuardConfig, Level};
+use gannet::host::{GuardConfig, Guards, Level};
 use gannet::port::memory::MemoryQueue;
 use gannet::{Datagram, Outbox, Role, Service, Time, Verdict};
 
@@ -23,13 +23,17 @@ const PORTS: [u16; 8] = [12_345, 5000, 7, 9, 53, 4660, 123, 40_000];
 /// Those of reflectors and our own.
 const REFLECTORS: [u16; 11] = [7, 9, 13, 17, 19, 37, 53, 69, 123, 4660, 0];
 /// What a bucket holds at least.
-const BURST: u64 = 32;
+const BURST: u32 = 32;
+/// Nanoseconds.
+const SECOND: i128 = 1_000_000_000;
 
 /// Does what a datagram's first byte says, and remembers it.
 #[derive(Default)]
 struct Amplifier {
-    /// When the datagrams came, from whom, and how long they were.
-    delivered: Vec<(Time, SocketAddr, usize)>,
+    /// When the datagrams came and from whom.
+    delivered: Vec<(Time, SocketAddr)>,
+    /// Bytes of payload from each, an empty one as 1.
+    received: HashMap<SocketAddr, u64>,
     /// Whom it took for validated.
     validated: HashSet<SocketAddr>,
     /// Whom it sent to of its own accord.
@@ -47,7 +51,8 @@ impl Service for Amplifier {
             [what] => (what, 0),
             [what, len, ..] => (what, usize::from(len) * 5),
         };
-        self.delivered.push((now, source, payload.len()));
+        self.delivered.push((now, source));
+        *self.received.entry(source).or_default() += (payload.len() as u64).max(1);
         match what % 6 {
             0 => Verdict::Reply,
             1 => {
@@ -78,22 +83,35 @@ impl Service for Amplifier {
 
 /// The guards, and what came out.
 struct Bounds {
-    config: GuardConfig,
+    guards: Guards,
     /// Since the start.
     passed: Duration,
     /// Bytes of payload to each, an empty one as 1.
     sent: HashMap<SocketAddr, u64>,
     /// ICMP errors.
     errors: u64,
+    /// How many of the delivered have been held against the rates.
+    seen: usize,
+    /// Those that a rate counts, by network and all together.
+    networks: HashMap<u64, Admitted>,
+    all: Admitted,
+}
+
+/// What one rate has let through.
+#[derive(Default)]
+struct Admitted {
+    count: i128,
+    /// The least that the count was above the rate, in datagrams times a second's nanoseconds.
+    least: Option<i128>,
 }
 
 /// The target.
 pub fn guards(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let config = config(&mut bytes);
-    let plan = Plan { buffers: 60, guards: config.resolve(Role::Stateful), ..Plan::default() };
+    let guards = config(&mut bytes).resolve(Role::Stateful);
+    let plan = Plan { buffers: 60, guards, ..Plan::default() };
     let mut rig = Rig::new(&plan, Amplifier::default());
-    let mut bounds = Bounds { config, passed: Duration::ZERO, sent: HashMap::new(), errors: 0 };
+    let mut bounds = Bounds::new(guards);
     for _ in 0..96 {
         if bytes.is_empty() {
             break;
@@ -151,6 +169,18 @@ fn address(choice: u8) -> IpAddr {
 }
 
 impl Bounds {
+    fn new(guards: Guards) -> Self {
+        Self {
+            guards,
+            passed: Duration::ZERO,
+            sent: HashMap::new(),
+            errors: 0,
+            seen: 0,
+            networks: HashMap::new(),
+            all: Admitted::default(),
+        }
+    }
+
     fn take_in(&mut self, rig: &mut Rig<MemoryQueue, Amplifier>) {
         for frame in rig.receive_all(0) {
             if let Some(answer) = seeds::answer(&frame) {
@@ -174,42 +204,54 @@ impl Bounds {
         }
     }
 
-    /// Everything that is promised.
-    fn hold(&self, service: &Amplifier) {
-        let guards = self.config.resolve(Role::Stateful);
-        let is_exempt = |source| service.spoken_to.contains(&source);
-        if guards.source_port {
-            let is_reflector = |source: SocketAddr| REFLECTORS.contains(&source.port());
-            let found =
-                service.delivered.iter().find(|(_, source, _)| is_reflector(*source) && !is_exempt(*source));
-            assert_eq!(found, None, "the port of a reflector");
+    /// Everything that is promised, after each step.
+    fn hold(&mut self, service: &Amplifier) {
+        for &(at, source) in &service.delivered[self.seen..] {
+            if !service.spoken_to.contains(&source) {
+                self.hold_arrival(at, source, service.validated.contains(&source));
+            }
         }
-        if let Some(factor) = guards.amplification {
+        self.seen = service.delivered.len();
+        if let Some(factor) = self.guards.amplification {
             for (to, &bytes) in self.sent.iter().filter(|(to, _)| !service.validated.contains(to)) {
-                let from = service.delivered.iter().filter(|(_, source, _)| source == to);
-                let received: u64 = from.map(|(_, _, len)| (*len as u64).max(1)).sum();
+                let received = service.received.get(to).copied().unwrap_or(0);
                 assert!(
                     bytes <= received * u64::from(factor),
                     "{bytes} bytes to {to} for {received} from it"
                 );
             }
         }
-        let guarded = service.delivered.iter().filter(|(_, source, _)| !is_exempt(*source));
-        let guarded: Vec<_> = guarded.map(|&(at, source, _)| (at, source)).collect();
-        if let Some(rate) = guards.rate {
-            let mut networks: HashMap<u64, Vec<Time>> = HashMap::new();
-            guarded
-                .iter()
-                .for_each(|(at, source)| networks.entry(network(source.ip())).or_default().push(*at));
-            networks.values().for_each(|times| within(times, rate));
+        let most =
+            self.guards.icmp_rate.map_or(0, |rate| (burst(rate) + earned(rate, self.passed)) / SECOND) as u64;
+        assert!(self.errors <= most, "{} ICMP errors in {:?}", self.errors, self.passed);
+    }
+
+    /// That a datagram may be let in, from a source that we did not speak to.
+    fn hold_arrival(&mut self, at: Time, source: SocketAddr, is_validated: bool) {
+        let is_reflector = REFLECTORS.contains(&source.port());
+        assert!(!(self.guards.source_port && is_reflector), "from the port of a reflector, {source}");
+        if let Some(rate) = self.guards.rate {
+            self.networks.entry(network(source.ip())).or_default().add(at, rate);
         }
-        if let Some(rate) = guards.global_rate {
-            let unknown = guarded.iter().filter(|(_, source)| !service.validated.contains(source));
-            within(&unknown.map(|(at, _)| *at).collect::<Vec<_>>(), rate);
+        if let (Some(rate), false) = (self.guards.global_rate, is_validated) {
+            self.all.add(at, rate);
         }
-        let passed = self.passed;
-        let most = guards.icmp_rate.map_or(0, |rate| allowed(rate, passed));
-        assert!(self.errors <= most, "{} ICMP errors in {passed:?}", self.errors);
+    }
+}
+
+impl Admitted {
+    /// One more. Between any two of these moments there are no more than the rate allows: how far the
+    /// count is above the rate never rises by more than a full bucket.
+    fn add(&mut self, at: Time, rate: u32) {
+        let above = self.count * SECOND - earned(rate, at - Time::ZERO);
+        let least = self.least.map_or(above, |least| least.min(above));
+        assert!(
+            above - least <= burst(rate),
+            "the {}th at {at:?} is too much for {rate} a second",
+            self.count + 1
+        );
+        self.least = Some(least);
+        self.count += 1;
     }
 }
 
@@ -220,19 +262,12 @@ fn network(address: IpAddr) -> u64 {
     }
 }
 
-/// How many a bucket lets through in this time.
-fn allowed(rate: u32, passed: Duration) -> u64 {
-    let rate = u64::from(rate);
-    BURST.max(rate / 10) + (passed.as_nanos() * u128::from(rate) / 1_000_000_000) as u64
+/// What a full bucket holds, in datagrams times [`SECOND`].
+fn burst(rate: u32) -> i128 {
+    i128::from(BURST.max(rate / 10)) * SECOND
 }
 
-/// Between any two of these moments there are no more than a rate allows.
-fn within(times: &[Time], rate: u32) {
-    for (first, &start) in times.iter().enumerate() {
-        let counted = times[first..].iter().zip(1..);
-        for (end, count) in counted {
-            let passed = *end - start;
-            assert!(count <= allowed(rate, passed) + 1, "{count} in {passed:?} at {rate} a second");
-        }
-    }
+/// What flows into a bucket in this time, in datagrams times [`SECOND`].
+fn earned(rate: u32, passed: Duration) -> i128 {
+    passed.as_nanos() as i128 * i128::from(rate)
 }
