@@ -28,11 +28,17 @@ impl UdpPorts {
 
 impl FromIterator<u16> for UdpPorts {
     fn from_iter<I: IntoIterator<Item = u16>>(ports: I) -> Self {
-        let mut bits = Box::new([0; 1024]);
+        let mut all = Self(Box::new([0; 1024]));
+        all.extend(ports);
+        all
+    }
+}
+
+impl Extend<u16> for UdpPorts {
+    fn extend<I: IntoIterator<Item = u16>>(&mut self, ports: I) {
         for port in ports {
-            bits[usize::from(port >> 6)] |= 1 << (port & 63);
+            self.0[usize::from(port >> 6)] |= 1 << (port & 63);
         }
-        Self(bits)
     }
 }
 

@@ -15,9 +15,9 @@ impl SourcePorts {
     /// For a program that listens on `own`. Where that is all ports, only the port that a
     /// datagram is for counts as own: else there would be no client.
     pub(crate) fn new(own: &UdpPorts) -> Self {
-        let own = Some(own).filter(|own| !own.is_all());
-        let is_own = |port: &u16| own.is_some_and(|own| own.contains(*port));
-        Self(REFLECTORS.into_iter().chain((1..=u16::MAX).filter(is_own)).collect())
+        let mut ports = if own.is_all() { UdpPorts::from_iter([]) } else { own.clone() };
+        ports.extend(REFLECTORS);
+        Self(ports)
     }
 
     /// Whether a datagram between these ports, in host order, may be half of a loop.
