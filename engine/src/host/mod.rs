@@ -4,8 +4,8 @@
 //! neighbour solicitations and echo requests itself (`answers`), passes datagrams for its
 //! addresses and ports to the service, turns replies round in place (`reply`), tells senders
 //! what nobody takes (`errors`), and finds the way for what the service sends of its own
-//! accord (`outgoing`, `neighbours`). It makes its addresses known on the link (`presence`).
-//! What it drops, it counts by name.
+//! accord (`outgoing`, `neighbours`). It makes its addresses known on the link (`presence`),
+//! and which groups it listens to (`listening`). What it drops, it counts by name.
 
 mod addressing;
 mod answers;
@@ -18,6 +18,7 @@ mod egress;
 mod errors;
 mod fragment;
 mod guard;
+mod listening;
 mod neighbours;
 mod outgoing;
 mod parts;
@@ -130,7 +131,7 @@ impl<Q: FrameQueue> Host<Q> {
             lent: Lent::with_capacity(config.outbox),
             neighbours: Neighbours::new(config.hash_key),
             peers: None,
-            presence: Presence::new(config.announces),
+            presence: Presence::new(config.announces, config.hash_key),
             guard,
             fragments: (config.fragments == FragmentPolicy::Reassemble)
                 .then(|| Fragments::new(config.hash_key)),
@@ -171,6 +172,7 @@ impl<Q: FrameQueue> Host<Q> {
             Class::Solicitation(ip, asked) => self.solicitation(&ip, &asked),
             Class::Advertisement(ip, answer) => self.advertisement(now, &ip, &answer),
             Class::Refused(ip, refusal) => self.refuse(now, &ip, refusal),
+            Class::ListenerQuery(query) => self.listener_query(now, &query),
             Class::Part(ip, part) => self.part(now, &ip, &part, service, forwards),
             Class::Drop(reason) => self.drop_last(reason),
         }

@@ -16,7 +16,7 @@ use crate::time::Time;
 use crate::wire::ethernet::{self, EtherType, MacAddress};
 use crate::wire::protocol::Protocol;
 use crate::wire::vlan::Vlans;
-use crate::wire::{arp, icmpv6, ndp, udp};
+use crate::wire::{arp, icmpv6, mld, ndp, udp};
 
 /// The way of a packet of ours.
 #[derive(Clone, Copy)]
@@ -238,17 +238,36 @@ impl<Q: FrameQueue> Host<Q> {
         message: &mut [u8],
         reason: Counter,
     ) {
+        let addresses = Addresses::V6 { source: from, destination: to };
+        self.send_to_group(vlans, addresses, &[], message, reason);
+    }
+
+    /// Sends an ICMPv6 message to the group that it is addressed to, behind the router alert of
+    /// listener discovery or nothing.
+    pub(super) fn send_to_group(
+        &mut self,
+        vlans: Vlans,
+        addresses: Addresses,
+        alert: &[u8],
+        message: &mut [u8],
+        reason: Counter,
+    ) {
         self.counters.add(reason, 1);
         let Some(mut packet) = self.blank() else { return };
-        let addresses = Addresses::V6 { source: from, destination: to };
-        let len = message.len();
-        icmpv6::fill_checksum(message, addresses.pseudo_header(Protocol::ICMPV6, len));
-        let at = self.write_headers(&mut packet, vlans, addresses, Protocol::ICMPV6, len, ndp::HOP_LIMIT);
+        icmpv6::fill_checksum(message, addresses.pseudo_header(Protocol::ICMPV6, message.len()));
+        let (first, hop_limit) = match alert {
+            [] => (Protocol::ICMPV6, ndp::HOP_LIMIT),
+            _ => (Protocol::HOP_BY_HOP, mld::HOP_LIMIT),
+        };
+        let len = alert.len() + message.len();
+        let at = self.write_headers(&mut packet, vlans, addresses, first, len, hop_limit);
         if let Some(into) = packet.room_mut().get_mut(at..at + len) {
-            into.copy_from_slice(message);
+            let (before, rest) = into.split_at_mut(alert.len());
+            before.copy_from_slice(alert);
+            rest.copy_from_slice(message);
         }
         reply::finish(&mut packet, at + len);
-        self.send_to(packet, ndp::multicast_mac(to), reason);
+        self.send_to(packet, group_mac(addresses.destination()), reason);
     }
 
     /// An empty packet for a frame of the host's own, which has been counted as to be sent.

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use super::Host;
 use super::addressing::{InterfaceAddress, Own6};
+use super::listening::Listening;
+use super::siphash::HashKey;
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
+use crate::wire::mld::Version;
 use crate::wire::ndp;
 
 /// How long somebody has to object to an address of ours (`RetransTimer`, RFC 4861, section 10).
@@ -38,6 +41,7 @@ impl LinkUp {
 pub(super) struct Presence {
     stage: Stage,
     link_up: LinkUp,
+    pub(super) listening: Listening,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +57,19 @@ enum Stage {
 }
 
 impl Presence {
-    pub(super) fn new(announces: bool) -> Self {
-        Self { stage: if announces { Stage::Begin } else { Stage::Silent }, link_up: LinkUp::default() }
+    pub(super) fn new(announces: bool, key: HashKey) -> Self {
+        let stage = if announces { Stage::Begin } else { Stage::Silent };
+        Self { stage, link_up: LinkUp::default(), listening: Listening::new(key) }
     }
 
     /// Whether there is something to do.
     #[inline]
     pub(super) fn is_due(&self, now: Time) -> bool {
+        self.is_step_due(now) || self.listening.is_due(now)
+    }
+
+    #[inline]
+    fn is_step_due(&self, now: Time) -> bool {
         match self.stage {
             Stage::Silent => false,
             Stage::Begin => true,
@@ -75,31 +85,42 @@ impl<Q: FrameQueue> Host<Q> {
         self.presence.link_up.clone()
     }
 
-    /// Takes the next step on the way to being known.
+    /// Takes the next step on the way to being known, or gives an answer that is due.
     #[cold]
     pub(super) fn step_presence(&mut self, now: Time) {
+        if self.presence.is_step_due(now) {
+            self.step_announcements(now);
+        }
+        if self.presence.listening.is_due(now) {
+            self.answer_listener_query();
+        }
+        self.egress.flush(&mut self.queue);
+    }
+
+    fn step_announcements(&mut self, now: Time) {
         match self.presence.stage {
             Stage::Silent => {}
             Stage::Begin => {
                 self.announce_ipv4();
+                // First, so that who objects is heard (RFC 4862, section 5.4.2).
+                self.report_groups(Version::Two, true);
                 self.each_ipv6(Self::question);
                 self.presence.stage = Stage::Asked(now + OBJECTION);
             }
             Stage::Asked(_) => {
-                self.each_ipv6(|host, own| {
-                    own.state.settle();
-                    host.announce_ipv6(own);
-                });
+                self.each_ipv6(|_, own| own.state.settle());
+                self.report_groups(Version::Two, true);
+                self.each_ipv6(Self::announce_ipv6);
                 self.presence.stage = Stage::Present;
             }
             Stage::Present => {
                 if self.presence.link_up.take() {
                     self.announce_ipv4();
+                    self.report_groups(Version::Two, true);
                     self.each_ipv6(Self::announce_ipv6);
                 }
             }
         }
-        self.egress.flush(&mut self.queue);
     }
 
     /// Asks whether somebody has an address of ours. It says nothing of us.

@@ -66,6 +66,7 @@ counters! {
     NdpAnswered "ndp_answered" Handled "Neighbour solicitations for an address of ours that the host answered."
     NdpLearned "ndp_learned" Handled "Neighbour advertisements that answer a solicitation of ours, taken into the neighbour table."
     NdpShared "ndp_shared" Handled "Neighbour advertisements handed to the port's other lcores, one of which may have asked."
+    ListenerQueried "listener_queried" Handled "Questions of a router or switch for the groups that we listen to (RFC 3810)."
     EchoAnswered "echo_answered" Handled "ICMP and ICMPv6 echo requests that the host answered."
 
     FaultLost "fault_lost" RxDrop "The fault port lost the frame on purpose."
@@ -123,6 +124,7 @@ counters! {
     ArpRequested "arp_requested" Emitted "ARP requests and announcements of the host."
     NdpSolicited "ndp_solicited" Emitted "Neighbour solicitations of the host."
     NdpAnnounced "ndp_announced" Emitted "Unasked neighbour advertisements of the host: its addresses, made known."
+    ListenerReported "listener_reported" Emitted "Reports of the host that it listens to the group of an IPv6 address of ours (RFC 3810)."
 
     Sent "sent" Sent "Frames that the port took to send."
     SentLate "sent_late" Event "Datagrams that waited for a neighbour's address and were then handed to the port."

@@ -24,6 +24,8 @@ impl Kind {
     pub const ECHO_REPLY: Self = Self(129);
     /// Multicast listener query (RFC 2710, RFC 3810).
     pub const LISTENER_QUERY: Self = Self(130);
+    /// Multicast listener report, version 1 (RFC 2710).
+    pub const LISTENER_REPORT_V1: Self = Self(131);
     /// Router solicitation (RFC 4861).
     pub const ROUTER_SOLICITATION: Self = Self(133);
     /// Router advertisement (RFC 4861).

@@ -8,7 +8,7 @@ use crate::host::errors;
 use crate::packet::{RxChecksum, RxChecksums};
 use crate::telemetry::Counter;
 use crate::wire::protocol::Protocol;
-use crate::wire::{extension, icmpv6, ipv6, ndp};
+use crate::wire::{extension, icmpv6, ipv6, mld, ndp};
 
 #[inline]
 pub(super) fn ipv6_class(
@@ -112,7 +112,32 @@ fn not_own_ipv6(packet: &ipv6::Packet<'_>, link: Link, rules: &Rules) -> Result<
             class => Ok(class),
         };
     }
+    if is_listened_to && packet.hop_limit() == mld::HOP_LIMIT && packet.next_header() == Protocol::HOP_BY_HOP
+    {
+        return listener_class(packet);
+    }
     Err(Counter::GroupIp)
+}
+
+/// A packet to a group of ours with a hop-by-hop header may be a question who listens to it
+/// (RFC 3810, sections 5.1 and 6.2).
+fn listener_class(packet: &ipv6::Packet<'_>) -> Result<Class, Counter> {
+    let walked = extension::walk(packet.next_header(), packet.payload()).map_err(|_| Counter::GroupIp)?;
+    let (headers, message) = packet.payload().split_at(walked.offset);
+    if walked.protocol != Protocol::ICMPV6 || walked.fragment.is_some() {
+        return Err(Counter::GroupIp);
+    }
+    let (source, destination) = (packet.source(), packet.destination());
+    let pseudo_header = Addresses::V6 { source, destination }.pseudo_header(Protocol::ICMPV6, message.len());
+    match icmpv6::parse(message, pseudo_header) {
+        icmpv6::Message::Other(icmpv6::Kind::LISTENER_QUERY) => mld::Query::parse(message)
+            .filter(|query| query.group.unwrap_or(ndp::ALL_NODES) == destination)
+            .filter(|_| mld::has_alert(headers) && source.is_unicast_link_local())
+            .map(Class::ListenerQuery)
+            .ok_or(Counter::IcmpMalformed),
+        icmpv6::Message::Malformed => Err(Counter::IcmpMalformed),
+        _ => Err(Counter::GroupIp),
+    }
 }
 
 /// Who does not have an address yet asks from none.

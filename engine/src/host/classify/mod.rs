@@ -18,7 +18,7 @@ use crate::telemetry::Counter;
 use crate::wire::ethernet::{self, EtherType, MacAddress};
 use crate::wire::protocol::Protocol;
 use crate::wire::vlan::{self, SplitError, Vlans};
-use crate::wire::{arp, icmpv4, ipv4, ndp, udp};
+use crate::wire::{arp, icmpv4, ipv4, mld, ndp, udp};
 
 /// What the host knows when it looks at a frame.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(super) enum Class {
     Solicitation(Ip, ndp::Solicitation),
     /// An answer to such a question.
     Advertisement(Ip, ndp::Advertisement),
+    /// A question for the groups that we listen to.
+    ListenerQuery(mld::Query),
     /// A part of a packet for one of our addresses.
     Part(Ip, Part),
     /// Valid and for us, but nobody here takes it: the sender is told.

@@ -8,6 +8,7 @@ mod fragments;
 mod guards;
 mod ipv6;
 mod links;
+mod listening;
 mod outgoing;
 mod packets;
 mod presence;

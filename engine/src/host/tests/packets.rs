@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub(super) const HOST_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 pub(super) const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+pub(super) const HOP_BY_HOP: u8 = 0;
 pub(super) const ICMP: u8 = 1;
 pub(super) const UDP: u8 = 17;
 pub(super) const FRAGMENT: u8 = 44;
@@ -254,6 +255,11 @@ fn read_ipv6(packet: &[u8]) -> Seen {
     assert_eq!((header[0] >> 4, header[1] & 0x0f, word(header, 2)), (6, 0, 0), "no flow label");
     let address = |at: usize| IpAddr::from(<[u8; 16]>::try_from(&header[at..at + 16]).expect("sixteen"));
     let (class, addresses) = (header[0] << 4 | header[1] >> 4, (address(8), address(24)));
+    if header[6] == HOP_BY_HOP {
+        let (alert, body) = payload.split_at(8);
+        assert_eq!(alert, [ICMPV6, 0, 5, 2, 0, 0, 1, 0], "a router alert, as listener reports have it");
+        return seen(addresses, (class, header[7], ICMPV6), None, body);
+    }
     if header[6] != FRAGMENT {
         return seen(addresses, (class, header[7], header[6]), None, payload);
     }

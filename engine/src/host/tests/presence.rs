@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::listening::is_report;
 use super::packets::{CLIENT_MAC, Frame, HOST_MAC, Seen, read};
 use super::{Obedient, exchange, finish, sent};
 use crate::host::{Addressing, Host, HostConfig, InterfaceAddress};
@@ -23,10 +24,12 @@ fn asking() -> Lab<Obedient> {
     lab
 }
 
-/// ARP packets, and the messages of neighbour discovery.
+/// ARP packets, and the messages of neighbour discovery. Reports of what is listened to have
+/// tests of their own.
 fn sorted(frames: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<Seen>) {
     let (arp, rest): (Vec<_>, Vec<_>) = frames.iter().cloned().partition(|frame| frame[12..14] == [8, 6]);
-    (arp, rest.iter().map(|frame| read(frame)).collect())
+    let messages = rest.iter().map(|frame| read(frame)).filter(|seen| !is_report(seen));
+    (arp, messages.collect())
 }
 
 fn is_arp_announcement(frame: &[u8]) -> bool {
