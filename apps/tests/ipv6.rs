@@ -117,19 +117,64 @@ fn addresses_are_announced_at_the_start_and_when_the_link_comes_up() {
         let ears = listen(lab);
         let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", BOTH);
         engine.ready();
-        let Said { arp, questions, announcements } = Said::by(lab);
+        let Said { arp, reports, questions, reports_again, announcements } = Said::by(lab);
         // IPv6 addresses are announced when nobody has objected.
-        assert_eq!(heard(ears, 5), [&[arp.clone()][..], &questions, &announcements].concat());
+        let all = [&[arp.clone()][..], &reports, &questions, &reports_again, &announcements].concat();
+        assert_eq!(heard(ears, all.len()), all);
 
         lab.far.ip("link set far0 down");
         sleep(Duration::from_millis(1200));
         let ears = listen(lab);
         lab.far.ip("link set far0 up");
-        assert_eq!(heard(ears, 3), [&[arp][..], &announcements].concat());
+        assert_eq!(heard(ears, 5), [&[arp][..], &reports_again, &announcements].concat());
         let report = balanced(&lab.scratch, &engine.stop("TERM"));
-        let counters = ["arp_requested", "ndp_solicited", "ndp_announced"];
-        assert_eq!(counters.map(|counter| count(&report, counter)), [2, 2, 4], "{report:#}");
+        let counters = ["arp_requested", "ndp_solicited", "ndp_announced", "listener_reported"];
+        assert_eq!(counters.map(|counter| count(&report, counter)), [2, 2, 4, 6], "{report:#}");
     });
+}
+
+/// The kernel's bridge, which hands the frames of a group on only where it heard that somebody listens:
+/// what is said at the start, and what answers its questions in either version.
+#[test]
+fn a_switch_that_snoops_passes_on_what_is_asked_of_us() {
+    Lab::with("a_switch_that_snoops_passes_on_what_is_asked_of_us", |lab| {
+        lab.far.ip("link add switch type bridge mcast_snooping 1 mcast_querier 0");
+        lab.far.ip("link set far0 master switch");
+        lab.far.ip("link set switch up");
+        lab.far.speak_ipv6("switch", "fd00::2/64");
+        let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", BOTH);
+        engine.ready();
+        listeners(lab, true);
+        for version in [1, 2] {
+            lab.far.ip("link set switch type bridge mcast_snooping 0");
+            lab.far.ip("link set switch type bridge mcast_snooping 1");
+            listeners(lab, false);
+            // In hundredths of a second. It asks at once, when it is made one that asks.
+            let settings = format!("mcast_mld_version {version} mcast_query_response_interval 20");
+            lab.far.ip(&format!("link set switch type bridge {settings} mcast_querier 1"));
+            listeners(lab, true);
+            lab.far.ip("neigh flush dev switch");
+            lab.far.ping("fd00::1", &[56]);
+            lab.far.ip("link set switch type bridge mcast_querier 0");
+        }
+        let report = balanced(&lab.scratch, &engine.stop("TERM"));
+        assert!(count(&report, "listener_queried") >= 2, "{report:#}");
+    });
+}
+
+/// Waits until the bridge knows that we listen to the group of our address, or that we don't.
+#[track_caller]
+fn listeners(lab: &Lab, expected: bool) {
+    let begin = Instant::now();
+    loop {
+        let output = lab.far.command("bridge").args(["mdb", "show"]).output().expect("the program bridge");
+        let known = String::from_utf8_lossy(&output.stdout).into_owned();
+        if known.contains("port far0 grp ff02::1:ff00:1") == expected {
+            return;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(20), "{known}");
+        sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]
@@ -204,6 +249,9 @@ fn without_padding(frame: &str) -> String {
 /// What the host has to say, as hex digits.
 struct Said {
     arp: String,
+    /// That it listens to the groups of its addresses: before it may use one, and then.
+    reports: [String; 2],
+    reports_again: [String; 2],
     questions: [String; 2],
     announcements: [String; 2],
 }
@@ -214,6 +262,8 @@ impl Said {
         let own = [Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1), link_local(mac)];
         Self {
             arp: hex(&arp_announcement(mac)),
+            reports: own.map(|address| hex(&report(mac, Ipv6Addr::UNSPECIFIED, address))),
+            reports_again: own.map(|address| hex(&report(mac, link_local(mac), address))),
             questions: own.map(|address| hex(&question(mac, address))),
             announcements: own.map(|address| hex(&announcement(mac, address))),
         }
@@ -228,10 +278,26 @@ fn arp_announcement(mac: [u8; 6]) -> Vec<u8> {
 
 /// A neighbour solicitation from nobody to the solicited-node group (RFC 4862, section 5.4.2).
 fn question(mac: [u8; 6], target: Ipv6Addr) -> Vec<u8> {
-    let [.., a, b, c] = target.octets();
-    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
     let message = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &target.octets()].concat();
-    icmpv6(mac, Ipv6Addr::UNSPECIFIED, group, message)
+    icmpv6(mac, Ipv6Addr::UNSPECIFIED, solicited_node(target), message)
+}
+
+/// The group that listens to questions for an address (RFC 4291, section 2.7.1).
+fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]))
+}
+
+/// A listener report of version 2: one record, that from now on the group of an address is listened
+/// to, behind a router alert and with one hop to go (RFC 3810, section 5.2).
+fn report(mac: [u8; 6], from: Ipv6Addr, address: Ipv6Addr) -> Vec<u8> {
+    let record = [&[4, 0, 0, 0][..], &solicited_node(address).octets()].concat();
+    let message = [&[143, 0, 0, 0, 0, 0, 0, 1][..], &record].concat();
+    let mut frame = icmpv6(mac, from, Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16), message);
+    // The length, the header that comes first, and the hops.
+    (frame[19], frame[20], frame[21]) = (36, 0, 1);
+    frame.splice(54..54, [58, 0, 5, 2, 0, 0, 1, 0]);
+    frame
 }
 
 /// A neighbour advertisement to all nodes that nobody asked for, with the override flag

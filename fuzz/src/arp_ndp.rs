@@ -176,7 +176,7 @@ impl LinkView {
             ICMPV6 => self.announces && matches!(frame[ip.payload], [136, _, _, _, 0x20, ..]),
             _ => false,
         };
-        question(frame).is_some() || ip.is_some_and(is_unasked)
+        question(frame).is_some() || judge::reports(frame) || ip.is_some_and(is_unasked)
     }
 }
 

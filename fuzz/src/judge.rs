@@ -15,6 +15,9 @@ const ALL_HOPS: u8 = 255;
 /// All nodes of a link, and the station that they are.
 const ALL_NODES: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
+/// Routers that read listener reports (RFC 3810, section 5.2.14).
+const ROUTERS: [u8; 16] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x16];
+
 /// Any frame that leaves is right in itself.
 ///
 /// # Panics
@@ -42,6 +45,9 @@ fn well_formed_ip(frame: &[u8], layout: &Layout, ip: &Ip) -> usize {
     assert!(ip.is_payload_valid(frame), "checksum: {frame:02x?}");
     assert!(ip.len() <= MTU, "{} bytes are over the MTU", ip.len());
     let message = &frame[ip.payload.clone()];
+    if is_listener_report(frame, ip) {
+        return well_formed_report(frame, ip, tags);
+    }
     let is_discovery = !ip.is_fragment && ip.protocol == ICMPV6 && matches!(message, [135 | 136, ..]);
     let (class, hops) = class_and_hops(frame, ip);
     assert_eq!(hops, if is_discovery { ALL_HOPS } else { HOPS }, "hops: {frame:02x?}");
@@ -78,6 +84,34 @@ fn well_formed_ip(frame: &[u8], layout: &Layout, ip: &Ip) -> usize {
         }
         protocol => panic!("protocol {protocol}"),
     }
+    ip.payload.end
+}
+
+/// Whether it says which groups its sender listens to.
+fn is_listener_report(frame: &[u8], ip: &Ip) -> bool {
+    !ip.is_fragment
+        && ip.protocol == ICMPV6
+        && matches!(frame[ip.payload.start..ip.payload.end], [131 | 143, ..])
+}
+
+/// A report of ours (RFC 3810, section 5.2; RFC 2710, section 3).
+fn well_formed_report(frame: &[u8], ip: &Ip, tags: &[u8]) -> usize {
+    let (message, source) = (&frame[ip.payload.clone()], ip.source(frame));
+    assert_eq!(class_and_hops(frame, ip), (0, 1), "class and hops: {frame:02x?}");
+    assert_eq!(frame[ip.header.end..ip.payload.start], [58, 0, 5, 2, 0, 0, 1, 0], "a router alert");
+    assert!(source == [0; 16] || (link(tags).is_some() && source == LINK_LOCAL), "{frame:02x?}");
+    let group = match *message {
+        [131, 0, _, _, 0, 0, 0, 0, ref group @ ..] => group,
+        [143, 0, _, _, 0, 0, 0, 1, 2 | 4, 0, 0, 0, ref group @ ..] => group,
+        _ => panic!("{message:02x?}"),
+    };
+    let is_ours = [own_ipv6(tags), LINK_LOCAL]
+        .iter()
+        .any(|own| group == [&[0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff], &own[13..]].concat());
+    assert!(is_ours, "the group of an address of ours: {message:02x?}");
+    let to = if message[0] == 131 { group } else { &ROUTERS[..] };
+    assert_eq!(ip.destination(frame), to, "to those who are to know");
+    assert_eq!(frame[..6], [&[0x33, 0x33], &to[12..]].concat(), "the station of the group");
     ip.payload.end
 }
 
@@ -127,7 +161,11 @@ fn well_formed_arp(frame: &[u8], layout: &Layout) -> usize {
 /// # Panics
 /// If there is more than one, or one that should not be, or a wrong one.
 pub fn answers(asked: &[u8], answers: &[Vec<u8>]) {
-    let answer = match answers {
+    let is_query =
+        Layout::of(asked).and_then(|layout| layout.ip).is_some_and(|ip| is_listener_query(asked, &ip));
+    // As many as the link has groups.
+    let answers: Vec<_> = answers.iter().filter(|answer| !(is_query && reports(answer))).collect();
+    let answer = match answers[..] {
         [] => return,
         [answer] => answer,
         _ => panic!("{} answers to {asked:02x?}", answers.len()),
@@ -146,6 +184,18 @@ pub fn answers(asked: &[u8], answers: &[Vec<u8>]) {
     if answer[0] & 1 == 0 {
         assert_eq!(answer[..6], asked[6..12], "to the sender of {asked:02x?}");
     }
+}
+
+/// Whether a router or a switch asks who listens: from its link, and to a group.
+fn is_listener_query(asked: &[u8], ip: &Ip) -> bool {
+    let is_of_link = ip.source(asked)[0] == 0xfe && ip.destination(asked)[0] == 0xff;
+    let message = asked.get(ip.payload.clone()).unwrap_or_default();
+    ip.version == 6 && is_of_link && ip.protocol == ICMPV6 && message.first() == Some(&130)
+}
+
+/// Whether a frame says which groups its sender listens to.
+pub fn reports(answer: &[u8]) -> bool {
+    Layout::of(answer).and_then(|layout| layout.ip).is_some_and(|ip| is_listener_report(answer, &ip))
 }
 
 fn arp_answer(asked: &[u8], answer: &[u8]) {

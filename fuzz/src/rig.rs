@@ -268,6 +268,16 @@ mod tests {
     }
 
     #[test]
+    fn a_query_for_listeners_is_answered() {
+        let mut rig = Rig::new(&Plan::default(), crate::services::Echo);
+        rig.send(0, &crate::seeds::listener_query(2, 0));
+        rig.turn();
+        let answers = rig.receive_all(0);
+        assert!(matches!(&answers[..], [report] if judge::reports(report)), "{answers:02x?}");
+        rig.close();
+    }
+
+    #[test]
     fn tags_are_links() {
         let tags = |tags: &[(u16, u16)]| -> Vec<u8> {
             tags.iter().flat_map(|(kind, id)| [kind.to_be_bytes(), id.to_be_bytes()].concat()).collect()

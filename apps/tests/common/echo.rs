@@ -79,9 +79,11 @@ pub(crate) fn echoed_and_announced(report: &Value, datagrams: u64, announced: An
     for counter in ["delivered", "replied"] {
         assert_eq!(count(report, counter), datagrams, "{counter}: {report:#}");
     }
-    let said = ["arp_requested", "ndp_solicited", "ndp_announced"].map(|counter| count(report, counter));
+    let said = ["arp_requested", "ndp_solicited", "ndp_announced", "listener_reported"]
+        .map(|counter| count(report, counter));
     let [ipv4, ipv6] = [announced.ipv4, announced.ipv6].map(|addresses| addresses as u64);
-    assert_eq!(said, [ipv4, ipv6, ipv6], "{report:#}");
+    // Their groups are reported twice: before they are asked for, and from an address.
+    assert_eq!(said, [ipv4, ipv6, ipv6, 2 * ipv6], "{report:#}");
     let extra = ["host_replied", "icmp_error_sent", "fragments_added"];
     let extra: u64 = extra.iter().map(|counter| count(report, counter)).sum();
     assert_eq!(count(report, "sent"), datagrams + extra + said.iter().sum::<u64>(), "{report:#}");

@@ -16,18 +16,25 @@ use crate::wire::mld::{self, Query, Report, Version};
 use crate::wire::ndp;
 use crate::wire::vlan::Vlans;
 
-/// The answer that is owed to a query.
+/// The least time between two answers: a query makes as many frames as we have groups.
+const PACE: Duration = Duration::from_secs(1);
+
+/// The answer that is owed to queries.
 #[derive(Debug)]
 pub(super) struct Listening {
     key: HashKey,
     due: Time,
+    /// Not before this one.
+    next: Time,
     version: Version,
+    /// The link that asked; `None` if several did.
+    link: Option<Vlans>,
 }
 
 impl Listening {
     /// Nothing is owed yet.
     pub(super) fn new(key: HashKey) -> Self {
-        Self { key, due: Time::NEVER, version: Version::Two }
+        Self { key, due: Time::NEVER, next: Time::ZERO, version: Version::Two, link: None }
     }
 
     #[inline]
@@ -37,36 +44,48 @@ impl Listening {
 
     /// A query is answered at a moment by chance, that of one before it if it is sooner
     /// (RFC 3810, section 6.2). Who asks in version 1 is answered in it.
-    fn heard(&mut self, now: Time, query: &Query) {
-        if self.due == Time::NEVER || query.version == Version::One {
-            self.version = query.version;
+    fn heard(&mut self, now: Time, vlans: Vlans, query: &Query) {
+        if self.due == Time::NEVER {
+            (self.version, self.link) = (query.version, Some(vlans));
         }
+        if query.version == Version::One {
+            self.version = Version::One;
+        }
+        self.link = self.link.filter(|&link| link == vlans);
         let chance = self.key.hash_words([now.as_nanos()]);
         let longest = query.max_response_delay.as_nanos() as u64;
         let delay = Duration::from_nanos(chance.checked_rem(longest).unwrap_or(0));
-        self.due = self.due.min(now + delay);
+        self.due = self.due.min((now + delay).max(self.next));
     }
 }
 
 impl<Q: FrameQueue> Host<Q> {
     /// The last frame of `rx` asks who listens.
     #[cold]
-    pub(super) fn listener_query(&mut self, now: Time, query: &Query) {
-        self.presence.listening.heard(now, query);
+    pub(super) fn listener_query(&mut self, now: Time, vlans: Vlans, query: &Query) {
+        self.presence.listening.heard(now, vlans, query);
         self.drop_last(Counter::ListenerQueried);
     }
 
     /// Gives the answer that is due.
     #[cold]
-    pub(super) fn answer_listener_query(&mut self) {
-        self.presence.listening.due = Time::NEVER;
-        self.report_groups(self.presence.listening.version, false);
+    pub(super) fn answer_listener_query(&mut self, now: Time) {
+        let listening = &mut self.presence.listening;
+        (listening.due, listening.next) = (Time::NEVER, now + PACE);
+        let (version, link) = (listening.version, listening.link);
+        self.report_groups(|vlans| link.is_none_or(|link| link == vlans), version, false);
     }
 
-    /// Says of all links' groups that we listen to them, whoever asked about which: there are few.
-    pub(super) fn report_groups(&mut self, version: Version, is_new: bool) {
+    /// Says that we listen to our groups at the start, and when a link came up.
+    pub(super) fn report_new_groups(&mut self) {
+        self.report_groups(|_| true, Version::Two, true);
+    }
+
+    /// Reports all groups of these links, whichever was asked about: there are few.
+    fn report_groups(&mut self, is_meant: impl Fn(Vlans) -> bool, version: Version, is_new: bool) {
         let rules = Arc::clone(&self.rules);
-        for (vlans, group) in rules.addressing.listened_to() {
+        for (vlans, group) in rules.addressing.listened_to().into_iter().filter(|&(vlans, _)| is_meant(vlans))
+        {
             let from = rules.addressing.link_local(vlans).unwrap_or(Ipv6Addr::UNSPECIFIED);
             self.report_group(vlans, from, Report { version, group, is_new });
         }

@@ -172,7 +172,7 @@ impl<Q: FrameQueue> Host<Q> {
             Class::Solicitation(ip, asked) => self.solicitation(&ip, &asked),
             Class::Advertisement(ip, answer) => self.advertisement(now, &ip, &answer),
             Class::Refused(ip, refusal) => self.refuse(now, &ip, refusal),
-            Class::ListenerQuery(query) => self.listener_query(now, &query),
+            Class::ListenerQuery(vlans, query) => self.listener_query(now, vlans, &query),
             Class::Part(ip, part) => self.part(now, &ip, &part, service, forwards),
             Class::Drop(reason) => self.drop_last(reason),
         }

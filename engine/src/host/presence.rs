@@ -14,7 +14,6 @@ use super::siphash::HashKey;
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
-use crate::wire::mld::Version;
 use crate::wire::ndp;
 
 /// How long somebody has to object to an address of ours (`RetransTimer`, RFC 4861, section 10).
@@ -92,7 +91,7 @@ impl<Q: FrameQueue> Host<Q> {
             self.step_announcements(now);
         }
         if self.presence.listening.is_due(now) {
-            self.answer_listener_query();
+            self.answer_listener_query(now);
         }
         self.egress.flush(&mut self.queue);
     }
@@ -103,20 +102,20 @@ impl<Q: FrameQueue> Host<Q> {
             Stage::Begin => {
                 self.announce_ipv4();
                 // First, so that who objects is heard (RFC 4862, section 5.4.2).
-                self.report_groups(Version::Two, true);
+                self.report_new_groups();
                 self.each_ipv6(Self::question);
                 self.presence.stage = Stage::Asked(now + OBJECTION);
             }
             Stage::Asked(_) => {
                 self.each_ipv6(|_, own| own.state.settle());
-                self.report_groups(Version::Two, true);
+                self.report_new_groups();
                 self.each_ipv6(Self::announce_ipv6);
                 self.presence.stage = Stage::Present;
             }
             Stage::Present => {
                 if self.presence.link_up.take() {
                     self.announce_ipv4();
-                    self.report_groups(Version::Two, true);
+                    self.report_new_groups();
                     self.each_ipv6(Self::announce_ipv6);
                 }
             }

@@ -100,6 +100,18 @@ pub fn ping6(data: &[u8]) -> Vec<u8> {
     icmp6(&[&[128, 0, 0, 0, 0x12, 0x34, 0, 1], data].concat())
 }
 
+/// The question who listens, to all nodes, in version 1 or 2 of the protocol.
+pub fn listener_query(version: u8, millis: u16) -> Vec<u8> {
+    let (mut source, mut all) = ([0; 16], [0; 16]);
+    (source[0], source[1], source[15]) = (0xfe, 0x80, 2);
+    (all[0], all[1], all[15]) = (0xff, 2, 1);
+    let [high, low] = millis.to_be_bytes();
+    let alert = [ICMPV6, 0, 5, 2, 0, 0, 1, 0];
+    let query = [130, 0, 0, 0, high, low, 0, 0];
+    let added: &[u8] = if version == 1 { &[] } else { &[2, 125, 0, 0] };
+    ipv6(0, 1, source, all, &[&alert[..], &query, &[0; 16], added].concat())
+}
+
 /// An ARP packet from the peer's station: 1 asks, 2 answers.
 pub fn arp(operation: u8, sender: [u8; 4], target: [u8; 4]) -> Vec<u8> {
     let to = if operation == 1 { [0xff; 6] } else { OWN_MAC };

@@ -1,6 +1,6 @@
 //! The inputs that the targets start from: each reaches what its target is about.
 
-use super::frames;
+use super::{frames, listener_query};
 
 /// Each frame behind the same bytes.
 fn behind(prefix: &[u8]) -> Vec<Vec<u8>> {
@@ -14,7 +14,9 @@ pub fn parse() -> Vec<Vec<u8>> {
 
 /// For the target of this name.
 pub fn reply() -> Vec<Vec<u8>> {
-    [behind(&[0x00]), behind(&[0x1f]), behind(&[0x41])].concat()
+    let queries = [listener_query(1, 0), listener_query(2, 0), listener_query(2, 1000)];
+    let queries = queries.map(|frame| [&[0][..], &frame].concat());
+    [behind(&[0x00]), behind(&[0x1f]), behind(&[0x41]), queries.into()].concat()
 }
 
 /// For the target of this name.

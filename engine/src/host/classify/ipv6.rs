@@ -114,14 +114,14 @@ fn not_own_ipv6(packet: &ipv6::Packet<'_>, link: Link, rules: &Rules) -> Result<
     }
     if is_listened_to && packet.hop_limit() == mld::HOP_LIMIT && packet.next_header() == Protocol::HOP_BY_HOP
     {
-        return listener_class(packet);
+        return listener_class(packet, link);
     }
     Err(Counter::GroupIp)
 }
 
 /// A packet to a group of ours with a hop-by-hop header may be a question who listens to it
 /// (RFC 3810, sections 5.1 and 6.2).
-fn listener_class(packet: &ipv6::Packet<'_>) -> Result<Class, Counter> {
+fn listener_class(packet: &ipv6::Packet<'_>, link: Link) -> Result<Class, Counter> {
     let walked = extension::walk(packet.next_header(), packet.payload()).map_err(|_| Counter::GroupIp)?;
     let (headers, message) = packet.payload().split_at(walked.offset);
     if walked.protocol != Protocol::ICMPV6 || walked.fragment.is_some() {
@@ -133,7 +133,7 @@ fn listener_class(packet: &ipv6::Packet<'_>) -> Result<Class, Counter> {
         icmpv6::Message::Other(icmpv6::Kind::LISTENER_QUERY) => mld::Query::parse(message)
             .filter(|query| query.group.unwrap_or(ndp::ALL_NODES) == destination)
             .filter(|_| mld::has_alert(headers) && source.is_unicast_link_local())
-            .map(Class::ListenerQuery)
+            .map(|query| Class::ListenerQuery(link.vlans, query))
             .ok_or(Counter::IcmpMalformed),
         icmpv6::Message::Malformed => Err(Counter::IcmpMalformed),
         _ => Err(Counter::GroupIp),

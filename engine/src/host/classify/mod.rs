@@ -44,8 +44,8 @@ pub(super) enum Class {
     Solicitation(Ip, ndp::Solicitation),
     /// An answer to such a question.
     Advertisement(Ip, ndp::Advertisement),
-    /// A question for the groups that we listen to.
-    ListenerQuery(mld::Query),
+    /// A question on a link for the groups that we listen to.
+    ListenerQuery(Vlans, mld::Query),
     /// A part of a packet for one of our addresses.
     Part(Ip, Part),
     /// Valid and for us, but nobody here takes it: the sender is told.

@@ -131,8 +131,22 @@ fn queries_with_no_time_and_for_one_group_are_answered_at_once() {
         lab.send_frame(&frame.bytes());
         lab.turn();
         assert_eq!(reports(&sent(&mut lab)), all(LINK_LOCAL, AS_BEFORE));
+        lab.advance(Duration::from_secs(1));
     }
     finish(lab);
+}
+
+#[test]
+fn a_flood_of_queries_makes_no_flood_of_reports() {
+    let mut lab = two_groups(false);
+    let mut count = 0;
+    for _ in 0..1000 {
+        lab.send_frame(&general(0).bytes());
+        lab.advance(Duration::from_millis(10));
+        count += reports(&sent(&mut lab)).len();
+    }
+    assert_eq!(count, 2 * 10);
+    assert_eq!(finish(lab)[Counter::ListenerQueried], 1000);
 }
 
 #[test]
