@@ -46,7 +46,8 @@
 //! - [`Worker`]: [`poll_once`](Worker::poll_once) is a step that tests call, [`run`](Worker::run) the loop around it.
 //! - [`run`] and [`Launch`]: from EAL-style arguments to running lcores and back to a [`Report`](telemetry::Report).
 //! - [`telemetry`]: counters that explain every packet.
-//! - [`sys`]: the clock, signals, affinity, randomness.
+//! - [`idle`]: what a worker does while no packets come.
+//! - [`sys`]: the clock, signals, waiting, affinity, randomness.
 //! - [`Lab`]: a service under test, in memory, on a clock that the test moves.
 //!
 //! # What holds everywhere
@@ -63,6 +64,7 @@
 
 mod forward;
 pub mod host;
+pub mod idle;
 mod lab;
 mod launch;
 #[allow(unsafe_code)]

@@ -1,12 +1,15 @@
-//! The loop of one lcore: poll every queue, hand datagrams to the service, send, tick.
+//! The loop of one lcore: poll every queue, hand datagrams to the service, send, tick, rest.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::forward::Forwards;
+use crate::idle::{Idle, IdlePolicy, LONGEST_WAIT, Pause, wait_before};
 use crate::port::PortId;
 use crate::service::{Service, Tick};
-use crate::sys::{Clock, StopFlag};
-use crate::telemetry::Counters;
+use crate::sys::{Clock, StopFlag, TightTimers, WaitSet};
+use crate::telemetry::{Counters, LcoreCounters};
 use crate::time::Time;
 
 /// A queue that carries datagrams: a [`Host`](crate::host::Host) on a frame queue, or a
@@ -43,6 +46,25 @@ pub trait DatagramQueue: Send {
     /// Whether nothing will ever be received again.
     fn is_exhausted(&self) -> bool;
 
+    /// When it has something to do though nothing is received: the worker polls it then.
+    fn next_deadline(&self) -> Time {
+        Time::NEVER
+    }
+
+    /// A descriptor that is readable when there is something to receive. It stays the same.
+    fn wait_fd(&self) -> Option<RawFd> {
+        None
+    }
+
+    /// Has its device make that descriptor readable from now on. `false` if there is something
+    /// to receive already, or the device can't: then the worker must not wait.
+    fn arm_wakeup(&mut self) -> bool {
+        true
+    }
+
+    /// After each [`arm_wakeup`](Self::arm_wakeup): the worker polls again.
+    fn disarm_wakeup(&mut self) {}
+
     /// Gives every packet back that is held or waits to be received. The last call.
     fn drain(&mut self);
 }
@@ -54,25 +76,74 @@ pub struct Worker<Q: DatagramQueue, S> {
     service: S,
     forwards: Forwards<Q::Packet>,
     next_tick: Time,
+    idle: Idle,
+    lcore: Arc<LcoreCounters>,
+}
+
+/// Pause instructions between two polls of a worker that pauses: a fraction of a microsecond.
+const PAUSES: usize = 8;
+
+/// What a turn of the loop found to do.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    received: usize,
+    ticked: bool,
+}
+
+impl Turn {
+    #[inline]
+    fn is_busy(self) -> bool {
+        self.received > 0 || self.ticked
+    }
 }
 
 impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
     /// A worker on its queue of each port. `forwards` is how many datagrams a poll can
-    /// forward from port to port.
+    /// forward from port to port. It rests by the default policy.
     pub fn new(queues: Vec<Q>, service: S, forwards: usize) -> Self {
-        Self { queues, service, forwards: Forwards::with_capacity(forwards), next_tick: Time::ZERO }
+        Self {
+            queues,
+            service,
+            forwards: Forwards::with_capacity(forwards),
+            next_tick: Time::ZERO,
+            idle: Idle::new(IdlePolicy::default()),
+            lcore: Arc::default(),
+        }
+    }
+
+    /// With another way to rest while no packets come.
+    pub fn resting(mut self, idle: Idle) -> Self {
+        self.idle = idle;
+        self
     }
 
     /// Polls until `stop` is set or no queue can receive again, then gives every packet back.
+    /// The clock is read once a turn.
     pub fn run(&mut self, clock: &Clock, stop: &StopFlag) {
+        let lcore = Arc::clone(&self.lcore);
+        let _running = lcore.begin();
+        let mut rest = self.idle.waits().then(|| Rest::new(&self.queues, stop));
+        let mut begin = clock.ticks();
         while !stop.is_set() {
-            let received = self.poll_once(clock.now());
-            if received == 0 {
-                if self.queues.iter().all(Q::is_exhausted) {
-                    break;
-                }
-                std::hint::spin_loop();
+            let now = clock.time(begin);
+            let turn = self.turn(now);
+            if turn.received == 0 && self.queues.iter().all(Q::is_exhausted) {
+                break;
             }
+            let mut woken = None;
+            match self.idle.after_turn(turn.received, now) {
+                // The time of a turn with work is to hold no rest.
+                _ if turn.is_busy() => {}
+                Pause::None => std::hint::spin_loop(),
+                Pause::Relax => (0..PAUSES).for_each(|_| std::hint::spin_loop()),
+                Pause::Wait(longest) => woken = rest.as_mut().and_then(|rest| self.wait(rest, now, longest)),
+            }
+            let end = clock.ticks();
+            lcore.turn(end.saturating_sub(begin), turn.is_busy());
+            if let Some(was_woken) = woken {
+                lcore.waited(end.saturating_sub(begin), was_woken);
+            }
+            begin = end;
         }
         self.drain();
     }
@@ -81,17 +152,38 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
     /// due. Gives how many frames were received.
     #[inline]
     pub fn poll_once(&mut self, now: Time) -> usize {
+        self.turn(now).received
+    }
+
+    #[inline]
+    fn turn(&mut self, now: Time) -> Turn {
         let mut received = 0;
         for queue in &mut self.queues {
             received += queue.poll(now, &mut self.service, &mut self.forwards);
         }
-        if now >= self.next_tick {
+        let ticked = now >= self.next_tick;
+        if ticked {
             self.tick(now);
         }
         if !self.forwards.is_empty() {
             self.forward(now);
         }
-        received
+        Turn { received, ticked }
+    }
+
+    /// Waits until a queue has something to receive, the worker is to stop, or something is due:
+    /// where every queue has a descriptor for [`LONGEST_WAIT`] at most, else for `longest`. Says
+    /// whether a descriptor ended it; `None` if there was no time to wait.
+    #[cold]
+    fn wait(&mut self, rest: &mut Rest, now: Time, longest: Duration) -> Option<bool> {
+        let longest = if rest.is_told { LONGEST_WAIT } else { longest };
+        let deadlines = self.queues.iter().map(Q::next_deadline);
+        let deadline = deadlines.fold(self.next_tick, Time::min);
+        let longest = wait_before(deadline, now, longest)?;
+        let armed = self.queues.iter_mut().fold(true, |armed, queue| queue.arm_wakeup() && armed);
+        let woken = armed.then(|| rest.descriptors.wait(longest));
+        self.queues.iter_mut().for_each(Q::disarm_wakeup);
+        woken
     }
 
     /// Gives every packet back that its queues hold.
@@ -110,6 +202,11 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
         &self.queues
     }
 
+    /// What it does with its lcore's time.
+    pub fn lcore(&self) -> &Arc<LcoreCounters> {
+        &self.lcore
+    }
+
     fn tick(&mut self, now: Time) {
         let Some(queue) = self.queues.first_mut() else { return };
         self.next_tick = match queue.tick(now, &mut self.service, &mut self.forwards) {
@@ -123,6 +220,25 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
             queue.take_forwards(now, &mut self.forwards);
         }
         self.discard_forwards();
+    }
+}
+
+/// What a worker waits with, as long as it runs.
+struct Rest {
+    descriptors: WaitSet,
+    /// Each queue has a descriptor, so that no frame waits for the end of a sleep.
+    is_told: bool,
+    _timers: TightTimers,
+}
+
+impl Rest {
+    fn new<Q: DatagramQueue>(queues: &[Q], stop: &StopFlag) -> Self {
+        let of_queues: Vec<_> = queues.iter().map(Q::wait_fd).collect();
+        Self {
+            is_told: of_queues.iter().all(Option::is_some),
+            descriptors: WaitSet::new(of_queues.into_iter().chain([stop.wait_fd()]).flatten()),
+            _timers: TightTimers::start(),
+        }
     }
 }
 

@@ -32,6 +32,7 @@ mod tests;
 mod udp_ports;
 
 use std::net::SocketAddr;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 pub use addressing::{Addressing, GatewayOffLink, InterfaceAddress};
@@ -369,6 +370,22 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
 
     fn is_exhausted(&self) -> bool {
         self.queue.is_exhausted()
+    }
+
+    fn next_deadline(&self) -> Time {
+        self.neighbours.next_deadline().min(self.fragments_deadline()).min(self.presence.next_deadline())
+    }
+
+    fn wait_fd(&self) -> Option<RawFd> {
+        self.queue.wait_fd()
+    }
+
+    fn arm_wakeup(&mut self) -> bool {
+        self.queue.arm_wakeup()
+    }
+
+    fn disarm_wakeup(&mut self) {
+        self.queue.disarm_wakeup();
     }
 
     fn drain(&mut self) {

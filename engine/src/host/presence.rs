@@ -76,6 +76,15 @@ impl Presence {
             Stage::Present => self.link_up.0.load(Relaxed),
         }
     }
+
+    /// When there is something to do, as far as time decides that.
+    pub(super) fn next_deadline(&self) -> Time {
+        match self.stage {
+            Stage::Silent | Stage::Present => Time::NEVER,
+            Stage::Begin => Time::ZERO,
+            Stage::Asked(deadline) => deadline,
+        }
+    }
 }
 
 impl<Q: FrameQueue> Host<Q> {

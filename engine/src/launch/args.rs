@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::capture::CaptureConfig;
 use crate::host::{FragmentPolicy, GuardConfig};
+use crate::idle::IdlePolicy;
 use crate::port::fault::FaultConfig;
 
 /// The application arguments that every program has.
@@ -80,6 +81,12 @@ pub struct CommonArgs {
     /// Stop after this time: 10s, 500ms, 2m
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Run")]
     pub duration: Option<Duration>,
+
+    /// What lcores do while no packets come. spin and pause take all of their CPUs; sleep and
+    /// adaptive wait, until a frame comes where the port tells them of it (af_packet), else 1 ms
+    /// at most
+    #[arg(long, value_name = "POLICY", default_value_t, value_enum, help_heading = "Run")]
+    pub idle: IdlePolicy,
 
     /// Print a line of statistics this often
     #[arg(long, value_name = "TIME", value_parser = parse_interval, help_heading = "Run")]

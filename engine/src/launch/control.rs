@@ -11,7 +11,7 @@ use super::say;
 use crate::host::{Addressing, LinkUp};
 use crate::port::PortControl;
 use crate::sys::{Signals, StopFlag};
-use crate::telemetry::{Counters, Kind, Snapshot};
+use crate::telemetry::{Counters, Kind, LcoreCounters, LcoreSnapshot, Snapshot};
 
 /// How long the control plane sleeps between looks at its workers.
 const NAP: Duration = Duration::from_millis(50);
@@ -67,6 +67,7 @@ pub(super) struct Control<'a> {
     pub(super) start: Start<'a>,
     pub(super) ended: Receiver<Ended>,
     pub(super) counters: Vec<Arc<Counters>>,
+    pub(super) lcores: Vec<(LcoreId, Arc<LcoreCounters>)>,
     pub(super) links: Vec<Link<'a>>,
     pub(super) duration: Option<Duration>,
     pub(super) stats: Option<Duration>,
@@ -78,7 +79,8 @@ impl Control<'_> {
     pub(super) fn run(mut self) -> Option<LcoreId> {
         let begin = Instant::now();
         let mut looked = begin;
-        let mut statistics = Statistics { begin, last: begin, before: self.totals() };
+        let (totals, lcores) = self.totals();
+        let mut statistics = Statistics { begin, last: begin, before: totals, lcores_before: lcores };
         let (mut panicked, mut is_ready) = (None, false);
         while panicked.is_none() {
             if !is_ready && self.start.addressing.iter().all(Addressing::is_settled) {
@@ -127,10 +129,10 @@ impl Control<'_> {
         [until_end, until_line].into_iter().flatten().fold(NAP, Duration::min)
     }
 
-    fn totals(&self) -> Snapshot {
+    fn totals(&self) -> (Snapshot, Vec<(LcoreId, LcoreSnapshot)>) {
         let mut totals = Snapshot::default();
         self.counters.iter().for_each(|counters| totals += &counters.snapshot());
-        totals
+        (totals, self.lcores.iter().map(|(lcore, counters)| (*lcore, counters.snapshot())).collect())
     }
 }
 
@@ -139,12 +141,15 @@ struct Statistics {
     begin: Instant,
     last: Instant,
     before: Snapshot,
+    lcores_before: Vec<(LcoreId, LcoreSnapshot)>,
 }
 
 impl Statistics {
-    /// Prints what happened since the last line: rates, and every drop by name.
-    fn print(&mut self, now: Snapshot) {
-        let seconds = self.last.elapsed().as_secs_f64();
+    /// Prints what happened since the last line: rates, how busy each lcore was, and every drop
+    /// by name.
+    fn print(&mut self, (now, lcores): (Snapshot, Vec<(LcoreId, LcoreSnapshot)>)) {
+        let elapsed = self.last.elapsed();
+        let seconds = elapsed.as_secs_f64();
         let rate = |kind| ((now.total(kind) - self.before.total(kind)) as f64 / seconds).round();
         let drops: Vec<_> = now
             .non_zero()
@@ -153,14 +158,21 @@ impl Statistics {
             .filter(|&(_, value)| value != 0)
             .map(|(counter, value)| format!(" {}={value}", counter.name()))
             .collect();
+        let usages = lcores.iter().zip(&self.lcores_before).map(|((lcore, now), (_, before))| {
+            let figures = now.since(before);
+            let wakeups = (figures.wakeups as f64 / seconds).round();
+            format!(" lcore {lcore} {} {wakeups} wake-ups/s,", figures.usage(elapsed))
+        });
         say(format_args!(
-            "stats: {:.1} s, received {}/s, sent {}/s, dropped{}",
+            "stats: {:.1} s, received {}/s, sent {}/s,{} dropped{}",
             self.begin.elapsed().as_secs_f64(),
             rate(Kind::Received),
             rate(Kind::Sent),
+            usages.collect::<String>(),
             if drops.is_empty() { " none".to_owned() } else { drops.concat() },
         ));
         self.last = Instant::now();
         self.before = now;
+        self.lcores_before = lcores;
     }
 }

@@ -18,10 +18,13 @@ use super::panic::guarded;
 use super::plan::{Plan, check_fragments, place_addresses};
 use super::{Launch, say};
 use crate::host::{Addressing, HashKey, Host, HostConfig};
+use crate::idle::Idle;
 use crate::port::{FrameQueue, OpenPort, PortControl, PortDescription, PortId};
 use crate::service::{Role, Service};
 use crate::sys::{Clock, Signals, StopFlag, random_bytes};
-use crate::telemetry::{CaptureReport, Counters, PortReport, QueueReport, Report};
+use crate::telemetry::{
+    CaptureReport, Counters, LcoreCounters, LcoreReport, PortReport, QueueReport, Report,
+};
 use crate::worker::{DatagramQueue, Worker};
 
 /// Serves open ports until the program is stopped.
@@ -62,7 +65,7 @@ where
     let elapsed = Instant::now();
     let aside = Aside { signals, start, controls: &mut controls, capture };
     let end = run(launch, lcores, plan, aside, teams, services)?;
-    let mut report = close(launch, elapsed, controls, &end.views);
+    let mut report = close(launch, elapsed, controls, &end);
     end.capture.into_iter().for_each(|capture| report.add_capture(capture));
     write_report(launch, plan, &report)?;
     match end.panicked {
@@ -176,6 +179,7 @@ struct View {
 /// What is left of a run.
 struct End {
     views: Vec<View>,
+    lcores: Vec<(LcoreId, Arc<LcoreCounters>)>,
     /// The lcore whose service panicked.
     panicked: Option<LcoreId>,
     capture: Option<CaptureReport>,
@@ -210,12 +214,14 @@ where
     let links = links(controls, &teams);
     let (sender, ended) = bounded(teams.len());
     let mut views = Vec::new();
+    let mut workers = Vec::new();
     let mut jobs = Vec::new();
     for ((lcore, hosts), service) in teams.into_iter().zip(services) {
         let view = |host: &Host<Q>| View { lcore, port: host.port(), counters: Arc::clone(host.counters()) };
         views.extend(hosts.iter().map(view));
         let forwards = plan.forwards(hosts.len());
-        let worker = Worker::new(hosts, service, forwards);
+        let worker = Worker::new(hosts, service, forwards).resting(Idle::new(launch.args.idle));
+        workers.push((lcore, Arc::clone(worker.lcore())));
         jobs.push((lcore, job(lcore, worker, clock, stop.clone(), sender.clone())));
     }
     drop(sender);
@@ -225,11 +231,12 @@ where
         start,
         ended,
         counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
+        lcores: workers.clone(),
         links,
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
-    let end = Mutex::new(End { views, panicked: None, capture: None });
+    let end = Mutex::new(End { views, lcores: workers, panicked: None, capture: None });
     lcores.run(jobs, || {
         let writing = capture.map(Capture::write);
         let panicked = control.run();
@@ -271,19 +278,20 @@ where
     })
 }
 
-fn close(launch: &Launch, begin: Instant, controls: Vec<Box<dyn PortControl>>, views: &[View]) -> Report {
+fn close(launch: &Launch, begin: Instant, controls: Vec<Box<dyn PortControl>>, end: &End) -> Report {
     let elapsed = begin.elapsed();
     let ports = controls.into_iter().map(|mut control| PortReport {
         description: control.description().clone(),
         extended_statistics: control.extended_statistics().into_iter().collect(),
         pools: control.close(),
     });
-    let queues = views.iter().map(|view| QueueReport {
+    let queues = end.views.iter().map(|view| QueueReport {
         lcore: view.lcore.0,
         port: view.port,
         counters: view.counters.snapshot(),
     });
-    Report::new(launch.app.name, elapsed, ports.collect(), queues.collect())
+    let lcores = end.lcores.iter().map(|(lcore, counters)| LcoreReport::new(lcore.0, counters.snapshot()));
+    Report::new(launch.app.name, elapsed, ports.collect(), queues.collect(), lcores.collect())
 }
 
 fn write_report(launch: &Launch, plan: &Plan, report: &Report) -> Result<(), Error> {

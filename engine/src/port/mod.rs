@@ -21,6 +21,7 @@ pub mod memory;
 pub mod pcap;
 
 use std::fmt;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -83,6 +84,23 @@ pub trait FrameQueue: Send {
     fn is_exhausted(&self) -> bool {
         false
     }
+
+    /// A descriptor that is readable (poll(2)) when there is a frame to receive; `None` where
+    /// only polling the queue tells. It stays the same as long as the queue lives.
+    fn wait_fd(&self) -> Option<RawFd> {
+        None
+    }
+
+    /// Has the device make [`wait_fd`](Self::wait_fd) readable from now on, by an interrupt or
+    /// whatever it has. `false` if a frame is there already, or the device can't: then the
+    /// worker must not wait. A system call or two, made when there is nothing else to do.
+    fn arm_wakeup(&mut self) -> bool {
+        true
+    }
+
+    /// Ends what [`arm_wakeup`](Self::arm_wakeup) began, whether it could or not: the queue is
+    /// polled again.
+    fn disarm_wakeup(&mut self) {}
 }
 
 /// Bytes that every packet from [`FrameQueue::alloc_burst`] has in front of its frame: room

@@ -41,13 +41,29 @@ impl Clock {
     /// The time now.
     #[inline]
     pub fn now(&self) -> Time {
+        self.time(self.ticks())
+    }
+
+    /// Ticks since it was made: those of the time-stamp counter, or nanoseconds where that
+    /// can't be trusted.
+    #[inline]
+    pub fn ticks(&self) -> u64 {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Source::Tsc { origin, nanos_per_tick_q32 } => {
-                let ticks = u128::from(rdtsc().saturating_sub(origin));
-                Time::from_nanos(((ticks * u128::from(nanos_per_tick_q32)) >> 32) as u64)
+            Source::Tsc { origin, .. } => rdtsc().saturating_sub(origin),
+            Source::Kernel(origin) => u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The time at which it has so many ticks.
+    #[inline]
+    pub fn time(&self, ticks: u64) -> Time {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Source::Tsc { nanos_per_tick_q32, .. } => {
+                Time::from_nanos(((u128::from(ticks) * u128::from(nanos_per_tick_q32)) >> 32) as u64)
             }
-            Source::Kernel(origin) => Time::ZERO + origin.elapsed(),
+            Source::Kernel(_) => Time::from_nanos(ticks),
         }
     }
 }

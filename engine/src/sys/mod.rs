@@ -1,11 +1,15 @@
-//! The thin edge to the machine: the clock, signals, the affinity of threads, randomness.
+//! The thin edge to the machine: the clock, signals, waiting, threads, randomness.
 
 mod affinity;
 mod clock;
+mod cpu_time;
 mod random;
 mod signals;
+mod wait;
 
 pub use affinity::CpuSet;
 pub use clock::Clock;
+pub use cpu_time::CpuClock;
 pub use random::{RandomError, random_bytes};
 pub use signals::{Signals, StopFlag};
+pub use wait::{TightTimers, WaitSet, Wakeup};

@@ -2,26 +2,48 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use super::Wakeup;
+
 /// A flag that tells workers to stop. Clones share it; it stays set.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag(Arc<Stop>);
+
+#[derive(Debug)]
+struct Stop {
+    is_set: AtomicBool,
+    /// Wakes workers that wait. Without a descriptor for it they find the flag when they wake.
+    wakeup: Option<Wakeup>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self { is_set: AtomicBool::new(false), wakeup: Wakeup::new().ok() }
+    }
+}
 
 impl StopFlag {
-    /// Sets it.
+    /// Sets it, and wakes those that wait for it.
     pub fn set(&self) {
-        self.0.store(true, Relaxed);
+        self.0.is_set.store(true, Relaxed);
+        self.0.wakeup.iter().for_each(Wakeup::wake);
     }
 
     /// Whether it is set.
     #[inline]
     pub fn is_set(&self) -> bool {
-        self.0.load(Relaxed)
+        self.0.is_set.load(Relaxed)
+    }
+
+    /// A descriptor that is readable from when it is set on, as long as a clone of it lives.
+    pub fn wait_fd(&self) -> Option<RawFd> {
+        self.0.wakeup.as_ref().map(Wakeup::as_raw_fd)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{Balance, Counter, Kind, Snapshot};
+use super::{Balance, Counter, Kind, LcoreSnapshot, Snapshot};
 use crate::port::{PoolBalance, PortDescription, PortId};
 
 /// The end report of a run.
@@ -23,6 +23,8 @@ pub struct Report {
     pub ports: Vec<PortReport>,
     /// Every queue.
     pub queues: Vec<QueueReport>,
+    /// Every worker lcore.
+    pub lcores: Vec<LcoreReport>,
     /// Sums over the queues.
     #[serde(serialize_with = "as_map")]
     pub totals: Snapshot,
@@ -80,12 +82,31 @@ pub struct QueueReport {
     pub counters: Snapshot,
 }
 
+/// An lcore's part of the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct LcoreReport {
+    /// Which one.
+    pub lcore: u32,
+    /// What it did with its time.
+    #[serde(flatten)]
+    pub figures: LcoreSnapshot,
+    /// Ticks with work over all ticks, from 0 to 1.
+    pub busy_ratio: f64,
+}
+
+impl LcoreReport {
+    pub(crate) fn new(lcore: u32, figures: LcoreSnapshot) -> Self {
+        Self { lcore, figures, busy_ratio: figures.busy_ratio() }
+    }
+}
+
 impl Report {
     pub(crate) fn new(
         app: &str,
         elapsed: Duration,
         ports: Vec<PortReport>,
         queues: Vec<QueueReport>,
+        lcores: Vec<LcoreReport>,
     ) -> Self {
         let mut totals = Snapshot::default();
         queues.iter().for_each(|queue| totals += &queue.counters);
@@ -99,6 +120,7 @@ impl Report {
             balanced: pools_balanced && queues.iter().all(|queue| queue.counters.balance().is_exact()),
             ports,
             queues,
+            lcores,
             totals,
             capture: None,
         }
@@ -139,6 +161,11 @@ impl fmt::Display for Report {
                 writeln!(f, "  NOT explained: {rx_unexplained} received, {tx_unexplained} to be sent")?;
             }
         }
+        for LcoreReport { lcore, figures, .. } in &self.lcores {
+            let LcoreSnapshot { waits, wakeups, .. } = figures;
+            let usage = figures.usage(self.elapsed);
+            writeln!(f, "lcore {lcore}: {usage}, {waits} waits, {wakeups} of them ended by a frame")?;
+        }
         for (counter, value) in self.totals.non_zero().filter(|(counter, _)| counter.kind() != Kind::Event) {
             writeln!(f, "  {value:>14}  {:<24} {}", counter.name(), counter.sentence())?;
         }
@@ -162,10 +189,10 @@ mod tests {
             |counters: &Counters| QueueReport { lcore: 1, port: PortId(0), counters: counters.snapshot() };
         let counters = Counters::default();
         counters.add(Counter::Received, 1);
-        let broken = Report::new("echo", Duration::from_secs(1), vec![], vec![queue(&counters)]);
+        let broken = Report::new("echo", Duration::from_secs(1), vec![], vec![queue(&counters)], vec![]);
         assert!(!broken.balanced && broken.to_string().contains("NOT explained: 1 received"));
         counters.add(Counter::Runt, 1);
-        let report = Report::new("echo", Duration::from_secs(1), vec![], vec![queue(&counters)]);
+        let report = Report::new("echo", Duration::from_secs(1), vec![], vec![queue(&counters)], vec![]);
         assert!(report.balanced && report.to_string().contains("every packet is explained"));
         let json = serde_json::to_value(&report).expect("serialisable");
         assert_eq!(json["totals"]["runt"], 1);
@@ -176,11 +203,30 @@ mod tests {
     }
 
     #[test]
+    fn an_lcore_says_how_busy_it_was() {
+        let (ticks, cpu_ns) = (4000, 300_000_000);
+        let figures =
+            LcoreSnapshot { ticks, busy_ticks: 1000, asleep_ticks: 2000, waits: 7, wakeups: 5, cpu_ns };
+        let lcores = vec![LcoreReport::new(2, figures)];
+        let report = Report::new("echo", Duration::from_secs(1), vec![], vec![], lcores);
+        let line = "lcore 2: busy 25.0 %, CPU 30.0 %, 7 waits, 5 of them ended by a frame";
+        assert!(report.to_string().lines().any(|said| said == line), "{report}");
+        let json = serde_json::to_value(&report).expect("serialisable");
+        let lcore = &json["lcores"][0];
+        assert_eq!((&lcore["lcore"], &lcore["busy_ratio"]), (&2.into(), &0.25.into()));
+        assert_eq!(
+            (&lcore["ticks"], &lcore["busy_ticks"], &lcore["cpu_ns"]),
+            (&4000.into(), &1000.into(), &cpu_ns.into())
+        );
+        assert_eq!((&lcore["waits"], &lcore["wakeups"]), (&7.into(), &5.into()));
+    }
+
+    #[test]
     fn a_capture_says_what_it_has_and_what_it_missed() {
         let counters = Counters::default();
         counters.add(Counter::CaptureMissed, 3);
         let queue = QueueReport { lcore: 1, port: PortId(0), counters: counters.snapshot() };
-        let mut report = Report::new("echo", Duration::from_secs(1), vec![], vec![queue]);
+        let mut report = Report::new("echo", Duration::from_secs(1), vec![], vec![queue], vec![]);
         let file = "drops.pcapng".to_owned();
         let written = CaptureReport { file, captured: 5, missed: 2, failure: Some("disk full".to_owned()) };
         report.add_capture(written);

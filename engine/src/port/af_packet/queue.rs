@@ -1,5 +1,6 @@
 //! The queue: what a worker polls.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use super::home::{Home, HomeOwner, Place};
@@ -128,6 +129,18 @@ impl FrameQueue for AfPacketQueue {
 
     fn free_burst(&mut self, from: &mut Burst<AfPacketPacket>) {
         from.drain().for_each(|packet| self.release(packet));
+    }
+
+    fn wait_fd(&self) -> Option<RawFd> {
+        Some(self.socket.as_raw_fd())
+    }
+
+    /// The kernel says that the socket is readable if the slot that it filled last is not back,
+    /// so the slot that is next is looked at here. An error of the socket, such as a link that
+    /// went down, would end each wait at once until it is taken.
+    fn arm_wakeup(&mut self) -> bool {
+        self.socket.take_error();
+        !self.home.ring.is_filled(self.next_slot)
     }
 
     fn hold(&mut self, packet: AfPacketPacket) -> Result<AfPacketPacket, AfPacketPacket> {

@@ -94,6 +94,12 @@ impl RxRing {
         unsafe { AtomicU32::from_ptr(self.slot(index).as_ptr().cast()) }
     }
 
+    /// Whether the kernel has filled slot `index`.
+    #[inline]
+    pub(super) fn is_filled(&self, index: u32) -> bool {
+        self.status(index).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
     /// Takes the frame out of slot `index`, if the kernel filled it.
     ///
     /// # Safety

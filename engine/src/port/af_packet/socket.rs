@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use libc::{c_int, c_void};
 
@@ -161,6 +161,17 @@ impl Socket {
             .or_else(|_| self.set(libc::SOL_SOCKET, libc::SO_SNDBUF, &bytes))?;
         let granted: c_int = self.get(libc::SOL_SOCKET, libc::SO_SNDBUF)?;
         usize::try_from(granted).map_err(io::Error::other)
+    }
+
+    /// The descriptor.
+    pub(super) fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Takes the error that the kernel has noted for the socket, which is then none any more.
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        let code: c_int = self.get(libc::SOL_SOCKET, libc::SO_ERROR).ok()?;
+        (code != 0).then(|| io::Error::from_raw_os_error(code))
     }
 
     /// What was counted since the last call: the kernel starts anew each time.

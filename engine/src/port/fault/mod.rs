@@ -24,6 +24,7 @@ mod tests;
 pub use config::{FaultConfig, FaultConfigError, Probability};
 
 use std::collections::VecDeque;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use self::random::SplitMix64;
@@ -266,6 +267,19 @@ impl<Q: FrameQueue> FrameQueue for Fault<Q> {
 
     fn is_exhausted(&self) -> bool {
         self.held.is_empty() && self.inner.is_exhausted()
+    }
+
+    fn wait_fd(&self) -> Option<RawFd> {
+        self.inner.wait_fd()
+    }
+
+    /// Frames that are held back are delivered by the next poll, whatever arrives.
+    fn arm_wakeup(&mut self) -> bool {
+        self.inner.arm_wakeup() && self.held.is_empty()
+    }
+
+    fn disarm_wakeup(&mut self) {
+        self.inner.disarm_wakeup();
     }
 }
 
