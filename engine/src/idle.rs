@@ -2,6 +2,7 @@
 //! and says what to do; it reads no clock and makes no call.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::time::Time;
@@ -25,17 +26,30 @@ const MARGIN: Duration = Duration::from_micros(100);
 const SLEEP_SHARE: u32 = 4;
 
 /// What workers do while no packets come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum IdlePolicy {
-    /// Poll without a rest: the lowest latency, all of the CPU
+    /// Poll without a rest: the lowest latency, all of the CPU.
     Spin,
-    /// Poll with pauses that leave the core to its other hyperthread
+    /// Poll with pauses, which leave the core to its other hyperthread.
     Pause,
-    /// Wait for a frame at once
+    /// Wait at once.
     Sleep,
-    /// Poll for a while after a packet, then pause, then wait
+    /// Poll for [`SPIN`] after a packet, with pauses until [`PAUSE`], then wait.
     #[default]
     Adaptive,
+}
+
+impl IdlePolicy {
+    const ALL: [Self; 4] = [Self::Spin, Self::Pause, Self::Sleep, Self::Adaptive];
+}
+
+impl FromStr for IdlePolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|policy| policy.to_string() == text);
+        named.ok_or_else(|| "there are spin, pause, sleep and adaptive".to_owned())
+    }
 }
 
 impl fmt::Display for IdlePolicy {
@@ -131,6 +145,15 @@ mod tests {
 
     const fn at(micros: u64) -> Time {
         Time::from_nanos(micros * 1000)
+    }
+
+    #[test]
+    fn policies_have_names() {
+        assert!(IdlePolicy::ALL.into_iter().all(|policy| policy.to_string().parse() == Ok(policy)));
+        assert_eq!(IdlePolicy::default(), IdlePolicy::Adaptive);
+        for bad in ["", "Spin", "poll", "sleep:1ms"] {
+            assert!(bad.parse::<IdlePolicy>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -82,10 +82,10 @@ pub struct CommonArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Run")]
     pub duration: Option<Duration>,
 
-    /// What lcores do while no packets come. spin and pause take all of their CPUs; sleep and
-    /// adaptive wait, until a frame comes where the port tells them of it (af_packet), else 1 ms
-    /// at most
-    #[arg(long, value_name = "POLICY", default_value_t, value_enum, help_heading = "Run")]
+    /// What lcores do while no packets come: spin or pause, which take all of their CPUs; sleep,
+    /// until a frame comes where the port can tell (af_packet), else for up to 1 ms; adaptive,
+    /// which spins after a packet, then pauses, then sleeps
+    #[arg(long, value_name = "POLICY", default_value_t, help_heading = "Run")]
     pub idle: IdlePolicy,
 
     /// Print a line of statistics this often

@@ -161,7 +161,7 @@ impl Statistics {
         let usages = lcores.iter().zip(&self.lcores_before).map(|((lcore, now), (_, before))| {
             let figures = now.since(before);
             let wakeups = (figures.wakeups as f64 / seconds).round();
-            format!(" lcore {lcore} {} {wakeups} wake-ups/s,", figures.usage(elapsed))
+            format!(" lcore {lcore} ({}, {wakeups} wake-ups/s),", figures.usage(elapsed))
         });
         say(format_args!(
             "stats: {:.1} s, received {}/s, sent {}/s,{} dropped{}",
