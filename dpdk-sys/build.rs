@@ -27,6 +27,9 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_(promiscuous_(enable|disable|get)|allmulticast_enable|xstats_get|xstats_get_names)",
     "rte_eth_dev_(info_get|configure|start|stop|close|socket_id|get_name_by_port|get_port_by_name)",
     "rte_eth_dev_(get_mtu|set_mtu|adjust_nb_rx_tx_desc)",
+    "rte_eth_dev_rx_intr_(enable|disable|ctl_q)",
+    "rte_epoll_wait",
+    "rte_log_(register|get_level|set_level)",
     "shim_.*",
 ];
 
@@ -101,7 +104,7 @@ fn bind(flags: &[String]) {
         .clang_args(flags)
         .allowlist_function(FUNCTIONS.join("|"))
         .allowlist_var(
-            "DPDK_SYS_.*|RTE_(MAX_LCORE|MAX_ETHPORTS|PKTMBUF_HEADROOM|MEMPOOL_CACHE_MAX_SIZE|ETH_NAME_MAX_LEN)|RING_F_.*",
+            "DPDK_SYS_.*|RTE_(MAX_LCORE|MAX_ETHPORTS|PKTMBUF_HEADROOM|MEMPOOL_CACHE_MAX_SIZE|ETH_NAME_MAX_LEN)|RING_F_.*|RTE_INTR_EVENT_(ADD|DEL)|RTE_LOG_EMERG",
         )
         // Read through the offsets of wrapper.h; alignment and size still hold.
         .opaque_type("rte_mbuf")

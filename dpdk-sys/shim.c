@@ -28,6 +28,11 @@ uint16_t shim_rte_eth_tx_prepare(uint16_t port, uint16_t queue, struct rte_mbuf 
 	return rte_eth_tx_prepare(port, queue, mbufs, count);
 }
 
+int shim_rte_eth_rx_queue_count(uint16_t port, uint16_t queue)
+{
+	return rte_eth_rx_queue_count(port, queue);
+}
+
 int shim_rte_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned count)
 {
 	return rte_pktmbuf_alloc_bulk(pool, mbufs, count);

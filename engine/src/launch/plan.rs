@@ -10,6 +10,7 @@ use super::capture::CaptureFile;
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
 use crate::host::{Addressing, FragmentPolicy, HashKey, HostConfig, InterfaceAddress, UdpPorts};
+use crate::idle::Idle;
 use crate::port::{PortConfig, PortDescription, PortId, RssFields, RssKey};
 use crate::service::Role;
 use crate::sys::random_bytes;
@@ -62,6 +63,7 @@ impl Plan {
             tx_descriptors: args.txd,
             mtu: args.mtu,
             promiscuous: args.promiscuous,
+            wakeups: Idle::new(args.idle).waits(),
             rss_key: Some(RssKey(random_bytes()?)),
             ..PortConfig::default()
         };

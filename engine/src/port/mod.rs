@@ -147,6 +147,9 @@ pub struct PortConfig {
     /// Ask the device for frames to every group (multicast) address: IPv6 neighbours are
     /// asked for at the groups of their addresses (RFC 4291, 2.7.1).
     pub all_multicast: bool,
+    /// Ask the device to tell of received frames, so that a worker can wait for them
+    /// ([`FrameQueue::wait_fd`]). Ports that always can do without being asked.
+    pub wakeups: bool,
     /// What frames are spread over several queues by.
     pub rss: RssFields,
     /// The secret that the spreading is keyed with; `None` for the port's own key, which
@@ -193,6 +196,7 @@ impl Default for PortConfig {
             mtu: None,
             promiscuous: false,
             all_multicast: false,
+            wakeups: false,
             rss: RssFields::default(),
             rss_key: None,
         }

@@ -160,6 +160,7 @@ impl Device {
         conf.rxmode.mtu = mtu.into();
         conf.rxmode.offloads = plan.rx_offloads;
         conf.txmode.offloads = plan.tx_offloads;
+        conf.intr_conf.set_rxq(plan.rx_interrupts.into());
         if plan.rss_functions != 0 {
             conf.rxmode.mq_mode = sys::RTE_ETH_MQ_RX_RSS;
             conf.rx_adv_conf.rss_conf.rss_hf = plan.rss_functions;

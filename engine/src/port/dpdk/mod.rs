@@ -15,6 +15,7 @@
 //! | `open` | a device made a port: negotiated, started, split into queues |
 //! | `device` | a device's name, and the calls that configure, read and end it |
 //! | `queue` | a queue pair: bursts in and out |
+//! | `wakeup` | a queue's RX interrupt, where the device has one |
 //! | `mbuf` | a packet |
 //! | `pool` | a mempool of them |
 //! | `registry` | what the process has open, and the balance of its pools at the end |
@@ -41,6 +42,7 @@ mod preflight;
 mod queue;
 mod registry;
 mod rings;
+mod wakeup;
 
 pub use device::{DeviceId, DpdkError};
 pub use eal::{Eal, EalError, InitialAffinity, Lcores, dpdk_version};

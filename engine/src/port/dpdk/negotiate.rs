@@ -55,6 +55,8 @@ pub(super) struct Plan {
     pub(super) rss_functions: u64,
     /// Key of the RSS hash, of at most 255 bytes; empty for the driver's own.
     pub(super) rss_key: Vec<u8>,
+    /// Interrupts for received frames; not every device that takes this has any.
+    pub(super) rx_interrupts: bool,
     /// A line for each decision.
     pub(super) granted: Vec<String>,
 }
@@ -74,6 +76,7 @@ impl Plan {
             rss_key: rss_key(info.hash_key_size, rss_functions, config.rss_key.as_ref(), &mut granted),
             rx_offloads: offloads(RX_WANTED, info.rx_offload_capa, &mut granted),
             tx_offloads: transmit_offloads(info, &mut granted),
+            rx_interrupts: config.wakeups,
             granted,
         }
     }

@@ -12,6 +12,7 @@ use super::eal::Eal;
 use super::negotiate::Plan;
 use super::pool::{MAX_MTU, Needs, Pool};
 use super::queue::DpdkQueue;
+use super::wakeup::RxInterrupt;
 use super::{error_text, registry};
 use crate::port::{Capabilities, OpenPort, PoolBalance, PortConfig, PortControl, PortDescription};
 use crate::wire::ethernet::MacAddress;
@@ -52,6 +53,8 @@ struct Started {
     pool: Arc<Pool>,
     capabilities: Capabilities,
     description: PortDescription,
+    /// Of each queue.
+    wakeups: Vec<Option<RxInterrupt>>,
 }
 
 fn start(device: &Device, lcores: usize, config: &PortConfig) -> Result<Started, DpdkError> {
@@ -60,14 +63,14 @@ fn start(device: &Device, lcores: usize, config: &PortConfig) -> Result<Started,
     let mtu = configure(device, &mut plan, config)?;
     adjust_descriptors(device, &mut plan)?;
     let pool = create_pool(device, &info, &mut plan, mtu, lcores, config)?;
-    device.set_up_queues(&info, &plan, &pool)?;
-    device.start()?;
+    start_queues(device, &info, &mut plan, &pool)?;
     let mac = station_address(device, &mut plan.granted);
     set_promiscuous(device, config.promiscuous, &mut plan.granted);
     if config.all_multicast {
         receive_all_groups(device, &mut plan.granted);
     }
     wait_for_link(device, &mut plan.granted);
+    let wakeups = wakeups(device, &info, &mut plan);
 
     let driver = driver_name(&info);
     let capabilities = Capabilities {
@@ -87,19 +90,20 @@ fn start(device: &Device, lcores: usize, config: &PortConfig) -> Result<Started,
         numa_node: device.numa_node(),
         granted: plan.granted,
     };
-    Ok(Started { pool, capabilities, description })
+    Ok(Started { pool, capabilities, description, wakeups })
 }
 
 /// One value per queue of a started device.
 fn split(device: Device, started: Started, burst: usize) -> OpenPort<DpdkQueue> {
-    let Started { pool, capabilities, description } = started;
+    let Started { pool, capabilities, description, wakeups } = started;
     let device = Arc::new(device);
-    let queue = |index: usize| {
+    let queue = |(index, wakeup)| {
         // SAFETY: the device was started with that many queues, all on this pool; this is the one place
         // that makes them, and it runs once per device.
-        unsafe { DpdkQueue::new(&device, index as u16, &pool, capabilities.clone(), burst) }
+        let queue = unsafe { DpdkQueue::new(&device, index as u16, &pool, capabilities.clone(), burst) };
+        queue.woken_by(wakeup)
     };
-    let queues = (0..description.queues).map(queue).collect();
+    let queues = wakeups.into_iter().enumerate().map(queue).collect();
     OpenPort { queues, control: Box::new(DpdkControl { device, description }) }
 }
 
@@ -141,6 +145,41 @@ fn configure_with_key(device: &Device, plan: &mut Plan, mtu: u16) -> Result<(), 
     }
     plan.granted.push(format!("RSS key the driver's own: {} random bytes refused: {error}", key.len()));
     Ok(())
+}
+
+/// Sets the queues up and starts the device, without interrupts where it does not start with them.
+fn start_queues(
+    device: &Device,
+    info: &sys::rte_eth_dev_info,
+    plan: &mut Plan,
+    pool: &Pool,
+) -> Result<(), DpdkError> {
+    device.set_up_queues(info, plan, pool)?;
+    let Err(error) = device.start() else { return Ok(()) };
+    if !mem::take(&mut plan.rx_interrupts) {
+        return Err(error);
+    }
+    plan.granted.push(format!("RX interrupts refused: {error}"));
+    device.configure(plan, device.mtu()?)?;
+    device.set_up_queues(info, plan, pool)?;
+    device.start()
+}
+
+/// The interrupts of a started device's queues: all of them have one, or none is used.
+fn wakeups(device: &Device, info: &sys::rte_eth_dev_info, plan: &mut Plan) -> Vec<Option<RxInterrupt>> {
+    let none = || (0..plan.queues).map(|_| None).collect();
+    if !plan.rx_interrupts {
+        return none();
+    }
+    let is_tap = driver_name(info) == "net_tap";
+    let interrupts: Option<Vec<_>> =
+        (0..plan.queues).map(|queue| RxInterrupt::of(device.port(), queue, is_tap)).collect();
+    let (line, wakeups) = match interrupts {
+        Some(all) => ("granted: a frame wakes an lcore that waits", all.into_iter().map(Some).collect()),
+        None => ("refused: an lcore that sleeps looks for frames by itself", none()),
+    };
+    plan.granted.push(format!("RX interrupts {line}"));
+    wakeups
 }
 
 fn adjust_descriptors(device: &Device, plan: &mut Plan) -> Result<(), DpdkError> {

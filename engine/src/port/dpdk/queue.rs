@@ -1,6 +1,7 @@
 //! A queue pair of a device: bursts in, bursts out.
 
 use std::mem;
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use super::device::Device;
 use super::ledger;
 use super::mbuf::{Mbuf, TX_UDP_CHECKSUM};
 use super::pool::Pool;
+use super::wakeup::RxInterrupt;
 use crate::packet::Burst;
 use crate::port::{Capabilities, FrameQueue};
 use crate::telemetry::{Counter, Counters};
@@ -22,6 +24,8 @@ pub struct DpdkQueue {
     tx_flags: u64,
     capabilities: Capabilities,
     counters: Arc<Counters>,
+    /// Ended before the device may be closed.
+    wakeup: Option<RxInterrupt>,
     pool: Arc<Pool>,
     // Dropped after `pool`: who has the last share of the device may count on the pool's too.
     /// The device stays open while a queue of it lives.
@@ -47,10 +51,17 @@ impl DpdkQueue {
             tx_flags: if capabilities.tx_udp_checksum { TX_UDP_CHECKSUM } else { 0 },
             capabilities,
             counters: Arc::default(),
+            wakeup: None,
             pool: Arc::clone(pool),
             irregular: Vec::with_capacity(burst),
             _device: Arc::clone(device),
         }
+    }
+
+    /// With an interrupt for received frames.
+    pub(super) fn woken_by(mut self, wakeup: Option<RxInterrupt>) -> Self {
+        self.wakeup = wakeup;
+        self
     }
 
     /// Makes the mbufs of a burst from `start` on plain, dropping those that can't be, in
@@ -200,6 +211,18 @@ impl FrameQueue for DpdkQueue {
             self.reject_first(from);
         }
         ledger::to_host(from);
+    }
+
+    fn wait_fd(&self) -> Option<RawFd> {
+        self.wakeup.as_ref().map(RxInterrupt::descriptor)
+    }
+
+    fn arm_wakeup(&mut self) -> bool {
+        self.wakeup.as_ref().is_none_or(RxInterrupt::arm)
+    }
+
+    fn disarm_wakeup(&mut self) {
+        self.wakeup.iter().for_each(RxInterrupt::disarm);
     }
 
     fn alloc_burst(&mut self, into: &mut Burst<Mbuf>) {
