@@ -150,6 +150,7 @@ fn values_are_checked_and_their_form_is_shown() {
     refused(&with("--udp-port 65536"), 2, &["'65536'", "1 to 65535", "all"]);
     refused(&with("--duration 5x"), 2, &["'5x'", "--duration", "ms, s, m"]);
     refused(&with("--stats 1ms"), 2, &["'1ms'", "--stats", "10ms"]);
+    refused(&with("--idle nap"), 2, &["'nap'", "--idle", "spin, pause, sleep and adaptive"]);
     refused(&with("--ttl 0"), 2, &["--ttl", "1..=255"]);
     refused(&with("--burst 0"), 2, &["--burst", "1..=512"]);
     refused(&with("--rxd 0"), 2, &["--rxd"]);

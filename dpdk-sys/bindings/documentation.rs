@@ -485,6 +485,7 @@ pub const RTE_MAX_ETHPORTS: u32 = 32;
 pub const RTE_MAX_LCORE: u32 = 128;
 pub const RTE_MEMPOOL_CACHE_MAX_SIZE: u32 = 512;
 pub const RTE_PKTMBUF_HEADROOM: u32 = 128;
+pub const RTE_LOG_EMERG: u32 = 1;
 pub const RING_F_SP_ENQ: u32 = 1;
 pub const RING_F_SC_DEQ: u32 = 2;
 pub const RING_F_EXACT_SZ: u32 = 4;
@@ -492,6 +493,8 @@ pub const RING_F_MP_RTS_ENQ: u32 = 8;
 pub const RING_F_MC_RTS_DEQ: u32 = 16;
 pub const RING_F_MP_HTS_ENQ: u32 = 32;
 pub const RING_F_MC_HTS_DEQ: u32 = 64;
+pub const RTE_INTR_EVENT_ADD: u32 = 1;
+pub const RTE_INTR_EVENT_DEL: u32 = 2;
 pub const RTE_ETH_NAME_MAX_LEN: u32 = 64;
 pub const WAIT: rte_lcore_state_t = 0;
 pub const RUNNING: rte_lcore_state_t = 1;
@@ -754,6 +757,60 @@ const _: () = {
     ["Alignment of rte_ring"][::core::mem::align_of::<rte_ring>() - 64usize];
 };
 impl Default for rte_ring {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+pub type rte_intr_event_cb_t =
+    ::core::option::Option<unsafe extern "C" fn(fd: ::core::ffi::c_int, arg: *mut ::core::ffi::c_void)>;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rte_epoll_data {
+    pub event: u32,
+    pub data: *mut ::core::ffi::c_void,
+    pub cb_fun: rte_intr_event_cb_t,
+    pub cb_arg: *mut ::core::ffi::c_void,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rte_epoll_data"][::core::mem::size_of::<rte_epoll_data>() - 32usize];
+    ["Alignment of rte_epoll_data"][::core::mem::align_of::<rte_epoll_data>() - 8usize];
+    ["Offset of field: rte_epoll_data::event"][::core::mem::offset_of!(rte_epoll_data, event) - 0usize];
+    ["Offset of field: rte_epoll_data::data"][::core::mem::offset_of!(rte_epoll_data, data) - 8usize];
+    ["Offset of field: rte_epoll_data::cb_fun"][::core::mem::offset_of!(rte_epoll_data, cb_fun) - 16usize];
+    ["Offset of field: rte_epoll_data::cb_arg"][::core::mem::offset_of!(rte_epoll_data, cb_arg) - 24usize];
+};
+impl Default for rte_epoll_data {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rte_epoll_event {
+    pub status: u32,
+    pub fd: ::core::ffi::c_int,
+    pub epfd: ::core::ffi::c_int,
+    pub epdata: rte_epoll_data,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rte_epoll_event"][::core::mem::size_of::<rte_epoll_event>() - 48usize];
+    ["Alignment of rte_epoll_event"][::core::mem::align_of::<rte_epoll_event>() - 8usize];
+    ["Offset of field: rte_epoll_event::status"][::core::mem::offset_of!(rte_epoll_event, status) - 0usize];
+    ["Offset of field: rte_epoll_event::fd"][::core::mem::offset_of!(rte_epoll_event, fd) - 4usize];
+    ["Offset of field: rte_epoll_event::epfd"][::core::mem::offset_of!(rte_epoll_event, epfd) - 8usize];
+    ["Offset of field: rte_epoll_event::epdata"][::core::mem::offset_of!(rte_epoll_event, epdata) - 16usize];
+};
+impl Default for rte_epoll_event {
     fn default() -> Self {
         let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
         unsafe {
@@ -2925,6 +2982,9 @@ unsafe extern "C" {
     pub fn rte_eal_init(argc: ::core::ffi::c_int, argv: *mut *mut ::core::ffi::c_char) -> ::core::ffi::c_int;
     pub fn rte_eal_cleanup() -> ::core::ffi::c_int;
     pub fn rte_strerror(errnum: ::core::ffi::c_int) -> *const ::core::ffi::c_char;
+    pub fn rte_log_get_level(logtype: u32) -> ::core::ffi::c_int;
+    pub fn rte_log_set_level(logtype: u32, level: u32) -> ::core::ffi::c_int;
+    pub fn rte_log_register(name: *const ::core::ffi::c_char) -> ::core::ffi::c_int;
     pub fn rte_eal_remote_launch(
         f: lcore_function_t,
         arg: *mut ::core::ffi::c_void,
@@ -2955,6 +3015,12 @@ unsafe extern "C" {
         tx_queues: *const *mut rte_ring,
         nb_tx_queues: ::core::ffi::c_uint,
         numa_node: ::core::ffi::c_uint,
+    ) -> ::core::ffi::c_int;
+    pub fn rte_epoll_wait(
+        epfd: ::core::ffi::c_int,
+        events: *mut rte_epoll_event,
+        maxevents: ::core::ffi::c_int,
+        timeout: ::core::ffi::c_int,
     ) -> ::core::ffi::c_int;
     pub fn rte_mempool_free(mp: *mut rte_mempool);
     pub fn rte_mempool_obj_iter(
@@ -3022,6 +3088,15 @@ unsafe extern "C" {
     pub fn rte_eth_dev_info_get(port_id: u16, dev_info: *mut rte_eth_dev_info) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_get_mtu(port_id: u16, mtu: *mut u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_set_mtu(port_id: u16, mtu: u16) -> ::core::ffi::c_int;
+    pub fn rte_eth_dev_rx_intr_enable(port_id: u16, queue_id: u16) -> ::core::ffi::c_int;
+    pub fn rte_eth_dev_rx_intr_disable(port_id: u16, queue_id: u16) -> ::core::ffi::c_int;
+    pub fn rte_eth_dev_rx_intr_ctl_q(
+        port_id: u16,
+        queue_id: u16,
+        epfd: ::core::ffi::c_int,
+        op: ::core::ffi::c_int,
+        data: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_get_port_by_name(
         name: *const ::core::ffi::c_char,
         port_id: *mut u16,
@@ -3038,6 +3113,7 @@ unsafe extern "C" {
     pub fn shim_rte_eth_rx_burst(port: u16, queue: u16, mbufs: *mut *mut rte_mbuf, count: u16) -> u16;
     pub fn shim_rte_eth_tx_burst(port: u16, queue: u16, mbufs: *mut *mut rte_mbuf, count: u16) -> u16;
     pub fn shim_rte_eth_tx_prepare(port: u16, queue: u16, mbufs: *mut *mut rte_mbuf, count: u16) -> u16;
+    pub fn shim_rte_eth_rx_queue_count(port: u16, queue: u16) -> ::core::ffi::c_int;
     pub fn shim_rte_pktmbuf_alloc_bulk(
         pool: *mut rte_mempool,
         mbufs: *mut *mut rte_mbuf,

@@ -3,9 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{FAR, Obedient, PEER, arp, finish};
-use crate::Lab;
+use super::{FAR, Obedient, PEER, arp, finish, frame};
+use crate::host::{Addressing, Host, HostConfig, InterfaceAddress};
+use crate::port::memory::{self, MemoryConfig};
 use crate::telemetry::Counter;
+use crate::wire::vlan::Vlans;
+use crate::{DatagramQueue as _, Lab, Time, Worker};
 
 #[test]
 fn what_the_service_sends_waits_for_arp_and_leaves_in_order() {
@@ -67,6 +70,22 @@ fn a_silent_neighbour_costs_packets_and_no_buffers() {
     while lab.receive_frame().is_some() {}
     assert_eq!(lab.exchange("10.77.0.2:4660", 7, b"hello").as_deref(), Some(&b"hello"[..]));
     finish(lab);
+}
+
+/// A worker may wait until then.
+#[test]
+fn a_host_is_due_when_a_neighbour_is_to_be_asked_again() {
+    let (queue, mut wire) = memory::pair(&MemoryConfig::default());
+    let own = InterfaceAddress { address: [10, 77, 0, 1].into(), prefix_len: 24, vlans: Vlans::NONE };
+    let config = HostConfig::new(Addressing::new(vec![own], vec![]).expect("no gateway"));
+    let mut worker = Worker::new(vec![Host::new(queue, config)], Obedient::default(), 0);
+    worker.poll_once(Time::ZERO);
+    assert_eq!(worker.queues()[0].next_deadline(), Time::NEVER);
+    wire.send_frame(&frame(b"s", |_| ())).expect("room");
+    worker.poll_once(Time::ZERO);
+    assert_eq!(worker.queues()[0].next_deadline(), Time::ZERO + Duration::from_secs(1));
+    worker.poll_once(Time::ZERO + Duration::from_secs(1));
+    assert_eq!(worker.queues()[0].next_deadline(), Time::ZERO + Duration::from_secs(2));
 }
 
 #[test]

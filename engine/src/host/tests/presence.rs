@@ -176,7 +176,9 @@ fn a_link_that_comes_up_is_told_again() {
     };
     assert_eq!(said(&mut worker, Time::ZERO).0, 1);
     let later = Time::ZERO + OBJECTION;
+    assert_eq!(worker.queues()[0].next_deadline(), later);
     assert_eq!(announced(&said(&mut worker, later).1), [OWN]);
+    assert_eq!(worker.queues()[0].next_deadline(), Time::NEVER);
     assert!(said(&mut worker, later).1.is_empty());
     link_up.raise();
     link_up.raise();
