@@ -88,6 +88,7 @@ fn sigterm_wakes_lcores_that_wait() {
         for lcores in [one_lcore(), several_lcores(2)] {
             let mut engine = start(lab, &lcores, WIRE, &format!("{ADDRESS} --idle sleep"));
             engine.ready();
+            thread::sleep(Duration::from_millis(200));
             // That it stops within a second is looked at there.
             let report = balanced(&lab.scratch, &engine.stop("TERM"));
             assert!(figures(&report, "waits").all(|waits| waits > 0), "{report:#}");

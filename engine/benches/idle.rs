@@ -5,7 +5,7 @@
 //! cargo bench -p gannet --no-default-features --bench idle [-- PACKETS [SUBJECT…]]
 //! ```
 //!
-//! A subject is a word of the first column. A packet comes 5 ms after
+//! A subject is a word of the first column, or its begin before a dash. A packet comes 5 ms after
 //! the one before, on average. Its
 //! wake-up is the time from just before it is sent to the service's own look at the clock. Of a
 //! bare eventfd it is that from just before the write to behind the poll of a thread that does
@@ -145,7 +145,7 @@ impl Row {
     fn print(&self, subject: &str, what: &str) {
         let at = |share: f64| self.wakeups[(self.wakeups.len() as f64 * share) as usize] / 1000.0;
         println!(
-            "{subject:<14} {what:<36} {:>8.2} {:>8.2} {:>8.1} {:>8.1} {:>8.1}",
+            "{subject:<15} {what:<36} {:>8.2} {:>8.2} {:>8.1} {:>8.1} {:>8.1}",
             100.0 * self.idle,
             100.0 * self.loaded,
             at(0.5),
@@ -320,12 +320,15 @@ fn main() {
     let words: Vec<_> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     let packets = words.first().and_then(|word| word.parse().ok()).unwrap_or(PACKETS).max(1);
     let chosen = words.get(1..).unwrap_or_default();
-    let is_chosen = |subject: &str| chosen.is_empty() || chosen.iter().any(|word| word == subject);
+    let names = |word: &String, subject: &str| {
+        subject.strip_prefix(word.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let is_chosen = |subject: &str| chosen.is_empty() || chosen.iter().any(|word| names(word, subject));
     let cpus: Vec<_> = CpuSet::current().expect("CPUs").iter().collect();
     pin(cpus.first().copied());
     let load = Load { packets, gap: GAP, clock: Clock::start(), receiver: cpus.last().copied() };
     println!("{packets} packets each; CPU in per cent, wake-ups in microseconds");
-    println!("{:<51} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "idle", "loaded", "p50", "p90", "p99");
+    println!("{:<52} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "idle", "loaded", "p50", "p90", "p99");
     if is_chosen("eventfd") {
         bare(load).print("eventfd", "a thread in poll(2)");
     }
@@ -339,13 +342,20 @@ fn main() {
     if let Some(wire) = wire.as_ref().filter(|_| is_chosen("thresholds")) {
         thresholds(wire, load);
     }
-    for policy in POLICIES.into_iter().filter(|_| is_chosen("memory")) {
-        in_memory(Idle::new(policy), load).print("memory", &policy.to_string());
+    for policy in POLICIES {
+        let subject = format!("memory-{policy}");
+        if is_chosen(&subject) {
+            in_memory(Idle::new(policy), load).print(&subject, "rings in memory");
+        }
     }
-    for micros in SLEEPS.into_iter().filter(|_| is_chosen("sleeps")) {
+    for micros in SLEEPS {
+        let subject = format!("sleeps-{micros}");
+        if !is_chosen(&subject) {
+            continue;
+        }
         let idle = Idle::new(IdlePolicy::Adaptive).with_longest_sleep(Duration::from_micros(micros));
         let load = Load { gap: LONG_GAP, packets: packets / 4 + 1, ..load };
-        in_memory(idle, load).print("sleeps", &format!("memory, adaptive, at most {micros} us"));
+        in_memory(idle, load).print(&subject, "rings in memory, adaptive");
     }
 }
 

@@ -164,7 +164,7 @@ impl fmt::Display for Report {
         for LcoreReport { lcore, figures, .. } in &self.lcores {
             let LcoreSnapshot { waits, wakeups, .. } = figures;
             let usage = figures.usage(self.elapsed);
-            writeln!(f, "lcore {lcore}: {usage}, {waits} waits, {wakeups} of them ended by a frame")?;
+            writeln!(f, "lcore {lcore}: {usage}, {waits} waits, woken {wakeups} times")?;
         }
         for (counter, value) in self.totals.non_zero().filter(|(counter, _)| counter.kind() != Kind::Event) {
             writeln!(f, "  {value:>14}  {:<24} {}", counter.name(), counter.sentence())?;
@@ -209,7 +209,7 @@ mod tests {
             LcoreSnapshot { ticks, busy_ticks: 1000, asleep_ticks: 2000, waits: 7, wakeups: 5, cpu_ns };
         let lcores = vec![LcoreReport::new(2, figures)];
         let report = Report::new("echo", Duration::from_secs(1), vec![], vec![], lcores);
-        let line = "lcore 2: busy 25.0 %, CPU 30.0 %, 7 waits, 5 of them ended by a frame";
+        let line = "lcore 2: busy 25.0 %, CPU 30.0 %, 7 waits, woken 5 times";
         assert!(report.to_string().lines().any(|said| said == line), "{report}");
         let json = serde_json::to_value(&report).expect("serialisable");
         let lcore = &json["lcores"][0];
