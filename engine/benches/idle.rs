@@ -15,7 +15,7 @@
 //! receiver the last. `idle` is the receiving thread's CPU time while no packets come, `loaded`
 //! that while they do.
 //!
-//! `thresholds` shows what polling before a wait costs and gains, at other gaps. `sleeps` is the
+//! `gap` shows what polling before a wait costs and gains, at other gaps. `sleeps` is the
 //! curve of CPU against wake-up where no descriptor tells of packets, by the bound of a sleep; a
 //! packet comes every 20 ms then.
 //!
@@ -43,10 +43,13 @@ use gannet::wire::{ipv4, udp};
 use gannet::{Datagram, Outbox, Service, Time, Verdict, Worker};
 
 const PACKETS: usize = 400;
-const WARM_UP: usize = 20;
+/// A subject's packets come in so many rounds, and all subjects take turns, so that what else
+/// the machine does hits them alike.
+const ROUNDS: usize = 5;
+const WARM_UP: usize = 10;
 const GAP: Duration = Duration::from_millis(5);
 const LONG_GAP: Duration = Duration::from_millis(20);
-const QUIET: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_millis(200);
 const POLICIES: [IdlePolicy; 4] =
     [IdlePolicy::Spin, IdlePolicy::Pause, IdlePolicy::Sleep, IdlePolicy::Adaptive];
 /// Bounds of sleeps, in microseconds.
@@ -118,7 +121,9 @@ impl Load {
 struct Row {
     idle: f64,
     loaded: f64,
+    /// Ascending.
     wakeups: Vec<f64>,
+    rounds: u32,
 }
 
 /// Measures a receiver whose CPU time is that, and to which `send` sends a packet.
@@ -138,10 +143,19 @@ fn measure(load: Load, stamp: &Stamp, cpu: CpuClock, mut send: impl FnMut()) -> 
     let loaded = share(&mut || wakeups.extend((0..load.packets).map(&mut after_a_gap)));
     let idle = share(&mut || thread::sleep(QUIET));
     wakeups.sort_by(f64::total_cmp);
-    Row { idle, loaded, wakeups }
+    Row { idle, loaded, wakeups, rounds: 1 }
 }
 
 impl Row {
+    /// This and another of the same subject.
+    fn and(mut self, other: Self) -> Self {
+        self.wakeups.extend(other.wakeups);
+        self.wakeups.sort_by(f64::total_cmp);
+        let mean = |mine: f64, its: f64| (mine * f64::from(self.rounds) + its) / f64::from(self.rounds + 1);
+        let (idle, loaded) = (mean(self.idle, other.idle), mean(self.loaded, other.loaded));
+        Self { idle, loaded, rounds: self.rounds + 1, ..self }
+    }
+
     fn print(&self, subject: &str, what: &str) {
         let at = |share: f64| self.wakeups[(self.wakeups.len() as f64 * share) as usize] / 1000.0;
         println!(
@@ -315,57 +329,68 @@ fn inside<T: Send>(namespace: &str, work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(run).join().expect("no panic"))
 }
 
+/// A row's name, what it is about, and how it is measured.
+type Subject<'a> = (String, String, Box<dyn Fn(Load) -> Row + 'a>);
+
 fn main() {
     // Cargo passes `--bench` too.
     let words: Vec<_> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let packets = words.first().and_then(|word| word.parse().ok()).unwrap_or(PACKETS).max(1);
+    let packets = words.first().and_then(|word| word.parse().ok()).unwrap_or(PACKETS).max(ROUNDS);
     let chosen = words.get(1..).unwrap_or_default();
-    let names = |word: &String, subject: &str| {
-        subject.strip_prefix(word.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    let names = |word: &str, subject: &str| {
+        subject.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
     let is_chosen = |subject: &str| chosen.is_empty() || chosen.iter().any(|word| names(word, subject));
     let cpus: Vec<_> = CpuSet::current().expect("CPUs").iter().collect();
     pin(cpus.first().copied());
-    let load = Load { packets, gap: GAP, clock: Clock::start(), receiver: cpus.last().copied() };
+    let load =
+        Load { packets: packets / ROUNDS, gap: GAP, clock: Clock::start(), receiver: cpus.last().copied() };
+    let wire = Wire::new();
+    let mut subjects = subjects(wire.as_ref());
+    subjects.retain(|(name, ..)| is_chosen(name));
+    let mut rows: Vec<Vec<Row>> = subjects.iter().map(|_| Vec::new()).collect();
+    for _ in 0..ROUNDS {
+        for ((.., measure), row) in subjects.iter().zip(&mut rows) {
+            row.push(measure(load));
+        }
+    }
     println!("{packets} packets each; CPU in per cent, wake-ups in microseconds");
     println!("{:<52} {:>8} {:>8} {:>8} {:>8} {:>8}", "", "idle", "loaded", "p50", "p90", "p99");
-    if is_chosen("eventfd") {
-        bare(load).print("eventfd", "a thread in poll(2)");
-    }
-    let wire = Wire::new();
-    for policy in POLICIES {
-        let subject = format!("wire-{policy}");
-        if let Some(wire) = wire.as_ref().filter(|_| is_chosen(&subject)) {
-            wire.measure(Idle::new(policy), load).print(&subject, "af_packet on veth");
-        }
-    }
-    if let Some(wire) = wire.as_ref().filter(|_| is_chosen("thresholds")) {
-        thresholds(wire, load);
-    }
-    for policy in POLICIES {
-        let subject = format!("memory-{policy}");
-        if is_chosen(&subject) {
-            in_memory(Idle::new(policy), load).print(&subject, "rings in memory");
-        }
-    }
-    for micros in SLEEPS {
-        let subject = format!("sleeps-{micros}");
-        if !is_chosen(&subject) {
-            continue;
-        }
-        let idle = Idle::new(IdlePolicy::Adaptive).with_longest_sleep(Duration::from_micros(micros));
-        let load = Load { gap: LONG_GAP, packets: packets / 4 + 1, ..load };
-        in_memory(idle, load).print(&subject, "rings in memory, adaptive");
+    for ((name, what, _), row) in subjects.iter().zip(rows) {
+        row.into_iter().reduce(Row::and).into_iter().for_each(|row| row.print(name, what));
     }
 }
 
-/// How long to poll before a wait.
-fn thresholds(wire: &Wire, load: Load) {
-    for gap in [50, 100, 200, 1000] {
-        for wait_after in [0, 20, 50, 100, 200] {
-            let idle = Idle::after(Duration::from_micros(wait_after), Duration::from_micros(wait_after));
-            let row = wire.measure(idle, Load { gap: Duration::from_micros(gap), ..load });
-            row.print("thresholds", &format!("a packet in {gap} us, waits after {wait_after}"));
-        }
+fn subjects(wire: Option<&Wire>) -> Vec<Subject<'_>> {
+    let mut all: Vec<Subject<'_>> =
+        vec![("eventfd".to_owned(), "a thread in poll(2)".to_owned(), Box::new(bare))];
+    for policy in POLICIES {
+        let on_wire = |wire| move |load| Wire::measure(wire, Idle::new(policy), load);
+        let what = "af_packet on veth".to_owned();
+        all.extend(wire.map(|wire| (format!("wire-{policy}"), what, Box::new(on_wire(wire)) as Box<_>)));
     }
+    for policy in POLICIES {
+        let name = format!("memory-{policy}");
+        all.push((name, "rings".to_owned(), Box::new(move |load| in_memory(Idle::new(policy), load))));
+    }
+    for micros in SLEEPS {
+        let idle = Idle::new(IdlePolicy::Adaptive).with_longest_sleep(Duration::from_micros(micros));
+        let measure =
+            move |load: Load| in_memory(idle, Load { gap: LONG_GAP, packets: load.packets / 4 + 1, ..load });
+        all.push((format!("sleeps-{micros}"), "rings, adaptive".to_owned(), Box::new(measure)));
+    }
+    all.extend(wire.into_iter().flat_map(thresholds));
+    all
+}
+
+/// How long to poll before a wait.
+fn thresholds(wire: &Wire) -> Vec<Subject<'_>> {
+    let each = |gap, wait_after| {
+        let idle = Idle::after(Duration::from_micros(wait_after), Duration::from_micros(wait_after));
+        let measure = move |load| wire.measure(idle, Load { gap: Duration::from_micros(gap), ..load });
+        let what = format!("wire, waits after {wait_after} us");
+        (format!("gap-{gap}"), what, Box::new(measure) as Box<_>)
+    };
+    let gaps = [50, 100, 200, 1000].into_iter();
+    gaps.flat_map(|gap| [0, 20, 50, 100, 200].map(|wait_after| each(gap, wait_after))).collect()
 }
