@@ -57,7 +57,8 @@
 //! - Nothing from the wire is trusted and nothing from the wire panics. What is dropped is
 //!   counted under a name.
 //! - The loop does not allocate, lock, log or call through `dyn`, and makes foreign calls per
-//!   burst, never per packet.
+//!   burst, never per packet. While nothing comes it rests; while something does, it makes no
+//!   system call to know that.
 //! - Time and randomness are passed in: everything above the ports runs the same twice.
 //! - `unsafe` is denied but in [`packet`], [`port`], [`sys`] and the vector kernel of the checksum.
 #![deny(unsafe_code)]

@@ -62,7 +62,7 @@ pub trait DatagramQueue: Send {
         true
     }
 
-    /// After each [`arm_wakeup`](Self::arm_wakeup): the worker polls again.
+    /// After a wait, or none because another queue could not be armed: the worker polls again.
     fn disarm_wakeup(&mut self) {}
 
     /// Gives every packet back that is held or waits to be received. The last call.
@@ -180,7 +180,7 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
         let deadlines = self.queues.iter().map(Q::next_deadline);
         let deadline = deadlines.fold(self.next_tick, Time::min);
         let longest = wait_before(deadline, now, longest)?;
-        let armed = self.queues.iter_mut().fold(true, |armed, queue| queue.arm_wakeup() && armed);
+        let armed = self.queues.iter_mut().all(Q::arm_wakeup);
         let woken = armed.then(|| rest.descriptors.wait(longest));
         self.queues.iter_mut().for_each(Q::disarm_wakeup);
         woken

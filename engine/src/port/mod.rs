@@ -98,8 +98,7 @@ pub trait FrameQueue: Send {
         true
     }
 
-    /// Ends what [`arm_wakeup`](Self::arm_wakeup) began, whether it could or not: the queue is
-    /// polled again.
+    /// Ends what [`arm_wakeup`](Self::arm_wakeup) may have begun: the queue is polled again.
     fn disarm_wakeup(&mut self) {}
 }
 
