@@ -42,6 +42,11 @@ impl Listening {
         now >= self.due
     }
 
+    /// When the answer is due, if one is owed.
+    pub(super) fn deadline(&self) -> Time {
+        self.due
+    }
+
     /// A query is answered at a moment by chance, that of one before it if it is sooner
     /// (RFC 3810, section 6.2). Who asks in version 1 is answered in it.
     fn heard(&mut self, now: Time, vlans: Vlans, query: &Query) {

@@ -79,11 +79,12 @@ impl Presence {
 
     /// When there is something to do, as far as time decides that.
     pub(super) fn next_deadline(&self) -> Time {
-        match self.stage {
+        let step = match self.stage {
             Stage::Silent | Stage::Present => Time::NEVER,
             Stage::Begin => Time::ZERO,
             Stage::Asked(deadline) => deadline,
-        }
+        };
+        step.min(self.listening.deadline())
     }
 }
 
