@@ -83,6 +83,12 @@ pub(crate) struct MaxPayload {
 }
 
 impl MaxPayload {
+    /// In bytes, of either family.
+    pub(crate) const LONGEST: usize = 65_527;
+    /// Whatever the MTU, where the kernel cuts packets: what the length fields can say. That of IPv6
+    /// does not count its header (RFC 8200, 3).
+    pub(crate) const DATAGRAM: Self = Self { ipv4: 65_507, ipv6: Self::LONGEST };
+
     pub(super) fn of(mtu: usize) -> Self {
         let less = |header_len| mtu.saturating_sub(header_len + udp::HEADER_LEN);
         Self { ipv4: less(ipv4::HEADER_LEN), ipv6: less(ipv6::HEADER_LEN) }

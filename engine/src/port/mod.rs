@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `dpdk` | any poll-mode driver | DPDK, mostly root and hugepages |
 //! | [`af_packet`] | a Linux interface, through a memory-mapped ring | `CAP_NET_RAW` |
+//! | [`socket`] | the kernel's UDP sockets: datagrams, and no frames | nothing |
 //! | [`memory`] | the other end of a pair in this process | nothing |
 //! | [`pcap`] | a capture file, replayed; what is sent is recorded | nothing |
 //! | [`fault`] | any other queue, with losses and worse put in | nothing |
@@ -19,6 +20,7 @@ pub mod fault;
 mod heap;
 pub mod memory;
 pub mod pcap;
+pub mod socket;
 
 use std::fmt;
 use std::os::fd::RawFd;

@@ -32,11 +32,11 @@ use crate::time::Time;
 
 /// The guards of one queue.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     reflectors: Option<SourcePorts>,
     /// What costs more than a look at the ports; `None` where all of it is off.
     limits: Option<Limits>,
-    pub(super) validation: Validation,
+    pub(crate) validation: Validation,
     /// `None` where nothing is guarded against.
     conversations: Option<Conversations>,
     icmp_errors: Option<Bucket>,
@@ -49,8 +49,8 @@ struct Limits {
 }
 
 impl Guard {
-    /// The guards of a host that listens on the ports `own`.
-    pub(super) fn new(guards: Guards, own: &UdpPorts, key: HashKey) -> Self {
+    /// The guards of a queue that listens on the ports `own`.
+    pub(crate) fn new(guards: Guards, own: &UdpPorts, key: HashKey) -> Self {
         let is_limited =
             guards.rate.is_some() || guards.global_rate.is_some() || guards.amplification.is_some();
         let limits = || Limits {
@@ -68,7 +68,7 @@ impl Guard {
 
     /// Lets a datagram of `bytes` bytes in, or says why not.
     #[inline]
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &mut self,
         now: Time,
         source: SocketAddr,
@@ -101,7 +101,7 @@ impl Guard {
     }
 
     /// We sent a datagram of our own accord: what answers it is let in.
-    pub(super) fn sent(&mut self, now: Time, own_port: u16, to: SocketAddr) {
+    pub(crate) fn sent(&mut self, now: Time, own_port: u16, to: SocketAddr) {
         let is_guarded_against = self.limits.is_some()
             || self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(to.port(), own_port));
         if let Some(conversations) = self.conversations.as_mut().filter(|_| is_guarded_against) {
