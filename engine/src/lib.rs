@@ -38,6 +38,7 @@
 //!
 //! - [`packet`]: a frame in a buffer that somebody owns, and bursts of them.
 //! - [`port`]: frames in, frames out. `dpdk` and [`af_packet`](port::af_packet) for wires;
+//!   [`socket`](port::socket) for datagrams straight from the kernel, with no privileges;
 //!   [`memory`](port::memory), [`pcap`](port::pcap) and [`fault`](port::fault) for tests and tools.
 //! - [`wire`]: the formats, as pure functions over bytes.
 //! - [`host`]: classifies frames, answers ARP, ICMP and neighbour discovery, guards against abuse,
@@ -85,7 +86,8 @@ pub use host::{Cookie, GuardConfig};
 pub use lab::{Lab, Received};
 pub use launch::{
     AddressArg, App, CaptureConfig, CaptureConfigError, CapturedFrames, CommonArgs, EalArgsError, Error,
-    FragmentsArg, Io, Launch, LcoreId, Result, UdpPortArg, UsageError, command_line, parse_duration, run,
+    FragmentsArg, Io, Launch, LcoreId, Result, SocketArgs, UdpPortArg, UsageError, command_line,
+    parse_duration, run,
 };
 pub use service::{Datagram, Outbox, Role, SendError, Service, Tick, TooLong, Verdict};
 pub use time::Time;

@@ -62,7 +62,8 @@ fn address(text: &str) {
     match text.parse::<AddressArg>() {
         Ok(read) => {
             let place = read.place.as_ref().map_or_else(String::new, |place| format!("@{place}"));
-            let printed = format!("{}/{}{place}", read.address, read.prefix_len);
+            let len = read.prefix_len.map_or_else(String::new, |len| format!("/{len}"));
+            let printed = format!("{}{len}{place}", read.address);
             assert_eq!(printed.parse().as_ref(), Ok(&read), "'{text}' is '{printed}'");
         }
         Err(reason) => assert!(!reason.is_empty(), "'{text}' is refused without a reason"),

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::capture::CaptureConfig;
+use super::error::UsageError;
+use super::sockets::SocketArgs;
 use crate::host::{FragmentPolicy, GuardConfig};
 use crate::idle::IdlePolicy;
 use crate::port::fault::FaultConfig;
@@ -13,13 +15,14 @@ use crate::port::fault::FaultConfig;
 /// The application arguments that every program has.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CommonArgs {
-    /// Where frames come from: dpdk, af_packet:IFACE,… or pcap:IN,OUT (OUT may be left out)
+    /// Where frames come from: dpdk, af_packet:IFACE,… or pcap:IN,OUT (OUT may be left out); or
+    /// datagrams: socket
     #[arg(long, value_name = "PORT", default_value_t, help_heading = "Ports")]
     pub io: Io,
 
     /// An address of ours and its link, IPv4 or IPv6 (repeatable); on another port than the first:
     /// ADDR/LEN@PORT, by number or name; in a VLAN: ADDR/LEN@PORT.VLAN; in one VLAN within
-    /// another: ADDR/LEN@PORT.OUTER.INNER
+    /// another: ADDR/LEN@PORT.OUTER.INNER; on sockets: ADDR, or 0.0.0.0 or :: for all
     #[arg(long, value_name = "ADDR/LEN", help_heading = "Host")]
     pub ip: Vec<AddressArg>,
 
@@ -100,9 +103,13 @@ pub struct CommonArgs {
     /// reason=NAME (repeatable) those that are counted so; with reason=all every frame
     #[arg(long, value_name = "FILE[,reason=NAME…]", help_heading = "Run")]
     pub capture: Option<CaptureConfig>,
+
+    /// What sockets alone have.
+    #[command(flatten)]
+    pub socket: SocketArgs,
 }
 
-/// Where frames come from.
+/// Where frames or datagrams come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Io {
     /// The ports that the EAL arguments bring.
@@ -117,6 +124,8 @@ pub enum Io {
         /// Where what is sent goes.
         output: Option<PathBuf>,
     },
+    /// UDP sockets of the kernel's.
+    Socket,
 }
 
 impl FromStr for Io {
@@ -144,8 +153,9 @@ impl FromStr for Io {
                 Ok(Self::Pcap { input: input.into(), output: output.map(PathBuf::from) })
             }
             ("pcap", None) => Err("name the capture to replay, as in pcap:in.pcap,out.pcap".to_owned()),
-            ("socket", _) => Err("the socket port is not built yet; use af_packet:IFACE".to_owned()),
-            _ => Err("there are dpdk, af_packet:IFACE and pcap:IN[,OUT]".to_owned()),
+            ("socket", None) => Ok(Self::Socket),
+            ("socket", Some(_)) => Err("write socket alone, and its addresses behind --ip".to_owned()),
+            _ => Err("there are dpdk, af_packet:IFACE, pcap:IN[,OUT] and socket".to_owned()),
         }
     }
 }
@@ -159,17 +169,18 @@ impl std::fmt::Display for Io {
             Self::Pcap { input, output: Some(output) } => {
                 write!(f, "pcap:{},{}", input.display(), output.display())
             }
+            Self::Socket => write!(f, "socket"),
         }
     }
 }
 
-/// `ADDR/LEN[@PORT[.VLAN]]`; which port that is shows when the ports are known.
+/// `ADDR/LEN[@PORT[.VLAN]]`, or `ADDR` on sockets; which port that is shows when the ports are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressArg {
     /// The address.
     pub address: IpAddr,
-    /// Leading bits that the link's hosts share.
-    pub prefix_len: u8,
+    /// Leading bits that the link's hosts share; `None` where it is not said.
+    pub prefix_len: Option<u8>,
     /// What stands behind the `@`.
     pub place: Option<String>,
 }
@@ -180,21 +191,28 @@ impl FromStr for AddressArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let (prefix, place) =
             text.split_once('@').map_or((text, None), |(prefix, place)| (prefix, Some(place)));
-        let (address, len) = prefix
-            .split_once('/')
-            .ok_or_else(|| format!("the prefix length is missing: write {prefix}/24"))?;
+        let (address, len) =
+            prefix.split_once('/').map_or((prefix, None), |(address, len)| (address, Some(len)));
         let address: IpAddr = address.parse().map_err(|_| format!("'{address}' is not an IP address"))?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_len = len.parse().ok().filter(|len| *len <= longest);
-        let prefix_len =
-            prefix_len.ok_or_else(|| format!("'{len}' is not a prefix length from 0 to {longest}"))?;
-        if !can_be_a_hosts(address) {
-            return Err(format!("{address} can't be a host's address"));
-        }
+        let prefix_len = |len: &str| {
+            let prefix_len = len.parse().ok().filter(|len| *len <= longest);
+            prefix_len.ok_or_else(|| format!("'{len}' is not a prefix length from 0 to {longest}"))
+        };
+        let prefix_len = len.map(prefix_len).transpose()?;
         if place.is_some_and(str::is_empty) {
             return Err("the port behind the @ is missing".to_owned());
         }
         Ok(Self { address, prefix_len, place: place.map(str::to_owned) })
+    }
+}
+
+impl AddressArg {
+    /// The address and prefix length of a host on a link.
+    pub(super) fn on_link(&self) -> Result<(IpAddr, u8), UsageError> {
+        let address = self.address;
+        let prefix_len = self.prefix_len.ok_or(UsageError::NoPrefix(address))?;
+        if can_be_a_hosts(address) { Ok((address, prefix_len)) } else { Err(UsageError::NoHost(address)) }
     }
 }
 
@@ -246,6 +264,13 @@ pub enum UdpPortArg {
     One(u16),
     /// All but 0.
     All,
+}
+
+impl UdpPortArg {
+    /// The one port that it is.
+    pub(super) fn one(&self) -> Option<u16> {
+        if let Self::One(port) = self { Some(*port) } else { None }
+    }
 }
 
 impl FromStr for UdpPortArg {
@@ -327,6 +352,7 @@ mod tests {
         let pcap = Io::Pcap { input: "in.pcap".into(), output: Some("out.pcap".into()) };
         assert_eq!("pcap:in.pcap,out.pcap".parse(), Ok(pcap.clone()));
         assert_eq!(pcap.to_string(), "pcap:in.pcap,out.pcap");
+        assert_eq!("socket".parse(), Ok(Io::Socket));
         for bad in [
             "",
             "dpdk:x",
@@ -336,7 +362,7 @@ mod tests {
             "af_packet:a,b,a",
             "pcap:",
             "xdp:eth0",
-            "socket",
+            "socket:127.0.0.1",
         ] {
             assert!(bad.parse::<Io>().is_err(), "{bad}");
         }
@@ -345,33 +371,42 @@ mod tests {
     #[test]
     fn addresses_have_a_prefix() {
         let plain: AddressArg = "10.77.0.1/24".parse().expect("valid");
-        assert_eq!((plain.address, plain.prefix_len, plain.place), (IpAddr::from([10, 77, 0, 1]), 24, None));
+        assert_eq!(
+            (plain.address, plain.prefix_len, plain.place),
+            (IpAddr::from([10, 77, 0, 1]), Some(24), None)
+        );
         let sixth: AddressArg = "fd00::1/64@1.100.300".parse().expect("valid");
-        assert_eq!((sixth.address, sixth.prefix_len), (IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]), 64));
+        assert_eq!(
+            (sixth.address, sixth.prefix_len),
+            (IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1]), Some(64))
+        );
         assert_eq!(sixth.place.as_deref(), Some("1.100.300"));
         let placed: AddressArg = "10.77.0.1/24@1.300".parse().expect("valid");
         assert_eq!(placed.place.as_deref(), Some("1.300"));
-        assert_eq!(
-            "10.77.0.1".parse::<AddressArg>(),
-            Err("the prefix length is missing: write 10.77.0.1/24".into())
-        );
+        for bad in
+            ["10.77.0.1/33", "10.77.0/24", "10.77.0.1/24@", "10.77.0.1/", "fd00::1/129", "fd00:::1/64", "/24"]
+        {
+            assert!(bad.parse::<AddressArg>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_on_a_link_has_an_address_and_a_prefix() {
+        let on_link = |text: &str| text.parse::<AddressArg>().expect("an address").on_link();
+        let own = IpAddr::from([10, 77, 0, 1]);
+        assert_eq!(on_link("10.77.0.1/24"), Ok((own, 24)));
+        assert_eq!(on_link("10.77.0.1"), Err(UsageError::NoPrefix(own)));
         for bad in [
-            "10.77.0.1/33",
-            "10.77.0/24",
-            "10.77.0.1/24@",
             "224.0.0.1/4",
             "0.0.0.0/0",
             "127.0.0.1/8",
             "240.0.0.1/8",
-            "fd00::1/129",
             "::/0",
             "::1/128",
             "ff02::1/64",
             "::ffff:10.77.0.1/120",
-            "fd00:::1/64",
-            "/24",
         ] {
-            assert!(bad.parse::<AddressArg>().is_err(), "{bad}");
+            assert!(matches!(on_link(bad), Err(UsageError::NoHost(_))), "{bad}");
         }
     }
 

@@ -11,6 +11,7 @@ use crate::port::af_packet::AfPacketError;
 #[cfg(feature = "dpdk")]
 use crate::port::dpdk::{DpdkError, EalError, LaunchError};
 use crate::port::pcap::PcapError;
+use crate::port::socket::SocketError;
 use crate::sys::RandomError;
 
 /// Why a program did not start, or did not run to its end.
@@ -45,6 +46,9 @@ pub enum Error {
     /// A pcap port did not open.
     #[error(transparent)]
     Pcap(#[from] PcapError),
+    /// Sockets did not open.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// No secret keys.
     #[error(transparent)]
     Random(#[from] RandomError),
@@ -116,6 +120,39 @@ pub enum UsageError {
     /// The number behind the port's dot is no VLAN.
     #[error("'{0}' is no VLAN: write a number from 1 to 4094")]
     NoSuchVlan(String),
+    /// An address with no prefix length, where there is a link.
+    #[error("--ip {0}: the prefix length is missing: write {0}/{len}", len = if .0.is_ipv4() { 24 } else { 64 })]
+    NoPrefix(IpAddr),
+    /// An address that no host has.
+    #[error("--ip {0}: that can't be a host's address on a link: give one of its own, or use --io socket")]
+    NoHost(IpAddr),
+    /// An address with a prefix length or a port, where there are neither.
+    #[error("--ip {0}: on sockets an address has no prefix length, port or VLAN: write --ip {1}")]
+    OnlyAddress(String, IpAddr),
+    /// An address that no socket can answer from.
+    #[error(
+        "--ip {0}: a socket can't answer from that: give an address of this machine, or 0.0.0.0 or :: for all"
+    )]
+    NoSocketAddress(IpAddr),
+    /// A wildcard beside an address that it takes in.
+    #[error("--ip {all} takes in {one}: leave one of them out")]
+    TakenIn {
+        /// The wildcard.
+        all: IpAddr,
+        /// The other one.
+        one: IpAddr,
+    },
+    /// An option that says nothing about sockets.
+    #[error("{option} has no meaning with --io socket: {instead}")]
+    NotOnSockets {
+        /// The option.
+        option: &'static str,
+        /// The way out.
+        instead: &'static str,
+    },
+    /// An option that says something about sockets only.
+    #[error("{0} is an option of --io socket: leave it out, or use that")]
+    OnlyOnSockets(&'static str),
     /// An address is given twice.
     #[error("the address {0} is given twice for one port")]
     AddressTwice(String),

@@ -42,6 +42,7 @@ mod lcores;
 mod panic;
 mod plan;
 mod serve;
+mod sockets;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -54,6 +55,7 @@ pub use args::{AddressArg, CommonArgs, FragmentsArg, Io, UdpPortArg, parse_durat
 pub use capture::{CaptureConfig, CaptureConfigError, CapturedFrames};
 pub use eal_args::{EalArgsError, LcoreId};
 pub use error::{Error, UsageError};
+pub use sockets::SocketArgs;
 
 use args::Halves;
 use lcores::Lcores;
@@ -163,6 +165,7 @@ impl Launch {
         make: impl FnOnce(&[LcoreId]) -> Vec<S>,
     ) -> Result<Report> {
         start_log(&self.eal);
+        plan::check(&self.args)?;
         let signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
         match &self.args.io {
             Io::Dpdk => self.serve_dpdk(signals, make),
@@ -182,6 +185,11 @@ impl Launch {
                 let plan = Plan::new(&self.app, &self.args, &lcores)?;
                 let port = pcap::open(input, output.as_deref(), &plan.port)?;
                 self.serve_ports(&lcores, signals, &plan, vec![port], make)
+            }
+            Io::Socket => {
+                let lcores = Lcores::native(&self.eal)?;
+                let plan = Plan::new(&self.app, &self.args, &lcores)?;
+                sockets::serve(&self, &lcores, signals, &plan, make)
             }
         }
     }
@@ -254,7 +262,7 @@ fn command<A: Args>(app: App, program: &str) -> Command {
     // Last, since the structs of arguments bring descriptions of their own.
     command.about(app.about).after_help(
         "EAL arguments go to DPDK as they are: -l CORES, -a PCI-ADDRESS, --vdev=…, --no-huge, --in-memory, …\n\
-         Native ports (--io af_packet:…, pcap:…) take -l, --lcores, --main-lcore and --log-level of them.",
+         Native ports (--io af_packet:…, pcap:…, socket) take -l, --lcores, --main-lcore and --log-level of them.",
     )
 }
 

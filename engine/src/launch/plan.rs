@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::App;
-use super::args::{AddressArg, CommonArgs, FragmentsArg, UdpPortArg};
+use super::args::{AddressArg, CommonArgs, FragmentsArg, Io, UdpPortArg};
 use super::capture::CaptureFile;
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
+use super::sockets;
 use crate::host::{Addressing, FragmentPolicy, HashKey, HostConfig, InterfaceAddress, UdpPorts};
 use crate::idle::Idle;
 use crate::port::{PortConfig, PortDescription, PortId, RssFields, RssKey};
@@ -76,6 +77,22 @@ impl Plan {
         queues * (self.port.burst + self.outbox) + self.outbox
     }
 
+    /// The UDP ports as the ready line has them behind an address: `:7`, `:{7,9}`, `:all`.
+    pub(super) fn udp_port_suffix(&self) -> String {
+        match self.named_udp_ports.as_slice() {
+            [one] => format!(":{one}"),
+            several => {
+                let several: Vec<_> = several.iter().map(ToString::to_string).collect();
+                format!(":{{{}}}", several.join(","))
+            }
+        }
+    }
+
+    /// Datagrams that a service can send per call.
+    pub(super) fn outbox(&self) -> usize {
+        self.outbox
+    }
+
     /// What the port is asked for that has this number and name.
     pub(super) fn port(&self, id: usize, name: &str, args: &CommonArgs) -> PortConfig {
         let rss = match fragment_policy(&args.fragments, id, name) {
@@ -109,6 +126,17 @@ impl Plan {
     }
 }
 
+/// Checks what can be said of the arguments before anything is opened.
+pub(super) fn check(args: &CommonArgs) -> Result<(), UsageError> {
+    match args.io {
+        Io::Socket => sockets::check(args),
+        _ => {
+            args.ip.iter().try_for_each(|arg| arg.on_link().map(drop))?;
+            args.socket.named().map_or(Ok(()), |option| Err(UsageError::OnlyOnSockets(option)))
+        }
+    }
+}
+
 /// The policy of a port: the last one that is said for it, or for all.
 fn fragment_policy(said: &[FragmentsArg], id: usize, name: &str) -> FragmentPolicy {
     let is_meant =
@@ -120,10 +148,7 @@ fn udp_ports(named: &[UdpPortArg]) -> UdpPorts {
     if named.contains(&UdpPortArg::All) {
         return UdpPorts::all();
     }
-    named
-        .iter()
-        .filter_map(|port| if let UdpPortArg::One(port) = port { Some(*port) } else { None })
-        .collect()
+    named.iter().filter_map(UdpPortArg::one).collect()
 }
 
 fn create_report(path: &Path) -> Result<File, Error> {
@@ -153,7 +178,8 @@ pub(super) fn place_addresses(
     let mut placed: Vec<Vec<InterfaceAddress>> = vec![Vec::new(); ports.len()];
     for arg in &args.ip {
         let (port, vlans) = place(arg, ports)?;
-        let own = InterfaceAddress { address: arg.address, prefix_len: arg.prefix_len, vlans };
+        let (address, prefix_len) = arg.on_link()?;
+        let own = InterfaceAddress { address, prefix_len, vlans };
         if own.broadcast().is_some_and(|broadcast| own.address == broadcast) {
             return Err(UsageError::Broadcast(own.to_string()));
         }

@@ -49,29 +49,18 @@ where
     let others = other_files(&launch.args);
     let capture = plan.capture.as_ref().map(|file| file.start(&descriptions, others)).transpose()?;
     let hosts = hosts(plan, queues, descriptions.iter().zip(&addressing), S::ROLE, &launch.args)?;
-    let (teams, idle) = teams(lcores.workers(), hosts);
-    for lcore in idle {
-        say(format_args!(
-            "lcore {lcore} has no queue and rests: the ports have fewer queues than there are lcores"
-        ));
-    }
-    let working: Vec<_> = teams.iter().map(|(lcore, _)| *lcore).collect();
-    let services = make(&working);
-    if services.len() != working.len() {
-        return Err(Error::ServiceCount { lcores: working.len(), services: services.len() });
-    }
+    let (mut teams, services) = staff(lcores, hosts, make)?;
+    let clock = Clock::start();
+    let capture = capture.map(|mut capture| {
+        capture.tap(teams.iter_mut().flat_map(|(_, hosts)| hosts), &clock);
+        capture
+    });
     let ready = Box::new(|| ready(launch, plan, &descriptions, &addressing));
     let start = Start { ready, addressing: &addressing };
-    let elapsed = Instant::now();
-    let aside = Aside { signals, start, controls: &mut controls, capture };
-    let end = run(launch, lcores, plan, aside, teams, services)?;
-    let mut report = close(launch, elapsed, controls, &end);
-    end.capture.into_iter().for_each(|capture| report.add_capture(capture));
-    write_report(launch, plan, &report)?;
-    match end.panicked {
-        Some(lcore) => Err(Error::WorkerPanicked(lcore)),
-        None => Ok(report),
-    }
+    let links = links(&mut controls, &teams);
+    let begin = Instant::now();
+    let end = run(launch, lcores, plan, Aside { signals, start, links, capture, clock }, teams, services)?;
+    conclude(launch, plan, begin, controls, end)
 }
 
 /// The files that the program has beside a capture.
@@ -108,10 +97,7 @@ fn hosts<'a, Q: FrameQueue>(
     role: Role,
     args: &CommonArgs,
 ) -> Result<Vec<Vec<Host<Q>>>, Error> {
-    let key = random_bytes::<16>()?;
-    let (low, high) = key.split_at(8);
-    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
-    let hash_key = HashKey([word(low), word(high)]);
+    let hash_key = random_key()?;
     let ports = queues.into_iter().zip(ports).enumerate();
     Ok(ports
         .map(|(id, (queues, (port, own)))| {
@@ -129,13 +115,42 @@ fn hosts<'a, Q: FrameQueue>(
         .collect())
 }
 
-type Teams<Q> = Vec<(LcoreId, Vec<Host<Q>>)>;
+/// A secret key for the tables of a port.
+pub(super) fn random_key() -> Result<HashKey, Error> {
+    let key = random_bytes::<16>()?;
+    let (low, high) = key.split_at(8);
+    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    Ok(HashKey([word(low), word(high)]))
+}
+
+/// The queues of each lcore, of datagrams.
+pub(super) type Teams<Q> = Vec<(LcoreId, Vec<Q>)>;
+
+/// Gives each lcore its queue of each port, and has a service made for each that has one.
+pub(super) fn staff<Q, S>(
+    lcores: &Lcores,
+    ports: Vec<Vec<Q>>,
+    make: impl FnOnce(&[LcoreId]) -> Vec<S>,
+) -> Result<(Teams<Q>, Vec<S>), Error> {
+    let (teams, idle) = teams(lcores.workers(), ports);
+    for lcore in idle {
+        say(format_args!(
+            "lcore {lcore} has no queue and rests: the ports have fewer queues than there are lcores"
+        ));
+    }
+    let working: Vec<_> = teams.iter().map(|(lcore, _)| *lcore).collect();
+    let services = make(&working);
+    if services.len() != working.len() {
+        return Err(Error::ServiceCount { lcores: working.len(), services: services.len() });
+    }
+    Ok((teams, services))
+}
 
 /// Gives each lcore its queue of each port. Those that are left without one are second.
-fn teams<Q: FrameQueue>(lcores: &[LcoreId], hosts: Vec<Vec<Host<Q>>>) -> (Teams<Q>, Vec<LcoreId>) {
+fn teams<Q>(lcores: &[LcoreId], ports: Vec<Vec<Q>>) -> (Teams<Q>, Vec<LcoreId>) {
     let mut teams: Teams<Q> = lcores.iter().map(|&lcore| (lcore, Vec::new())).collect();
-    for port in hosts {
-        teams.iter_mut().zip(port).for_each(|((_, team), host)| team.push(host));
+    for port in ports {
+        teams.iter_mut().zip(port).for_each(|((_, team), queue)| team.push(queue));
     }
     let idle = teams.iter().filter(|(_, team)| team.is_empty()).map(|(lcore, _)| *lcore).collect();
     teams.retain(|(_, team)| !team.is_empty());
@@ -144,10 +159,7 @@ fn teams<Q: FrameQueue>(lcores: &[LcoreId], hosts: Vec<Vec<Host<Q>>>) -> (Teams<
 
 /// `ready: echo on dpdk net_tap0, 1 queue, 10.77.0.1:7`, with the addresses that nobody else has.
 fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[Addressing]) -> String {
-    let udp_port = match plan.named_udp_ports.as_slice() {
-        [one] => format!(":{one}"),
-        several => format!(":{{{}}}", several.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
-    };
+    let udp_port = plan.udp_port_suffix();
     let each = ports.iter().zip(addressing).map(|(port, own)| {
         let kind = port.driver.split(' ').next().unwrap_or_default();
         let plural = if port.queues == 1 { "" } else { "s" };
@@ -161,7 +173,7 @@ fn ready(launch: &Launch, plan: &Plan, ports: &[PortDescription], addressing: &[
 }
 
 /// An address as users write it. Link-local ones go without saying.
-fn endpoint(address: IpAddr, udp_port: &str) -> Option<String> {
+pub(super) fn endpoint(address: IpAddr, udp_port: &str) -> Option<String> {
     match address {
         IpAddr::V4(address) => Some(format!("{address}{udp_port}")),
         IpAddr::V6(address) if address.is_unicast_link_local() => None,
@@ -177,7 +189,7 @@ struct View {
 }
 
 /// What is left of a run.
-struct End {
+pub(super) struct End {
     views: Vec<View>,
     lcores: Vec<(LcoreId, Arc<LcoreCounters>)>,
     /// The lcore whose service panicked.
@@ -186,41 +198,39 @@ struct End {
 }
 
 /// What the control plane has in its hands while the workers run.
-struct Aside<'a> {
-    signals: Signals,
-    start: Start<'a>,
-    controls: &'a mut [Box<dyn PortControl>],
-    capture: Option<Capture>,
+pub(super) struct Aside<'a> {
+    pub(super) signals: Signals,
+    pub(super) start: Start<'a>,
+    /// The ports' links, where they have any.
+    pub(super) links: Vec<Link<'a>>,
+    pub(super) capture: Option<Capture>,
+    pub(super) clock: Clock,
 }
 
-fn run<Q, S>(
+/// Runs the workers, and the control plane beside them, until the program is stopped.
+pub(super) fn run<Q, S>(
     launch: &Launch,
     lcores: &Lcores,
     plan: &Plan,
     aside: Aside<'_>,
-    mut teams: Teams<Q>,
+    teams: Teams<Q>,
     services: Vec<S>,
 ) -> Result<End, Error>
 where
-    Q: FrameQueue + 'static,
+    Q: DatagramQueue + 'static,
     S: Service + 'static,
 {
-    let Aside { signals, start, controls, mut capture } = aside;
+    let Aside { signals, start, links, capture, clock } = aside;
     let stop = StopFlag::default();
-    let clock = Clock::start();
-    if let Some(capture) = &mut capture {
-        capture.tap(teams.iter_mut().flat_map(|(_, hosts)| hosts), &clock);
-    }
-    let links = links(controls, &teams);
     let (sender, ended) = bounded(teams.len());
     let mut views = Vec::new();
     let mut workers = Vec::new();
     let mut jobs = Vec::new();
-    for ((lcore, hosts), service) in teams.into_iter().zip(services) {
-        let view = |host: &Host<Q>| View { lcore, port: host.port(), counters: Arc::clone(host.counters()) };
-        views.extend(hosts.iter().map(view));
-        let forwards = plan.forwards(hosts.len());
-        let worker = Worker::new(hosts, service, forwards).resting(Idle::new(launch.args.idle));
+    for ((lcore, queues), service) in teams.into_iter().zip(services) {
+        let view = |queue: &Q| View { lcore, port: queue.port(), counters: Arc::clone(queue.counters()) };
+        views.extend(queues.iter().map(view));
+        let forwards = plan.forwards(queues.len());
+        let worker = Worker::new(queues, service, forwards).resting(Idle::new(launch.args.idle));
         workers.push((lcore, Arc::clone(worker.lcore())));
         jobs.push((lcore, job(lcore, worker, clock, stop.clone(), sender.clone())));
     }
@@ -247,7 +257,10 @@ where
 }
 
 /// The ports' links, and the hosts that are to know of them.
-fn links<'a, Q: FrameQueue>(controls: &'a mut [Box<dyn PortControl>], teams: &Teams<Q>) -> Vec<Link<'a>> {
+fn links<'a, Q: FrameQueue>(
+    controls: &'a mut [Box<dyn PortControl>],
+    teams: &Teams<Host<Q>>,
+) -> Vec<Link<'a>> {
     let hosts = |port| teams.iter().flat_map(|(_, hosts)| hosts).filter(move |host| host.port() == port);
     let link = |(id, control): (usize, &'a mut Box<dyn PortControl>)| {
         Link::new(control.as_mut(), hosts(PortId(id as u16)).map(Host::link_up).collect())
@@ -255,19 +268,13 @@ fn links<'a, Q: FrameQueue>(controls: &'a mut [Box<dyn PortControl>], teams: &Te
     controls.iter_mut().enumerate().map(link).collect()
 }
 
-fn job<Q, S>(
-    lcore: LcoreId,
-    worker: Worker<Host<Q>, S>,
-    clock: Clock,
-    stop: StopFlag,
-    ended: Sender<Ended>,
-) -> Job
+fn job<Q, S>(lcore: LcoreId, worker: Worker<Q, S>, clock: Clock, stop: StopFlag, ended: Sender<Ended>) -> Job
 where
-    Q: FrameQueue + 'static,
+    Q: DatagramQueue + 'static,
     S: Service + 'static,
 {
     Box::new(move || {
-        let counters = worker.queues().iter().map(|host| Arc::clone(host.counters())).collect();
+        let counters = worker.queues().iter().map(|queue| Arc::clone(queue.counters())).collect();
         let result = guarded(lcore, counters, move || {
             // Dropped in here: a service that panics as it is dropped is a panic like others.
             let mut worker = worker;
@@ -276,6 +283,23 @@ where
         // The control plane is there until the last worker ended.
         let _ = ended.send(Ended { lcore, result });
     })
+}
+
+/// Closes the ports and reports.
+pub(super) fn conclude(
+    launch: &Launch,
+    plan: &Plan,
+    begin: Instant,
+    controls: Vec<Box<dyn PortControl>>,
+    end: End,
+) -> Result<Report, Error> {
+    let mut report = close(launch, begin, controls, &end);
+    end.capture.into_iter().for_each(|capture| report.add_capture(capture));
+    write_report(launch, plan, &report)?;
+    match end.panicked {
+        Some(lcore) => Err(Error::WorkerPanicked(lcore)),
+        None => Ok(report),
+    }
 }
 
 fn close(launch: &Launch, begin: Instant, controls: Vec<Box<dyn PortControl>>, end: &End) -> Report {
