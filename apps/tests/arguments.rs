@@ -126,13 +126,13 @@ fn an_application_argument_stands_behind_the_dashes() {
 #[test]
 fn addresses_are_checked() {
     let with = |address: &str| format!("echo -- --io af_packet:near0 --ip {address}");
-    refused(&with("10.77.0.1"), 2, &["'10.77.0.1'", "prefix length is missing", "10.77.0.1/24"]);
+    refused(&with("10.77.0.1"), 2, &["--ip 10.77.0.1:", "prefix length is missing", "10.77.0.1/24"]);
     refused(&with("10.77.0.1/33"), 2, &["'33'", "0 to 32"]);
     refused(&with("10.77.0.256/24"), 2, &["'10.77.0.256'", "IP address"]);
     refused(&with("224.0.0.1/4"), 2, &["224.0.0.1", "can't be a host's"]);
     refused(&with("10.77.0.1/24@"), 2, &["behind the @"]);
     refused(&with("fd00::1/129"), 2, &["'129'", "0 to 128"]);
-    refused(&with("fd00::1"), 2, &["'fd00::1'", "prefix length is missing"]);
+    refused(&with("fd00::1"), 2, &["--ip fd00::1:", "prefix length is missing", "fd00::1/64"]);
     refused(&with("fd00:::1/64"), 2, &["'fd00:::1'", "IP address"]);
     for no_host in ["::/64", "::1/128", "ff02::1/64", "::ffff:10.77.0.1/120"] {
         let (address, _) = no_host.split_once('/').expect("a prefix");
