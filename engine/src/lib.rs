@@ -1,4 +1,4 @@
-//! Gannet: UDP services past the kernel, in safe Rust, on DPDK and on AF_PACKET.
+//! Gannet: UDP services past the kernel, in safe Rust, on DPDK, AF_PACKET and plain sockets.
 //!
 //! A service says what becomes of a datagram. The engine does the rest: it takes frames from
 //! a port in bursts, behaves like a host on the wire, and sends replies in the buffers that
@@ -30,6 +30,9 @@
 //! NIC <── port <── FrameQueue::tx_burst <── Host <─────────────────────────────┘
 //!                                            turns headers round in place, in the same buffer
 //! ```
+//!
+//! Sockets of the kernel's carry datagrams and no frames, so there is no host on them; a service can't
+//! tell the difference.
 //!
 //! Each worker lcore runs one [`Worker`] to completion: it owns a queue of every port and its
 //! own service. Start reading there; it is the loop, and it fits a screen.

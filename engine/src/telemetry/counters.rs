@@ -154,7 +154,7 @@ counters! {
     DuplicateAddress "duplicate_address" Event "IPv6 addresses of ours that another host turned out to have; they are not used."
     AddressConflict "address_conflict" Event "Messages of other hosts that claim an address of ours."
     RxNoBuffer "rx_no_buffer" Event "Times that a received frame could not be copied because the pool was empty."
-    RxMissed "rx_missed" Event "Datagrams that the kernel dropped at the socket, before they were received: its buffer was full, or their checksum wrong."
+    RxMissed "rx_missed" Event "Datagrams, joined ones as one, that the kernel dropped before they were received: the socket's buffer was full, or their checksum wrong."
     SocketError "socket_error" Event "Times that a socket reported an error instead of datagrams."
     NeighbourTableFull "neighbour_table_full" Event "Times that the neighbour table had no free place."
     CaptureMissed "capture_missed" Event "Frames that --capture asked for and that were not written down: no buffer was free."

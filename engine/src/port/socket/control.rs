@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::socket::Socket;
+use super::udp_socket::Socket;
 use crate::port::heap::HeapPool;
 use crate::port::{PoolBalance, PortControl, PortDescription};
 

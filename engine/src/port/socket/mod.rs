@@ -11,7 +11,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `config`, `error`, `open` | from what is asked for to bound sockets |
-//! | `socket` | the system calls |
+//! | `udp_socket` | the system calls |
 //! | `address`, `control_message` | the kernel's formats, over bytes |
 //! | `receive`, `transmit` | bursts of messages, laid out for the kernel |
 //! | `stash`, `outbound` | free buffers, and those on their way out |
@@ -33,11 +33,11 @@ mod open;
 mod outbound;
 mod queue;
 mod receive;
-mod socket;
 mod stash;
 #[cfg(test)]
 mod tests;
 mod transmit;
+mod udp_socket;
 
 pub use config::{SocketConfig, Switch};
 pub use error::SocketError;

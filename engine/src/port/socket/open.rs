@@ -7,7 +7,7 @@ use super::config::{SocketConfig, Switch};
 use super::control::SocketControl;
 use super::error::SocketError;
 use super::queue::{Bound, Parts, SocketQueue};
-use super::socket::{Readable, Socket};
+use super::udp_socket::{Readable, Socket};
 use crate::host::MaxPayload;
 use crate::port::heap::HeapPool;
 use crate::port::{OpenPort, PortDescription};

@@ -8,12 +8,12 @@ use std::time::Duration;
 use super::config::SocketConfig;
 use super::outbound::Outbound;
 use super::receive::Receiver;
-use super::socket::{Readable, Socket};
 use super::stash::Stash;
 use super::transmit::Parcel;
+use super::udp_socket::{Readable, Socket};
 use crate::forward::{Forward, Forwards};
 use crate::host::{Guard, MaxPayload, UdpPorts};
-use crate::packet::{Lent, Letter, Packet};
+use crate::packet::{Burst, Lent, Letter, Packet};
 use crate::port::PortId;
 use crate::port::heap::{HeapPacket, HeapPool};
 use crate::service::{Outbox, Service, Tick};
@@ -54,7 +54,7 @@ impl Bound {
 /// The sockets of one lcore: a queue of datagrams.
 pub struct SocketQueue {
     pub(super) port: PortId,
-    pub(super) bound: Vec<Bound>,
+    pub(super) bound: Arc<[Bound]>,
     /// What to wait for where there are several sockets.
     readable: Option<Readable>,
     pub(super) receiver: Receiver,
@@ -112,7 +112,7 @@ impl SocketQueue {
             delivering: None,
             undelivered: 0,
             known_drops: vec![0; bound.len()],
-            bound,
+            bound: bound.into(),
             next_look: Time::ZERO,
             is_drained: false,
         }
@@ -229,7 +229,7 @@ impl SocketQueue {
 
     /// Takes what waits in the sockets and drops it.
     fn empty_sockets(&mut self) {
-        for bound in &self.bound {
+        for bound in &*self.bound {
             let mut drained = 0;
             while let Some(count) = self.receiver.receive(&bound.socket).ok().filter(|&count| count > 0)
                 && drained < DRAIN_LIMIT
@@ -252,7 +252,7 @@ impl SocketQueue {
         self.stash.close();
         self.delivering.take().into_iter().for_each(HeapPacket::release);
         self.receiver.drain().for_each(HeapPacket::release);
-        let mut burst = crate::packet::Burst::with_capacity(self.lent.len());
+        let mut burst = Burst::with_capacity(self.lent.len());
         self.lent.give_back(&mut burst);
         burst.drain().for_each(HeapPacket::release);
     }
@@ -296,7 +296,7 @@ impl DatagramQueue for SocketQueue {
     }
 
     fn take_forwards(&mut self, now: Time, forwards: &mut Forwards<HeapPacket>) {
-        let (port, bound) = (self.port, self.bound.clone());
+        let (port, bound) = (self.port, Arc::clone(&self.bound));
         let is_mine = |forward: &Forward<_>| match forward.port {
             Some(to) => to == port,
             None => bound.iter().any(|bound| bound.has(forward.from.ip())),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::address::Name;
 use super::control_message::ControlBuffer;
-use super::socket::Socket;
+use super::udp_socket::Socket;
 use crate::packet::Packet;
 use crate::port::heap::HeapPacket;
 
