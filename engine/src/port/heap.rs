@@ -196,6 +196,8 @@ unsafe impl Packet for HeapPacket {
 struct Slab {
     memory: NonNull<u8>,
     layout: Layout,
+    /// The first buffer, on a cache line of its own.
+    first: NonNull<u8>,
     /// Bytes from one buffer to the next.
     stride: usize,
     /// Bytes that a packet uses of a buffer.
@@ -214,28 +216,31 @@ unsafe impl Sync for Slab {}
 impl Slab {
     fn new(count: usize, capacity: usize) -> Self {
         let stride = capacity.next_multiple_of(CACHE_LINE);
-        // At least one byte, so that there is an allocation.
-        let size = stride.saturating_mul(count).max(1);
-        let Ok(layout) = Layout::from_size_align(size, CACHE_LINE) else {
+        // Room to begin on a cache line: memory that is asked for aligned is written to when it is
+        // zeroed, while other is fresh from the kernel, which gives a page when it is used.
+        let size = stride.saturating_mul(count).saturating_add(CACHE_LINE);
+        let Ok(layout) = Layout::from_size_align(size, 1) else {
             panic!("a pool of {count} buffers of {stride} bytes is larger than the address space");
         };
         // SAFETY: the layout's size is not zero.
         let Some(memory) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
+        // SAFETY: less than a cache line further, which there is room for.
+        let first = unsafe { memory.add(memory.align_offset(CACHE_LINE)) };
         let free = bounded(count);
         for index in 0..count {
             // There is room for all of them.
             let _ = free.0.try_send(index);
         }
-        Self { memory, layout, stride, capacity, free, ledger: Ledger::new(count) }
+        Self { memory, layout, first, stride, capacity, free, ledger: Ledger::new(count) }
     }
 
     fn buffer(&self, index: usize) -> NonNull<u8> {
         // SAFETY: an index from the free list is below the count, so the buffer lies in the slab.
-        unsafe { self.memory.add(index * self.stride) }
+        unsafe { self.first.add(index * self.stride) }
     }
 
     fn index_of(&self, buffer: NonNull<u8>) -> usize {
-        (buffer.addr().get() - self.memory.addr().get()) / self.stride
+        (buffer.addr().get() - self.first.addr().get()) / self.stride
     }
 
     fn give_back(&self, buffer: NonNull<u8>) {
