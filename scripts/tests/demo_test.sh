@@ -21,6 +21,7 @@ test_demo_succeeds() { same 0 "$demo_status"; }
 test_row_dpdk_net_tap() { row "dpdk net_tap"; }
 test_row_dpdk_net_af_packet() { row "dpdk net_af_packet"; }
 test_row_af_packet() { row "af_packet"; }
+test_row_socket() { row "socket"; }
 test_row_dpdk_net_tap_ipv6() { row "dpdk net_tap IPv6"; }
 test_row_af_packet_ipv6() { row "af_packet IPv6"; }
 test_row_dpdk_net_ring() { row "dpdk net_ring"; }

@@ -81,11 +81,8 @@ impl SocketQueue {
             return self.deliver(now, &part, service, forwards);
         }
         self.counters.add(Counter::RxJoined, 1);
-        let segment_len = message.told.segment_len.unwrap_or(message.len);
         for index in 0..count {
-            let start = index * segment_len;
-            let range = start..message.len.min(start + segment_len);
-            let part = Part { socket, at, range, is_whole: false, arrival: &arrival };
+            let part = Part { socket, at, range: message.part(index), is_whole: false, arrival: &arrival };
             self.deliver(now, &part, service, forwards);
         }
     }

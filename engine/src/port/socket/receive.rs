@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::zeroed;
 use std::net::SocketAddr;
+use std::ops::Range;
 
 use super::address::Name;
 use super::control_message::{ControlBuffer, Told};
@@ -41,10 +42,18 @@ impl Message {
     /// How many datagrams it holds.
     #[inline]
     pub(super) fn datagrams(&self) -> usize {
-        match self.told.segment_len {
-            Some(len) if !self.is_truncated => self.len.div_ceil(len).max(1),
-            _ => 1,
-        }
+        self.segment_len().map_or(1, |len| self.len.div_ceil(len).max(1))
+    }
+
+    /// Where in the message its datagram of that number lies, from 0.
+    pub(super) fn part(&self, index: usize) -> Range<usize> {
+        let len = self.segment_len().unwrap_or(self.len);
+        index * len..self.len.min((index + 1) * len)
+    }
+
+    /// Of a message whose end is missing nobody can tell where its datagrams end.
+    fn segment_len(&self) -> Option<usize> {
+        self.told.segment_len.filter(|_| !self.is_truncated)
     }
 }
 
@@ -121,5 +130,38 @@ impl Receiver {
         header.msg_iovlen = 1;
         header.msg_control = (&raw mut self.controls[at]).cast();
         header.msg_controllen = ControlBuffer::CAPACITY as _;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(len: usize, segment_len: Option<usize>, is_truncated: bool) -> Message {
+        Message { len, is_truncated, source: None, told: Told { destination: None, segment_len } }
+    }
+
+    #[test]
+    fn what_is_not_joined_is_one_datagram() {
+        for len in [0, 1, 65_507] {
+            assert_eq!(message(len, None, false).datagrams(), 1);
+            assert_eq!(message(len, None, false).part(0), 0..len);
+            assert_eq!(message(len, Some(10), true).datagrams(), 1, "its end is missing");
+        }
+        assert_eq!(message(0, Some(10), false).datagrams(), 1);
+        assert_eq!(message(10, Some(1000), false).part(0), 0..10);
+    }
+
+    proptest! {
+        #[test]
+        fn a_joined_message_is_split_where_it_was_joined(len in 1..65_536_usize, segment_len in 1..2000_usize) {
+            let message = message(len, Some(segment_len), false);
+            let parts: Vec<_> = (0..message.datagrams()).map(|index| message.part(index)).collect();
+            prop_assert_eq!((parts[0].start, parts[parts.len() - 1].end), (0, len));
+            prop_assert!(parts.windows(2).all(|two| two[0].end == two[1].start && two[0].len() == segment_len));
+            prop_assert!((1..=segment_len).contains(&parts[parts.len() - 1].len()));
+        }
     }
 }
