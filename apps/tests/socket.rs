@@ -362,6 +362,15 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn more_sockets_than_a_process_may_open_are_said() {
+    let ports: String = (29_100..29_164).map(|port| format!(" --udp-port {port}")).collect();
+    let echo = gannet(&format!("echo {} -- --io socket --ip 127.0.0.1 {ports}", one_lcore()));
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 40 && exec \"$0\" \"$@\""]).arg(echo.get_program()).args(echo.get_args());
+    check(Program::start(&mut limited).end(), 1, &["64 sockets", "ulimit -n 128"]);
+}
+
+#[test]
 fn what_means_nothing_on_sockets_is_refused_by_name() {
     let refused = |arguments: &str, words: &[&str]| {
         let command = format!("echo -- --io socket --ip 127.0.0.1 --udp-port 29008 {arguments}");

@@ -1,6 +1,7 @@
 //! The command line: `PROGRAM [EAL arguments] -- [application arguments]`.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -267,9 +268,12 @@ pub enum UdpPortArg {
 }
 
 impl UdpPortArg {
-    /// The one port that it is.
-    pub(super) fn one(&self) -> Option<u16> {
-        if let Self::One(port) = self { Some(*port) } else { None }
+    /// The ports that it stands for.
+    pub(super) fn each(&self) -> RangeInclusive<u16> {
+        match *self {
+            Self::One(port) => port..=port,
+            Self::All => 1..=u16::MAX,
+        }
     }
 }
 

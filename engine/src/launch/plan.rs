@@ -148,7 +148,7 @@ fn udp_ports(named: &[UdpPortArg]) -> UdpPorts {
     if named.contains(&UdpPortArg::All) {
         return UdpPorts::all();
     }
-    named.iter().filter_map(UdpPortArg::one).collect()
+    named.iter().flat_map(UdpPortArg::each).collect()
 }
 
 fn create_report(path: &Path) -> Result<File, Error> {

@@ -127,7 +127,7 @@ pub(super) fn serve<S: Service + 'static>(
 
 /// What the sockets are asked for.
 fn config(args: &CommonArgs, plan: &Plan, role: Role) -> Result<SocketConfig, Error> {
-    let mut udp_ports: Vec<_> = plan.named_udp_ports.iter().filter_map(UdpPortArg::one).collect();
+    let mut udp_ports: Vec<_> = plan.named_udp_ports.iter().flat_map(UdpPortArg::each).collect();
     udp_ports.sort_unstable();
     udp_ports.dedup();
     Ok(SocketConfig {

@@ -47,6 +47,15 @@ pub enum SocketError {
         /// The address and port.
         endpoint: SocketAddr,
     },
+    /// Each lcore has a socket for each address and port.
+    #[error(
+        "{sockets} sockets, one per lcore, address and port, are more than this process may open: raise that with \
+         `ulimit -n {}`, or give fewer", sockets + 64
+    )]
+    TooMany {
+        /// Sockets asked for.
+        sockets: usize,
+    },
     /// More busy polling than this program may ask for.
     #[error(
         "no permission for --busy-poll {micros}: that takes CAP_NET_ADMIN (`setcap cap_net_admin+ep PROGRAM`, \

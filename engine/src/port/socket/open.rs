@@ -98,7 +98,7 @@ fn bind_all(config: &SocketConfig, granted: &mut Granted) -> Result<Vec<Vec<Boun
         }
         if config.queues > 1 && endpoint.port() != 0 {
             // Another program that shares its port would share ours without a word.
-            let alone = Socket::open(endpoint).map_err(SocketError::system(endpoint, "socket"))?;
+            let alone = open_socket(endpoint, config)?;
             alone.bind(endpoint).map_err(|source| SocketError::bind(endpoint, source))?;
         }
         for queue in &mut queues {
@@ -117,7 +117,7 @@ fn bind_all(config: &SocketConfig, granted: &mut Granted) -> Result<Vec<Vec<Boun
 fn bind(endpoint: SocketAddr, config: &SocketConfig, granted: &mut Granted) -> Result<Bound, SocketError> {
     let system = |call| SocketError::system(endpoint, call);
     let (is_ipv4, is_wildcard) = (endpoint.is_ipv4(), endpoint.ip().is_unspecified());
-    let socket = Socket::open(endpoint).map_err(system("socket"))?;
+    let socket = open_socket(endpoint, config)?;
     if config.queues > 1 {
         socket.share_address().map_err(system("setsockopt SO_REUSEPORT"))?;
     }
@@ -135,6 +135,16 @@ fn bind(endpoint: SocketAddr, config: &SocketConfig, granted: &mut Granted) -> R
     socket.bind(endpoint).map_err(|source| SocketError::bind(endpoint, source))?;
     let endpoint = socket.address().map_err(system("getsockname"))?;
     Ok(Bound { socket: Arc::new(socket), endpoint, is_wildcard })
+}
+
+fn open_socket(endpoint: SocketAddr, config: &SocketConfig) -> Result<Socket, SocketError> {
+    Socket::open(endpoint).map_err(|source| match source.raw_os_error() {
+        Some(libc::EMFILE) => {
+            let sockets = config.queues * config.addresses.len() * config.udp_ports.len();
+            SocketError::TooMany { sockets }
+        }
+        _ => SocketError::system(endpoint, "socket")(source),
+    })
 }
 
 /// Whether it is preferred to interrupts.

@@ -55,7 +55,7 @@ impl Bound {
 pub struct SocketQueue {
     pub(super) port: PortId,
     pub(super) bound: Arc<[Bound]>,
-    /// What to wait for where there are several sockets.
+    /// Where there are several sockets: which of them have something.
     readable: Option<Readable>,
     pub(super) receiver: Receiver,
     outbound: Outbound,
@@ -121,6 +121,22 @@ impl SocketQueue {
     /// The addresses and UDP ports that it listens on.
     pub fn endpoints(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.bound.iter().map(|bound| bound.endpoint)
+    }
+
+    /// Receives a burst of each socket that was found to have something.
+    fn take_in_found<S: Service>(
+        &mut self,
+        now: Time,
+        count: usize,
+        service: &mut S,
+        forwards: &mut Forwards<HeapPacket>,
+    ) -> usize {
+        let mut received = 0;
+        for at in 0..count {
+            let Some(socket) = self.readable.as_ref().map(|readable| readable.found(at)) else { break };
+            received += self.take_in(now, socket, service, forwards);
+        }
+        received
     }
 
     /// A descriptor that is readable when there are datagrams.
@@ -271,10 +287,10 @@ impl DatagramQueue for SocketQueue {
 
     #[inline]
     fn poll<S: Service>(&mut self, now: Time, service: &mut S, forwards: &mut Forwards<HeapPacket>) -> usize {
-        let mut received = 0;
-        for socket in 0..self.bound.len() {
-            received += self.take_in(now, socket, service, forwards);
-        }
+        let received = match self.readable.as_mut().map(Readable::look) {
+            None => self.take_in(now, 0, service, forwards),
+            Some(count) => self.take_in_found(now, count, service, forwards),
+        };
         self.flush();
         self.counters.add(Counter::Polls, 1);
         self.counters.add(Counter::EmptyPolls, u64::from(received == 0));

@@ -278,6 +278,24 @@ fn addresses_and_udp_ports_have_a_socket_each() {
 }
 
 #[test]
+fn many_sockets_are_served_in_turns() {
+    let mut rig = Rig::with(&[V4], || Mirror, |config| config.udp_ports = vec![0; 200]);
+    let clients: Vec<_> = (0..200).map(|index| client_of(rig.endpoint(index))).collect();
+    for round in 0..3 {
+        for client in &clients {
+            (0..=round).for_each(|_| assert_eq!(client.send(b"?").expect("sent"), 1));
+        }
+        rig.take(200 * (round + 1));
+        for client in &clients {
+            let said = format!("{} {}", client.local_addr().expect("own"), client.peer_addr().expect("its"));
+            (0..=round).for_each(|_| assert_eq!(String::from_utf8(receive(client)), Ok(said.clone())));
+        }
+    }
+    assert_eq!(rig.turn(), 0);
+    rig.close();
+}
+
+#[test]
 fn queues_share_a_port_and_a_flow_keeps_its_queue() {
     let mut rig = Rig::with(&[V4], || Echo, |config| config.queues = 2);
     let clients: Vec<_> = (0..100).map(|_| client(&rig)).collect();

@@ -164,12 +164,19 @@ impl AsRawFd for Socket {
     }
 }
 
-/// A descriptor that is readable while one of several sockets is (epoll(7)).
+/// Those of several sockets that have something to receive, and a descriptor that is readable while
+/// there are any (epoll(7)).
 #[derive(Debug)]
-pub(super) struct Readable(OwnedFd);
+pub(super) struct Readable {
+    epoll: OwnedFd,
+    events: [libc::epoll_event; Self::AT_A_TIME],
+}
 
 impl Readable {
-    /// Of these.
+    /// Sockets that are found at a time.
+    pub(super) const AT_A_TIME: usize = 64;
+
+    /// Of these, numbered from 0.
     pub(super) fn of<'a>(sockets: impl Iterator<Item = &'a Socket>) -> io::Result<Self> {
         // SAFETY: the call takes no pointers; what it returns is checked below.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
@@ -178,19 +185,36 @@ impl Readable {
         }
         // SAFETY: the descriptor was opened just now and is nobody else's.
         let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
-        for socket in sockets {
-            let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        for (index, socket) in sockets.enumerate() {
+            let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: index as u64 };
             let (fd, add) = (socket.as_raw_fd(), libc::EPOLL_CTL_ADD);
             // SAFETY: both descriptors are open, and the event lives through the call.
             check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), add, fd, &raw mut event) })?;
         }
-        Ok(Self(epoll))
+        Ok(Self { epoll, events: [libc::epoll_event { events: 0, u64: 0 }; Self::AT_A_TIME] })
+    }
+
+    /// Looks, without waiting, and gives how many sockets have something. Those that find no place
+    /// now are the first of the next call.
+    #[inline]
+    pub(super) fn look(&mut self) -> usize {
+        let (events, room) = (self.events.as_mut_ptr(), Self::AT_A_TIME as c_int);
+        // SAFETY: there is room for that many events, and it lives through the call.
+        let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), events, room, 0) };
+        // A signal may interrupt even that; then there is nothing yet.
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    /// The number of one of the sockets that [`look`](Self::look) found.
+    #[inline]
+    pub(super) fn found(&self, at: usize) -> usize {
+        self.events[at].u64 as usize
     }
 }
 
 impl AsRawFd for Readable {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.epoll.as_raw_fd()
     }
 }
 
