@@ -252,6 +252,27 @@ fn a_flood_from_one_source_gets_its_rate() {
     });
 }
 
+#[test]
+fn an_lcore_without_datagrams_sleeps_and_wakes() {
+    with_kernel("an_lcore_without_datagrams_sleeps_and_wakes", |lab| {
+        lab.near.ip("addr add 10.77.0.3/24 dev near0");
+        // One socket is waited for by itself, several together.
+        for addresses in [ADDRESS, "--ip 10.77.0.1 --ip 10.77.0.3 --udp-port 7"] {
+            let mut engine = start(lab, &one_lcore(), SOCKET, addresses);
+            engine.ready();
+            for _ in 0..20 {
+                std::thread::sleep(Duration::from_millis(20));
+                assert_eq!(lab.far.udp_client(TO, 1), Tally::all(1));
+            }
+            let report = balanced(&lab.scratch, &engine.stop("TERM"));
+            echoed(&report, 20);
+            let lcore = &report["lcores"][0];
+            assert!(number(&lcore["wakeups"]) >= 10, "{lcore:#}");
+            assert!(number(&lcore["asleep_ticks"]) > number(&lcore["ticks"]) / 2, "{lcore:#}");
+        }
+    });
+}
+
 // ---- rights and errors ---------------------------------------------------------------------
 
 /// `gannet` with no rights at all: as nobody, where we are root.

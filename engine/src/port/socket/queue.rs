@@ -139,12 +139,6 @@ impl SocketQueue {
         received
     }
 
-    /// A descriptor that is readable when there are datagrams.
-    pub fn wait_fd(&self) -> Option<RawFd> {
-        let only = || self.bound.first().map(|bound| bound.socket.as_raw_fd());
-        self.readable.as_ref().map(AsRawFd::as_raw_fd).or_else(only)
-    }
-
     /// A buffer. There are enough of them, but where forwards of another port's hold some.
     #[inline]
     pub(super) fn spare(&mut self) -> Option<HeapPacket> {
@@ -334,6 +328,11 @@ impl DatagramQueue for SocketQueue {
 
     fn is_exhausted(&self) -> bool {
         false
+    }
+
+    fn wait_fd(&self) -> Option<RawFd> {
+        let only = || self.bound.first().map(|bound| bound.socket.as_raw_fd());
+        self.readable.as_ref().map(AsRawFd::as_raw_fd).or_else(only)
     }
 
     fn drain(&mut self) {
