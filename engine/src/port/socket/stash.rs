@@ -1,6 +1,6 @@
 //! The free buffers of a queue: the one used last is the next to be used, so few of them are warm.
 
-use crate::packet::Burst;
+use crate::packet::{Burst, Packet};
 use crate::port::heap::{HeapPacket, HeapPool};
 
 /// A queue's free buffers.
@@ -28,10 +28,11 @@ impl Stash {
         if self.free.len() < self.free.capacity() { self.free.push(packet) } else { packet.release() }
     }
 
-    /// Fills up a burst, as far as there are buffers.
+    /// Fills up a burst with empty packets, as far as there are buffers.
     pub(super) fn fill(&mut self, burst: &mut Burst<HeapPacket>) {
         while !burst.is_full() {
-            let Some(packet) = self.take() else { break };
+            let Some(mut packet) = self.take() else { break };
+            packet.set_frame_len(0);
             if let Err(packet) = burst.push(packet) {
                 self.put(packet);
             }
