@@ -626,3 +626,28 @@ fn two_programs_of_several_queues_do_not_share_a_port() {
     config.udp_ports = vec![first.queues[0].endpoints().next().expect("a socket").port()];
     assert!(matches!(open(&config).map(drop), Err(SocketError::InUse { .. })));
 }
+
+/// Answers twice: in place, and of its own accord.
+struct Twice;
+
+impl Service for Twice {
+    fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, outbox: &mut Outbox<'_>) -> Verdict {
+        let (own, asker) = (datagram.destination(), datagram.source());
+        outbox.send(own, asker, datagram.payload()).expect("there is room");
+        Verdict::Reply
+    }
+}
+
+#[test]
+fn buffers_that_held_something_before_are_lent_again() {
+    let mut rig = Rig::new(V4, || Twice);
+    let client = client(&rig);
+    // More than the queue has buffers.
+    for round in 0..1000 {
+        let payload = payload(1 + round * 7 % 500, round);
+        client.send(&payload).expect("sent");
+        rig.take(1);
+        assert!(receive(&client) == payload && receive(&client) == payload, "round {round}");
+    }
+    assert_eq!(rig.close()[Counter::Originated], 1000);
+}
