@@ -235,6 +235,7 @@ impl<'a> Outbox<'a> {
     ///
     /// # Errors
     /// [`SendError`]; nothing was sent.
+    #[inline]
     pub fn send(&mut self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Result<(), SendError> {
         self.send_with(from, to, payload.len(), |room| room.copy_from_slice(payload))
     }
@@ -244,6 +245,7 @@ impl<'a> Outbox<'a> {
     ///
     /// # Errors
     /// [`SendError`]; nothing was sent and `write` was not called.
+    #[inline]
     pub fn send_with(
         &mut self,
         from: SocketAddr,
@@ -251,7 +253,8 @@ impl<'a> Outbox<'a> {
         len: usize,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), SendError> {
-        let room = self.rooms.get_mut(self.letters.len()).ok_or(SendError::Full)?.bytes();
+        let next = self.rooms.len().checked_sub(self.letters.len() + 1).ok_or(SendError::Full)?;
+        let room = self.rooms[next].bytes();
         let max = self.max_payload.to(to.ip()).min(room.len());
         let room = room.get_mut(..len).filter(|_| len <= max).ok_or(TooLong { len, max })?;
         write(room);

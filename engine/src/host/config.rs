@@ -9,6 +9,7 @@ use super::siphash::HashKey;
 use super::udp_ports::UdpPorts;
 use crate::port::PortId;
 use crate::service::Role;
+use crate::wire::ethernet::MacAddress;
 use crate::wire::{ipv4, ipv6, udp};
 
 /// The longest IP packet, in bytes, whatever the MTU: what its length field can say.
@@ -49,6 +50,8 @@ pub struct HostConfig {
     pub guards: Guards,
     /// What it does with fragments.
     pub fragments: FragmentPolicy,
+    /// Neighbours that need not be asked for their addresses, on whichever link they are.
+    pub neighbours: Vec<(IpAddr, MacAddress)>,
 }
 
 impl HostConfig {
@@ -66,12 +69,14 @@ impl HostConfig {
             announces: false,
             guards: GuardConfig::default().resolve(Role::Stateless),
             fragments: FragmentPolicy::Drop,
+            neighbours: Vec::new(),
         }
     }
 
     /// Packets that a host with this configuration holds at most beyond its bursts in flight.
     pub fn held(&self) -> usize {
-        self.outbox + neighbours::HELD
+        // What is lent, and a stock of as many.
+        2 * self.outbox + neighbours::HELD
     }
 }
 

@@ -30,6 +30,7 @@ mod siphash;
 #[cfg(test)]
 mod tests;
 mod udp_ports;
+mod ways;
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -52,6 +53,7 @@ use parts::Fragments;
 use peers::Peers;
 use presence::Presence;
 use reply::Style;
+use ways::Ways;
 
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Burst, Lent, Packet, RxChecksums};
@@ -79,6 +81,7 @@ pub struct Host<Q: FrameQueue> {
     egress: Egress<Q::Packet>,
     lent: Lent<Q::Packet>,
     neighbours: Neighbours<Q::Packet>,
+    ways: Ways,
     peers: Option<Peers>,
     presence: Presence,
     guard: Guard,
@@ -129,7 +132,8 @@ impl<Q: FrameQueue> Host<Q> {
             rx: Burst::with_capacity(burst),
             egress: Egress::with_capacity(burst),
             lent: Lent::with_capacity(config.outbox),
-            neighbours: Neighbours::new(config.hash_key),
+            neighbours: Neighbours::new(config.hash_key, config.neighbours),
+            ways: Ways::new(),
             peers: None,
             presence: Presence::new(config.announces, config.hash_key),
             guard,
@@ -354,7 +358,8 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         };
         for forward in forwards.take(is_mine) {
             let Forward { packet, payload_start, from, to, .. } = forward;
-            self.emit(now, Counter::Forwarded, packet, payload_start, from, to);
+            self.counters.add(Counter::Forwarded, 1);
+            self.emit(now, Counter::Forwarded, packet, payload_start, (from, to));
         }
         self.egress.flush(&mut self.queue);
     }

@@ -40,10 +40,15 @@ impl Room {
     }
 }
 
-/// Packets lent by a queue, the first of which may have been written and addressed.
+/// Packets lent by a queue, some of which may have been written and addressed.
+///
+/// They are written from the last one back, so that those that stay are never moved.
 #[derive(Debug)]
 pub(crate) struct Lent<P> {
+    /// Allocated in bulk, and not shown to the service yet.
+    stock: Burst<P>,
     packets: Burst<P>,
+    /// The rooms of `packets`, in the same order.
     rooms: Vec<Room>,
     letters: Vec<Letter>,
 }
@@ -51,13 +56,15 @@ pub(crate) struct Lent<P> {
 impl<P> Default for Lent<P> {
     /// None, with room for none.
     fn default() -> Self {
-        Self { packets: Burst::default(), rooms: Vec::new(), letters: Vec::new() }
+        Self { stock: Burst::default(), packets: Burst::default(), rooms: Vec::new(), letters: Vec::new() }
     }
 }
 
 impl<P: Packet> Lent<P> {
+    /// Room for `capacity` letters, and a stock of as many packets.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {
+            stock: Burst::with_capacity(capacity),
             packets: Burst::with_capacity(capacity),
             rooms: Vec::with_capacity(capacity),
             letters: Vec::with_capacity(capacity),
@@ -76,29 +83,43 @@ impl<P: Packet> Lent<P> {
         !self.letters.is_empty()
     }
 
-    /// Lets `alloc` fill up the packets, and makes rooms of all of them: a queue is handed
-    /// the burst, so no room of before is relied on. Called when none is written.
-    pub(crate) fn refill(&mut self, alloc: impl FnOnce(&mut Burst<P>)) {
-        alloc(&mut self.packets);
-        self.letters.clear();
-        self.rooms.clear();
-        self.rooms.extend(self.packets.iter_mut().map(Room::of));
+    /// Fills up the packets from the stock, and that, when it is used up, with `alloc`, which
+    /// is handed none of the packets whose rooms are relied on. Called when none is written.
+    pub(crate) fn refill(&mut self, mut alloc: impl FnMut(&mut Burst<P>)) {
+        while !self.packets.is_full() {
+            if self.stock.is_empty() {
+                alloc(&mut self.stock);
+            }
+            let Some(mut packet) = self.stock.pop() else { return };
+            self.rooms.push(Room::of(&mut packet));
+            // There is room: the loop saw to it.
+            let _ = self.packets.push(packet);
+        }
     }
 
-    /// The rooms and what is written in the first of them, for an outbox.
+    /// The rooms, the next one last, and what is written in those behind it, for an outbox.
     #[inline]
     pub(crate) fn parts(&mut self) -> (&mut [Room], &mut Vec<Letter>) {
         (&mut self.rooms, &mut self.letters)
     }
 
-    /// Takes the written packets out. The frame of each is its payload; the headers will
-    /// have the headroom in front of it.
+    /// How many rooms are written.
+    #[inline]
+    pub(crate) fn written(&self) -> usize {
+        self.letters.len()
+    }
+
+    /// Takes the written packets out, in the order in which they were written. The frame of
+    /// each is its payload; the headers will have the headroom in front of it.
+    #[inline]
     pub(crate) fn take(&mut self) -> impl Iterator<Item = (P, Letter)> + '_ {
-        let count = self.letters.len();
-        self.rooms.drain(..count);
-        self.packets.drain_prefix(count).zip(self.letters.drain(..)).map(|(mut packet, letter)| {
+        let left = self.rooms.len() - self.letters.len();
+        self.rooms.truncate(left);
+        let packets = &mut self.packets;
+        self.letters.drain(..).map_while(|letter| {
+            let mut packet = packets.pop()?;
             packet.set_frame_len(letter.len);
-            (packet, letter)
+            Some((packet, letter))
         })
     }
 
@@ -107,10 +128,11 @@ impl<P: Packet> Lent<P> {
         self.rooms.clear();
         self.letters.clear();
         into.append(&mut self.packets);
+        into.append(&mut self.stock);
     }
 
-    /// How many packets are lent.
+    /// How many packets are lent or in stock.
     pub(crate) fn len(&self) -> usize {
-        self.packets.len()
+        self.packets.len() + self.stock.len()
     }
 }
