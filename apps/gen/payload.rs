@@ -80,14 +80,16 @@ impl Codec {
     #[inline]
     fn stamp(&self, stamp: Stamp, len: usize) -> [u8; STAMP_LEN] {
         let Stamp { stream, trial, sequence, intended } = stamp;
-        let mut bytes = [0; STAMP_LEN];
-        bytes[..2].copy_from_slice(&MAGIC);
-        (bytes[2], bytes[3]) = (stream, trial);
-        bytes[4..12].copy_from_slice(&sequence.to_be_bytes());
-        bytes[12..20].copy_from_slice(&intended.to_be_bytes());
         let small = u64::from(stream) << 56 | u64::from(trial) << 48 | len as u64;
-        let check = mix(mix(self.secret ^ small, sequence), intended);
-        bytes[20..].copy_from_slice(&check.to_be_bytes()[..2]);
+        let check = mix(mix(self.secret ^ small, sequence), intended) >> 48;
+        let head = u128::from(u32::from_be_bytes([MAGIC[0], MAGIC[1], stream, trial])) << 96
+            | u128::from(sequence) << 32
+            | u128::from(intended >> 32);
+        // Written in few wide words, which are read back in such.
+        let mut bytes = [0; STAMP_LEN];
+        bytes[..16].copy_from_slice(&head.to_be_bytes());
+        bytes[16..20].copy_from_slice(&(intended as u32).to_be_bytes());
+        bytes[20..].copy_from_slice(&(check as u16).to_be_bytes());
         bytes
     }
 }

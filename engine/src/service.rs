@@ -255,7 +255,7 @@ impl<'a> Outbox<'a> {
     ) -> Result<(), SendError> {
         let next = self.rooms.len().checked_sub(self.letters.len() + 1).ok_or(SendError::Full)?;
         let room = self.rooms[next].bytes();
-        let max = self.max_payload.to(to.ip()).min(room.len());
+        let max = self.max_payload.to_end(&to).min(room.len());
         let room = room.get_mut(..len).filter(|_| len <= max).ok_or(TooLong { len, max })?;
         write(room);
         self.letters.push(Letter { from, to, len });

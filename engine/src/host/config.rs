@@ -1,6 +1,6 @@
 //! What a host is on its port.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::addressing::Addressing;
 use super::guard::{GuardConfig, Guards};
@@ -75,8 +75,7 @@ impl HostConfig {
 
     /// Packets that a host with this configuration holds at most beyond its bursts in flight.
     pub fn held(&self) -> usize {
-        // What is lent, and a stock of as many.
-        2 * self.outbox + neighbours::HELD
+        self.outbox + neighbours::HELD
     }
 }
 
@@ -97,6 +96,12 @@ impl MaxPayload {
     pub(super) fn of(mtu: usize) -> Self {
         let less = |header_len| mtu.saturating_sub(header_len + udp::HEADER_LEN);
         Self { ipv4: less(ipv4::HEADER_LEN), ipv6: less(ipv6::HEADER_LEN) }
+    }
+
+    /// For a datagram to such an end.
+    #[inline]
+    pub(crate) fn to_end(self, end: &SocketAddr) -> usize {
+        if end.is_ipv4() { self.ipv4 } else { self.ipv6 }
     }
 
     /// For a datagram to such an address.

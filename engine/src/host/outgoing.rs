@@ -48,10 +48,11 @@ impl<Q: FrameQueue> Host<Q> {
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<Q::Packet>) {
         let mut lent = std::mem::take(&mut self.lent);
         let (written, mut forwarded) = (lent.written(), 0);
-        for (packet, Letter { from, to, len }) in lent.take() {
+        for (packet, letter) in lent.take() {
+            let Letter { from, to, len } = letter;
             if !self.guard.validation.may_send(now, to, len) {
                 self.drop_unwritten(packet, Counter::TxAmplification);
-            } else if let Err(packet) = self.emit_ready(now, Counter::Originated, packet, 0, (from, to)) {
+            } else if let Err(packet) = self.emit_ready(now, Counter::Originated, packet, 0, (&from, &to)) {
                 if self.rules.addressing.owns(from.ip()) {
                     self.emit_anew(now, Counter::Originated, packet, 0, (from, to));
                 } else {
@@ -74,7 +75,7 @@ impl<Q: FrameQueue> Host<Q> {
         payload_start: usize,
         ends: (SocketAddr, SocketAddr),
     ) {
-        if let Err(packet) = self.emit_ready(now, reason, packet, payload_start, ends) {
+        if let Err(packet) = self.emit_ready(now, reason, packet, payload_start, (&ends.0, &ends.1)) {
             self.emit_anew(now, reason, packet, payload_start, ends);
         }
     }
@@ -88,14 +89,14 @@ impl<Q: FrameQueue> Host<Q> {
         reason: Counter,
         mut packet: Q::Packet,
         payload_start: usize,
-        (from, to): (SocketAddr, SocketAddr),
+        (from, to): (&SocketAddr, &SocketAddr),
     ) -> Result<(), Q::Packet> {
         let payload_len = packet.frame_len() - payload_start;
-        if payload_len > self.whole_payload.to(to.ip()) {
+        if payload_len > self.whole_payload.to_end(to) {
             return Err(packet);
         }
-        let Some(way) = self.ways.find(now, from.ip(), to.ip()) else { return Err(packet) };
-        self.guard.sent(now, from.port(), to);
+        let Some(way) = self.ways.find(now, from, to) else { return Err(packet) };
+        self.guard.sent(now, from.port(), *to);
         if place_headers(&mut packet, payload_start, way.headers_len()) {
             way.write(&mut packet, payload_len, from.port(), to.port());
             self.egress.send(&mut self.queue, packet, reason);
@@ -106,6 +107,7 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     /// Emits by a way that is looked for, and remembered where it is found.
+    #[cold]
     fn emit_anew(
         &mut self,
         now: Time,
@@ -342,6 +344,7 @@ pub(super) fn link_len(vlans: Vlans) -> usize {
 
 /// Moves the start of the frame so that `headers_len` bytes stand in front of the payload.
 /// `false` if there is no room for them.
+#[inline]
 pub(super) fn place_headers<P: Packet>(packet: &mut P, payload_start: usize, headers_len: usize) -> bool {
     if payload_start >= headers_len {
         packet.trim_front(payload_start - headers_len);

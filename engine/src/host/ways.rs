@@ -1,7 +1,7 @@
 //! The ways that datagrams of ours took lately: between the same two addresses the headers are
 //! the same but for ports, lengths and checksums, so they are copied and those written anew.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::classify::Addresses;
 use super::outgoing::write_link;
@@ -41,14 +41,15 @@ impl Ways {
 
     /// The way between two addresses, if it was taken before and may still be.
     #[inline]
-    pub(super) fn find(&self, now: Time, from: IpAddr, to: IpAddr) -> Option<&Ready> {
-        let ready = self.0.get(place(from, to))?.as_ref()?;
-        (ready.from == from && ready.to == to && now < ready.until).then_some(ready)
+    pub(super) fn find(&self, now: Time, from: &SocketAddr, to: &SocketAddr) -> Option<&Ready> {
+        let ready = self.0.get(place(bits(from), bits(to)))?.as_ref()?;
+        (ready.is_between(from, to) && now < ready.until).then_some(ready)
     }
 
     /// Keeps a way, in the place of another if need be.
     pub(super) fn keep(&mut self, ready: Ready) {
-        if let Some(kept) = self.0.get_mut(place(ready.from, ready.to)) {
+        let [from, to] = [ready.from, ready.to].map(|address| bits(&SocketAddr::new(address, 0)));
+        if let Some(kept) = self.0.get_mut(place(from, to)) {
             *kept = Some(ready);
         }
     }
@@ -57,13 +58,18 @@ impl Ways {
 /// Where the way between two addresses stands. Who chooses addresses that share a place makes
 /// them slower for himself.
 #[inline]
-fn place(from: IpAddr, to: IpAddr) -> usize {
-    let bits = |address| match address {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => (address.to_bits() >> 64) as u64 ^ address.to_bits() as u64,
-    };
-    let mixed = (bits(from).rotate_left(32) ^ bits(to)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+fn place(from: u64, to: u64) -> usize {
+    let mixed = (from.rotate_left(32) ^ to).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 32) as usize % PLACES
+}
+
+/// An address, in a word.
+#[inline]
+fn bits(end: &SocketAddr) -> u64 {
+    match end {
+        SocketAddr::V4(end) => u64::from(end.ip().to_bits()),
+        SocketAddr::V6(end) => (end.ip().to_bits() >> 64) as u64 ^ end.ip().to_bits() as u64,
+    }
 }
 
 /// The headers of a way, ready to be copied.
@@ -117,6 +123,19 @@ impl Ready {
         }
     }
 
+    #[inline]
+    fn is_between(&self, from: &SocketAddr, to: &SocketAddr) -> bool {
+        match (self.from, self.to, from, to) {
+            (IpAddr::V4(a), IpAddr::V4(b), SocketAddr::V4(from), SocketAddr::V4(to)) => {
+                a == *from.ip() && b == *to.ip()
+            }
+            (IpAddr::V6(a), IpAddr::V6(b), SocketAddr::V6(from), SocketAddr::V6(to)) => {
+                a == *from.ip() && b == *to.ip()
+            }
+            _ => false,
+        }
+    }
+
     /// Bytes in front of the payload.
     #[inline]
     pub(super) fn headers_len(&self) -> usize {
@@ -139,14 +158,11 @@ impl Ready {
         self.copy_headers(frame);
         let (ip, datagram) = frame[self.ip_at..].split_at_mut(self.udp_at - self.ip_at);
         self.write_ip_len(ip, udp_len as u16);
-        let checksum = match datagram.split_first_chunk_mut() {
-            Some((header, payload)) => {
-                udp::write(header, source_port, destination_port, udp_len as u16, [0, 0]);
-                self.udp_checksum(header, payload)
-            }
-            None => [0, 0],
-        };
-        datagram[6..8].copy_from_slice(&checksum);
+        if let Some((header, payload)) = datagram.split_first_chunk_mut() {
+            let ports = Sum::of_u16(source_port) + Sum::of_u16(destination_port);
+            let checksum = self.udp_checksum(ports, payload);
+            udp::write(header, source_port, destination_port, udp_len as u16, checksum);
+        }
         if self.tx_udp_checksum {
             let version = if self.from.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
             packet.request_udp_checksum(version, self.ip_at, self.udp_at - self.ip_at);
@@ -179,14 +195,15 @@ impl Ready {
         }
     }
 
-    /// The checksum for a header whose field is zero; what the port takes, where it completes it.
+    /// The UDP checksum; what the port takes, where it completes it. The header is not read
+    /// back, which would wait for its bytes to be written.
     #[inline]
-    fn udp_checksum(&self, header: &[u8; udp::HEADER_LEN], payload: &[u8]) -> [u8; 2] {
-        let len = (udp::HEADER_LEN + payload.len()) as u16;
-        let pseudo_header = self.pseudo_header + Sum::of_u16(len);
+    fn udp_checksum(&self, ports: Sum, payload: &[u8]) -> [u8; 2] {
+        let len = Sum::of_u16((udp::HEADER_LEN + payload.len()) as u16);
+        let pseudo_header = self.pseudo_header + len;
         if self.tx_udp_checksum {
             return pseudo_header.fold();
         }
-        udp_checksum(pseudo_header + Sum::of(header) + Sum::of(payload))
+        udp_checksum(pseudo_header + ports + len + Sum::of(payload))
     }
 }

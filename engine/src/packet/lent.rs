@@ -45,8 +45,8 @@ impl Room {
 /// They are written from the last one back, so that those that stay are never moved.
 #[derive(Debug)]
 pub(crate) struct Lent<P> {
-    /// Allocated in bulk, and not shown to the service yet.
-    stock: Burst<P>,
+    /// What is being allocated; empty between calls.
+    fresh: Burst<P>,
     packets: Burst<P>,
     /// The rooms of `packets`, in the same order.
     rooms: Vec<Room>,
@@ -56,15 +56,15 @@ pub(crate) struct Lent<P> {
 impl<P> Default for Lent<P> {
     /// None, with room for none.
     fn default() -> Self {
-        Self { stock: Burst::default(), packets: Burst::default(), rooms: Vec::new(), letters: Vec::new() }
+        Self { fresh: Burst::default(), packets: Burst::default(), rooms: Vec::new(), letters: Vec::new() }
     }
 }
 
 impl<P: Packet> Lent<P> {
-    /// Room for `capacity` letters, and a stock of as many packets.
+    /// Room for `capacity` letters.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self {
-            stock: Burst::with_capacity(capacity),
+            fresh: Burst::with_capacity(capacity),
             packets: Burst::with_capacity(capacity),
             rooms: Vec::with_capacity(capacity),
             letters: Vec::with_capacity(capacity),
@@ -83,18 +83,14 @@ impl<P: Packet> Lent<P> {
         !self.letters.is_empty()
     }
 
-    /// Fills up the packets from the stock, and that, when it is used up, with `alloc`, which
-    /// is handed none of the packets whose rooms are relied on. Called when none is written.
-    pub(crate) fn refill(&mut self, mut alloc: impl FnMut(&mut Burst<P>)) {
-        while !self.packets.is_full() {
-            if self.stock.is_empty() {
-                alloc(&mut self.stock);
-            }
-            let Some(mut packet) = self.stock.pop() else { return };
-            self.rooms.push(Room::of(&mut packet));
-            // There is room: the loop saw to it.
-            let _ = self.packets.push(packet);
-        }
+    /// Lets `alloc` fill up the packets, and makes rooms of the new ones. It is handed none of
+    /// those whose rooms are relied on. Called when none is written.
+    #[inline]
+    pub(crate) fn refill(&mut self, alloc: impl FnOnce(&mut Burst<P>)) {
+        self.fresh.limit(self.packets.free());
+        alloc(&mut self.fresh);
+        self.rooms.extend(self.fresh.iter_mut().map(Room::of));
+        self.packets.append(&mut self.fresh);
     }
 
     /// The rooms, the next one last, and what is written in those behind it, for an outbox.
@@ -128,11 +124,10 @@ impl<P: Packet> Lent<P> {
         self.rooms.clear();
         self.letters.clear();
         into.append(&mut self.packets);
-        into.append(&mut self.stock);
     }
 
-    /// How many packets are lent or in stock.
+    /// How many packets are lent.
     pub(crate) fn len(&self) -> usize {
-        self.packets.len() + self.stock.len()
+        self.packets.len()
     }
 }

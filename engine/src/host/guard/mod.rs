@@ -101,6 +101,7 @@ impl Guard {
     }
 
     /// We sent a datagram of our own accord: what answers it is let in.
+    #[inline]
     pub(crate) fn sent(&mut self, now: Time, own_port: u16, to: SocketAddr) {
         let is_guarded_against = self.limits.is_some()
             || self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(to.port(), own_port));
