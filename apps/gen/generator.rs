@@ -119,14 +119,16 @@ impl Generator {
         line.received.store(self.tally.received, Relaxed);
     }
 
-    fn take_order(&mut self, now: Time) {
-        match self.orders.try_recv() {
-            Ok(Order::Probe) => self.phase = Phase::Probing(now),
+    /// Begins with what it is told to do, if there is something.
+    fn take_order(&mut self, now: Time) -> Tick {
+        self.phase = match self.orders.try_recv() {
+            Ok(Order::Probe) => Phase::Probing(now),
             Ok(Order::Run(number, trial)) => {
-                self.phase = Phase::Sending(Sending::new(now, trial, number, self.parts.place));
+                Phase::Sending(Sending::new(now, trial, number, self.parts.place))
             }
-            Err(_) => {}
-        }
+            Err(_) => return Tick::Done(now + REST),
+        };
+        Tick::More
     }
 
     fn probe(&mut self, outbox: &mut Outbox<'_>) {
@@ -350,13 +352,9 @@ impl Service for Generator {
                     self.probe(outbox);
                     self.phase = Phase::Probing(now + PROBE_INTERVAL);
                 }
-                self.take_order(now);
-                Tick::Done(now + REST)
+                self.take_order(now)
             }
-            Phase::Resting => {
-                self.take_order(now);
-                Tick::Done(now + REST)
-            }
+            Phase::Resting => self.take_order(now),
         }
     }
 }
