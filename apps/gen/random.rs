@@ -21,7 +21,7 @@ impl SplitMix64 {
 
     /// A number from 0 up to `bound`, which is left out.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// Exponentially distributed with a mean of 1.

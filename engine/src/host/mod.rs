@@ -53,12 +53,12 @@ use parts::Fragments;
 use peers::Peers;
 use presence::Presence;
 use reply::Style;
-use ways::Ways;
+pub(crate) use ways::Ways;
 
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Burst, Lent, Packet, RxChecksums};
 use crate::port::{FrameQueue, PortId};
-use crate::service::{Datagram, Outbox, Service, Tick, Verdict};
+use crate::service::{Datagram, Limits, Outbox, Service, Tick, Verdict};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
 use crate::worker::DatagramQueue;
@@ -85,6 +85,8 @@ pub struct Host<Q: FrameQueue> {
     peers: Option<Peers>,
     presence: Presence,
     guard: Guard,
+    /// No guard has a say in what the service sends.
+    is_unguarded: bool,
     /// Where fragments are put together, and the numbers of those that we make; `None` where
     /// they are dropped.
     fragments: Option<Fragments>,
@@ -136,6 +138,7 @@ impl<Q: FrameQueue> Host<Q> {
             ways: Ways::new(),
             peers: None,
             presence: Presence::new(config.announces, config.hash_key),
+            is_unguarded: guard.is_idle_on_send(),
             guard,
             fragments: (config.fragments == FragmentPolicy::Reassemble)
                 .then(|| Fragments::new(config.hash_key)),
@@ -205,7 +208,12 @@ impl<Q: FrameQueue> Host<Q> {
         let Some(packet) = self.rx.last_mut() else { return };
         self.egress.tap.record(Counter::Delivered, packet.frame());
         let mut datagram = Datagram::new(packet.room_mut(), start, udp.payload_len, max_payload, arrival);
-        let mut outbox = Outbox::new(now, self.lent.parts(), self.max_payload, &mut self.guard.validation);
+        let limits = Limits {
+            payload: self.max_payload,
+            whole_payload: self.whole_payload,
+            ways: self.is_unguarded.then_some(&self.ways),
+        };
+        let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
         self.is_delivering = true;
         let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
         self.is_delivering = false;
@@ -342,7 +350,12 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
     ) -> Tick {
         self.lend();
         let parts = self.lent.parts();
-        let mut outbox = Outbox::new(now, parts, self.max_payload, &mut self.guard.validation);
+        let limits = Limits {
+            payload: self.max_payload,
+            whole_payload: self.whole_payload,
+            ways: self.is_unguarded.then_some(&self.ways),
+        };
+        let mut outbox = Outbox::new(now, parts, limits, &mut self.guard.validation);
         let tick = service.on_tick(now, &mut outbox);
         self.post(now, forwards);
         self.egress.flush(&mut self.queue);

@@ -8,9 +8,9 @@ use super::classify::Addresses;
 use super::neighbours::{Neighbour, Request, Step};
 use super::peers::{Learned, Peers};
 use super::reply::{self, Header};
-use super::ways::Ready;
+use super::ways::{self, Ready};
 use crate::forward::{Forward, Forwards};
-use crate::packet::{Letter, Packet};
+use crate::packet::{Letter, Packet, Written};
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
@@ -49,7 +49,13 @@ impl<Q: FrameQueue> Host<Q> {
         let mut lent = std::mem::take(&mut self.lent);
         let (written, mut forwarded) = (lent.written(), 0);
         for (packet, letter) in lent.take() {
-            let Letter { from, to, len } = letter;
+            let (from, to, len) = match *letter {
+                Letter::Payload { from, to, len } => (from, to, len),
+                Letter::Frame(written) => {
+                    self.send_written(packet, written);
+                    continue;
+                }
+            };
             if !self.guard.validation.may_send(now, to, len) {
                 self.drop_unwritten(packet, Counter::TxAmplification);
             } else if let Err(packet) = self.emit_ready(now, Counter::Originated, packet, 0, (&from, &to)) {
@@ -62,7 +68,15 @@ impl<Q: FrameQueue> Host<Q> {
             }
         }
         self.counters.add(Counter::Originated, (written - forwarded) as u64);
+        lent.forget();
         self.lent = lent;
+    }
+
+    /// Sends a frame that the outbox wrote, headers and all.
+    #[inline]
+    fn send_written(&mut self, mut packet: Q::Packet, written: Written) {
+        ways::finish(&mut packet, written);
+        self.egress.send(&mut self.queue, packet, Counter::Originated);
     }
 
     /// Sends the payload that starts at `payload_start` in the packet, which was counted as

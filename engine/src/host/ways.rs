@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::classify::Addresses;
 use super::outgoing::write_link;
 use super::reply::{self, Header, Style};
-use crate::packet::{IpVersion, Packet};
+use crate::packet::{IpVersion, Packet, Written};
 use crate::time::Time;
 use crate::wire::checksum::{Sum, udp_checksum};
 use crate::wire::ethernet::{self, MacAddress};
@@ -31,7 +31,7 @@ const IPV6_LEN_AT: usize = 4;
 /// A way is not taken longer than its neighbour's answer is believed, and what is believed does
 /// not change meanwhile; addresses of ours that may be used stay so. So none is ever taken back.
 #[derive(Debug)]
-pub(super) struct Ways(Box<[Option<Ready>]>);
+pub(crate) struct Ways(Box<[Option<Ready>]>);
 
 impl Ways {
     /// None yet.
@@ -41,7 +41,7 @@ impl Ways {
 
     /// The way between two addresses, if it was taken before and may still be.
     #[inline]
-    pub(super) fn find(&self, now: Time, from: &SocketAddr, to: &SocketAddr) -> Option<&Ready> {
+    pub(crate) fn find(&self, now: Time, from: &SocketAddr, to: &SocketAddr) -> Option<&Ready> {
         let ready = self.0.get(place(bits(from), bits(to)))?.as_ref()?;
         (ready.is_between(from, to) && now < ready.until).then_some(ready)
     }
@@ -72,9 +72,18 @@ fn bits(end: &SocketAddr) -> u64 {
     }
 }
 
+/// Makes a frame of what was written into a packet from its start on.
+#[inline]
+pub(super) fn finish<P: Packet>(packet: &mut P, written: Written) {
+    if let Some((version, l2_len, l3_len)) = written.checksum() {
+        packet.request_udp_checksum(version, l2_len, l3_len);
+    }
+    reply::finish(packet, written.frame_len());
+}
+
 /// The headers of a way, ready to be copied.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     from: IpAddr,
     to: IpAddr,
     /// When the neighbour has to be asked again.
@@ -138,7 +147,7 @@ impl Ready {
 
     /// Bytes in front of the payload.
     #[inline]
-    pub(super) fn headers_len(&self) -> usize {
+    pub(crate) fn headers_len(&self) -> usize {
         self.udp_at + udp::HEADER_LEN
     }
 
@@ -152,9 +161,18 @@ impl Ready {
         source_port: u16,
         destination_port: u16,
     ) {
-        let udp_len = udp::HEADER_LEN + payload_len;
-        let end = self.udp_at + udp_len;
+        let end = self.headers_len() + payload_len;
         let Some(frame) = packet.room_mut().get_mut(..end) else { return };
+        let written = self.fill(frame, source_port, destination_port);
+        finish(packet, written);
+    }
+
+    /// Writes the headers of a datagram, for whose payload, which stands there, and headers
+    /// `frame` has just the room.
+    #[inline]
+    pub(crate) fn fill(&self, frame: &mut [u8], source_port: u16, destination_port: u16) -> Written {
+        let frame_len = frame.len();
+        let udp_len = frame.len() - self.udp_at;
         self.copy_headers(frame);
         let (ip, datagram) = frame[self.ip_at..].split_at_mut(self.udp_at - self.ip_at);
         self.write_ip_len(ip, udp_len as u16);
@@ -163,11 +181,8 @@ impl Ready {
             let checksum = self.udp_checksum(ports, payload);
             udp::write(header, source_port, destination_port, udp_len as u16, checksum);
         }
-        if self.tx_udp_checksum {
-            let version = if self.from.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
-            packet.request_udp_checksum(version, self.ip_at, self.udp_at - self.ip_at);
-        }
-        reply::finish(packet, end);
+        let version = if self.from.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
+        Written::new(frame_len, self.ip_at, self.udp_at, self.tx_udp_checksum.then_some(version))
     }
 
     /// Of the usual length in a few instructions.

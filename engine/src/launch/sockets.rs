@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::args::{AddressArg, CommonArgs, UdpPortArg};
+use super::companion::Companion;
 use super::control::Start;
 use super::eal_args::LcoreId;
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
 use super::plan::Plan;
-use super::companion::Companion;
 use super::serve::{Aside, conclude, endpoint, random_key, run, staff};
 use super::{Launch, say};
 use crate::port::PortId;

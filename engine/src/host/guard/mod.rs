@@ -110,6 +110,11 @@ impl Guard {
         }
     }
 
+    /// Whether it has no say in what is sent, and keeps nothing of it.
+    pub(super) fn is_idle_on_send(&self) -> bool {
+        self.conversations.is_none() && !self.validation.is_capped()
+    }
+
     fn is_answer(&mut self, now: Time, own_port: u16, remote: SocketAddr) -> bool {
         self.conversations
             .as_mut()
