@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_millis(1);
 /// How often it asks whether somebody is there.
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 /// Datagrams of a tick at most: what comes back has its turn between them.
-const BURST: usize = 64;
+const BURST: usize = 32;
 /// Numbers of datagrams that are not measured begin here; below are those of probes.
 const PROBES: u64 = 1 << 63;
 /// How long after its end a trial may still send what it owes, in nanoseconds.

@@ -134,7 +134,7 @@ fn a_count_ends_a_trial_and_flat_out_keeps_no_times() {
 
 #[test]
 fn a_rate_that_is_too_high_is_owed_and_not_sent() {
-    // 64 datagrams a turn at most, and a turn takes a millisecond.
+    // 32 datagrams a turn at most, and a turn takes a millisecond.
     let tally = run(trial(Load::Rate(1e6)), Duration::from_millis(1), 1);
     assert!(tally.sent < 4000, "{} {}", tally.sent, tally.unsent);
     assert_eq!(tally.sent + tally.unsent, 10_000);
