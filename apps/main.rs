@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod echo;
+mod r#gen;
 mod version;
 
 use std::io::{self, Write};
@@ -15,6 +16,7 @@ Usage: gannet APP [EAL arguments] -- [application arguments]
 
 Applications:
   echo       Sends every datagram back (RFC 862)
+  gen        Sends datagrams on a schedule and measures their round trips
 
 Options:
   -h, --help     Print this, or with an application its arguments
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let program = args.next().unwrap_or_else(|| "gannet".to_owned());
     let result = match args.next().as_deref() {
         Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
+        Some("gen") => r#gen::run(std::iter::once(program + " gen").chain(args)),
         Some("-h" | "--help" | "help") => return print(USAGE),
         Some("-V" | "--version" | "version") => return print(&version::line()),
         Some(other) => return usage_error(&format!("there is no application '{other}'")),

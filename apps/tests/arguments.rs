@@ -434,3 +434,38 @@ mod dpdk {
         });
     }
 }
+
+// ---- the generator -------------------------------------------------------------
+
+#[test]
+fn the_generator_has_its_own_help() {
+    let help = printed("gen --help");
+    for word in ["--to", "--rate", "--gaps", "--size", "--flows", "--replay", "--search", "--hgrm", "--io"] {
+        assert!(help.contains(word), "no '{word}': {help}");
+    }
+}
+
+#[test]
+fn loads_that_can_t_be_sent_are_refused() {
+    let to = format!("gen {NATIVE} --to 10.77.0.2:7");
+    let cases: [(&str, &[&str]); 12] = [
+        ("--rate fast", &["--rate", "100k"]),
+        ("--size 63", &["--size 63 is too short", "IPv4 has 64 bytes"]),
+        ("--size 1500-64", &["shorter length first"]),
+        ("--payload ones", &["zeros, random, counting"]),
+        ("--flows 70000", &["--flows 70000", "--ip"]),
+        ("--to [fd00::1]:7", &["[fd00::1]:7", "--ip fd00:77::2/64"]),
+        ("--udp-port 7", &["--udp-port", "--source-port"]),
+        ("--search --count 5", &["--search", "--count"]),
+        ("--search --duration 1s", &["--duration", "--trial"]),
+        ("--trial 1s", &["--search"]),
+        ("--replay x.pcap --rate 5", &["--replay", "--rate"]),
+        ("--loss 5 --search", &["0.5%"]),
+    ];
+    for (arguments, words) in cases {
+        refused(&format!("{to} {arguments}"), 2, words);
+    }
+    refused(&format!("gen {NATIVE}"), 2, &["--to"]);
+    refused(&format!("{to} --replay /nonexistent.pcap"), 1, &["/nonexistent.pcap"]);
+    refused(&format!("{to} --neighbour 10.77.0.2"), 2, &["--neighbour", "ADDR=MAC"]);
+}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::host::{Cookie, MaxPayload, Validation};
+use crate::host::{Cookie, MaxPayload, Validation, Ways};
 use crate::packet::{Letter, Room};
 use crate::port::PortId;
 use crate::time::Time;
@@ -208,9 +208,27 @@ pub enum SendError {
 pub struct Outbox<'a> {
     rooms: &'a mut [Room],
     letters: &'a mut Vec<Letter>,
-    max_payload: MaxPayload,
+    limits: Limits<'a>,
     now: Time,
     validation: &'a mut Validation,
+}
+
+/// What an outbox takes, and what it writes at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits<'a> {
+    /// The longest payloads.
+    pub(crate) payload: MaxPayload,
+    /// The longest ones that need not be cut.
+    pub(crate) whole_payload: MaxPayload,
+    /// The ways that are ready, where no guard has a say in what is sent.
+    pub(crate) ways: Option<&'a Ways>,
+}
+
+impl Limits<'_> {
+    /// Payloads of that length, whose headers are somebody else's to write.
+    pub(crate) fn plain(payload: MaxPayload) -> Self {
+        Self { payload, whole_payload: payload, ways: None }
+    }
 }
 
 impl<'a> Outbox<'a> {
@@ -218,10 +236,10 @@ impl<'a> Outbox<'a> {
     pub(crate) fn new(
         now: Time,
         (rooms, letters): (&'a mut [Room], &'a mut Vec<Letter>),
-        max_payload: MaxPayload,
+        limits: Limits<'a>,
         validation: &'a mut Validation,
     ) -> Self {
-        Self { rooms, letters, max_payload, now, validation }
+        Self { rooms, letters, limits, now, validation }
     }
 
     /// How many more datagrams it takes.
@@ -235,6 +253,7 @@ impl<'a> Outbox<'a> {
     ///
     /// # Errors
     /// [`SendError`]; nothing was sent.
+    #[inline]
     pub fn send(&mut self, from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Result<(), SendError> {
         self.send_with(from, to, payload.len(), |room| room.copy_from_slice(payload))
     }
@@ -244,6 +263,7 @@ impl<'a> Outbox<'a> {
     ///
     /// # Errors
     /// [`SendError`]; nothing was sent and `write` was not called.
+    #[inline]
     pub fn send_with(
         &mut self,
         from: SocketAddr,
@@ -251,11 +271,23 @@ impl<'a> Outbox<'a> {
         len: usize,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), SendError> {
-        let room = self.rooms.get_mut(self.letters.len()).ok_or(SendError::Full)?.bytes();
-        let max = self.max_payload.to(to.ip()).min(room.len());
-        let room = room.get_mut(..len).filter(|_| len <= max).ok_or(TooLong { len, max })?;
-        write(room);
-        self.letters.push(Letter { from, to, len });
+        let next = self.rooms.len().checked_sub(self.letters.len() + 1).ok_or(SendError::Full)?;
+        let room = &mut self.rooms[next];
+        let headroom = room.headroom();
+        let bytes = room.bytes();
+        let max = self.limits.payload.to_end(&to).min(bytes.len() - headroom);
+        let payload = bytes[headroom..].get_mut(..len).filter(|_| len <= max);
+        write(payload.ok_or(TooLong { len, max })?);
+        let way = self.limits.ways.and_then(|ways| ways.find(self.now, &from, &to));
+        let way =
+            way.filter(|way| len <= self.limits.whole_payload.to_end(&to) && way.headers_len() <= headroom);
+        self.letters.push(match way {
+            None => Letter::Payload { from, to, len },
+            Some(way) => {
+                let frame = &mut bytes[headroom - way.headers_len()..headroom + len];
+                Letter::Frame(way.fill(frame, from.port(), to.port()))
+            }
+        });
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! What a host is on its port.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::addressing::Addressing;
 use super::guard::{GuardConfig, Guards};
@@ -9,6 +9,7 @@ use super::siphash::HashKey;
 use super::udp_ports::UdpPorts;
 use crate::port::PortId;
 use crate::service::Role;
+use crate::wire::ethernet::MacAddress;
 use crate::wire::{ipv4, ipv6, udp};
 
 /// The longest IP packet, in bytes, whatever the MTU: what its length field can say.
@@ -49,6 +50,8 @@ pub struct HostConfig {
     pub guards: Guards,
     /// What it does with fragments.
     pub fragments: FragmentPolicy,
+    /// Neighbours that need not be asked for their addresses, on whichever link they are.
+    pub neighbours: Vec<(IpAddr, MacAddress)>,
 }
 
 impl HostConfig {
@@ -66,6 +69,7 @@ impl HostConfig {
             announces: false,
             guards: GuardConfig::default().resolve(Role::Stateless),
             fragments: FragmentPolicy::Drop,
+            neighbours: Vec::new(),
         }
     }
 
@@ -92,6 +96,12 @@ impl MaxPayload {
     pub(super) fn of(mtu: usize) -> Self {
         let less = |header_len| mtu.saturating_sub(header_len + udp::HEADER_LEN);
         Self { ipv4: less(ipv4::HEADER_LEN), ipv6: less(ipv6::HEADER_LEN) }
+    }
+
+    /// For a datagram to such an end.
+    #[inline]
+    pub(crate) fn to_end(self, end: &SocketAddr) -> usize {
+        if end.is_ipv4() { self.ipv4 } else { self.ipv6 }
     }
 
     /// For a datagram to such an address.

@@ -30,6 +30,7 @@ mod siphash;
 #[cfg(test)]
 mod tests;
 mod udp_ports;
+mod ways;
 
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
@@ -52,11 +53,12 @@ use parts::Fragments;
 use peers::Peers;
 use presence::Presence;
 use reply::Style;
+pub(crate) use ways::Ways;
 
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Burst, Lent, Packet, RxChecksums};
 use crate::port::{FrameQueue, PortId};
-use crate::service::{Datagram, Outbox, Service, Tick, Verdict};
+use crate::service::{Datagram, Limits, Outbox, Service, Tick, Verdict};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
 use crate::worker::DatagramQueue;
@@ -79,9 +81,12 @@ pub struct Host<Q: FrameQueue> {
     egress: Egress<Q::Packet>,
     lent: Lent<Q::Packet>,
     neighbours: Neighbours<Q::Packet>,
+    ways: Ways,
     peers: Option<Peers>,
     presence: Presence,
     guard: Guard,
+    /// No guard has a say in what the service sends.
+    is_unguarded: bool,
     /// Where fragments are put together, and the numbers of those that we make; `None` where
     /// they are dropped.
     fragments: Option<Fragments>,
@@ -129,9 +134,11 @@ impl<Q: FrameQueue> Host<Q> {
             rx: Burst::with_capacity(burst),
             egress: Egress::with_capacity(burst),
             lent: Lent::with_capacity(config.outbox),
-            neighbours: Neighbours::new(config.hash_key),
+            neighbours: Neighbours::new(config.hash_key, config.neighbours),
+            ways: Ways::new(),
             peers: None,
             presence: Presence::new(config.announces, config.hash_key),
+            is_unguarded: guard.is_idle_on_send(),
             guard,
             fragments: (config.fragments == FragmentPolicy::Reassemble)
                 .then(|| Fragments::new(config.hash_key)),
@@ -201,7 +208,12 @@ impl<Q: FrameQueue> Host<Q> {
         let Some(packet) = self.rx.last_mut() else { return };
         self.egress.tap.record(Counter::Delivered, packet.frame());
         let mut datagram = Datagram::new(packet.room_mut(), start, udp.payload_len, max_payload, arrival);
-        let mut outbox = Outbox::new(now, self.lent.parts(), self.max_payload, &mut self.guard.validation);
+        let limits = Limits {
+            payload: self.max_payload,
+            whole_payload: self.whole_payload,
+            ways: self.is_unguarded.then_some(&self.ways),
+        };
+        let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
         self.is_delivering = true;
         let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
         self.is_delivering = false;
@@ -338,7 +350,12 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
     ) -> Tick {
         self.lend();
         let parts = self.lent.parts();
-        let mut outbox = Outbox::new(now, parts, self.max_payload, &mut self.guard.validation);
+        let limits = Limits {
+            payload: self.max_payload,
+            whole_payload: self.whole_payload,
+            ways: self.is_unguarded.then_some(&self.ways),
+        };
+        let mut outbox = Outbox::new(now, parts, limits, &mut self.guard.validation);
         let tick = service.on_tick(now, &mut outbox);
         self.post(now, forwards);
         self.egress.flush(&mut self.queue);
@@ -354,7 +371,8 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         };
         for forward in forwards.take(is_mine) {
             let Forward { packet, payload_start, from, to, .. } = forward;
-            self.emit(now, Counter::Forwarded, packet, payload_start, from, to);
+            self.counters.add(Counter::Forwarded, 1);
+            self.emit(now, Counter::Forwarded, packet, payload_start, (from, to));
         }
         self.egress.flush(&mut self.queue);
     }

@@ -83,6 +83,8 @@ impl Entry {
 
 #[derive(Debug)]
 pub(super) struct Neighbours<P> {
+    /// What the user says, which is never asked for and never forgotten.
+    fixed: Box<[(IpAddr, MacAddress)]>,
     slots: Box<[Option<Entry>]>,
     key: HashKey,
     held: Vec<(Neighbour, P)>,
@@ -92,14 +94,21 @@ pub(super) struct Neighbours<P> {
 impl<P> Default for Neighbours<P> {
     /// A table with no places.
     fn default() -> Self {
-        Self { slots: Box::default(), key: HashKey::default(), held: Vec::new(), next_deadline: Time::NEVER }
+        Self {
+            fixed: Box::default(),
+            slots: Box::default(),
+            key: HashKey::default(),
+            held: Vec::new(),
+            next_deadline: Time::NEVER,
+        }
     }
 }
 
 impl<P> Neighbours<P> {
-    pub(super) fn new(key: HashKey) -> Self {
+    /// A table that knows `fixed` for good.
+    pub(super) fn new(key: HashKey, fixed: Vec<(IpAddr, MacAddress)>) -> Self {
         let slots = std::iter::repeat_with(|| None).take(SLOTS).collect();
-        Self { slots, key, held: Vec::with_capacity(HELD), next_deadline: Time::NEVER }
+        Self { fixed: fixed.into(), slots, key, held: Vec::with_capacity(HELD), next_deadline: Time::NEVER }
     }
 
     /// When [`step`](Self::step) has something to do.
@@ -115,6 +124,9 @@ impl<P> Neighbours<P> {
         neighbour: Neighbour,
         from: IpAddr,
     ) -> Result<Lookup, TableFull> {
+        if let Some(mac) = self.fixed(neighbour) {
+            return Ok(Lookup { mac: Some(mac), ask: false });
+        }
         let slot = self.slot(now, neighbour).ok_or(TableFull)?;
         let entry =
             self.slots[slot].get_or_insert(Entry { neighbour, from, mac: None, attempts: 0, deadline: now });
@@ -125,6 +137,21 @@ impl<P> Neighbours<P> {
             self.next_deadline = self.next_deadline.min(entry.deadline);
         }
         Ok(Lookup { mac: entry.mac, ask })
+    }
+
+    /// The address of a neighbour that need not be asked for it, and until when that is so.
+    pub(super) fn known(&self, now: Time, neighbour: Neighbour) -> Option<(MacAddress, Time)> {
+        if let Some(mac) = self.fixed(neighbour) {
+            return Some((mac, Time::NEVER));
+        }
+        let entry = self.slots[self.find(neighbour)?].as_ref()?;
+        let is_believed = !entry.is_asked_for() && now < entry.deadline;
+        entry.mac.filter(|_| is_believed).map(|mac| (mac, entry.deadline))
+    }
+
+    fn fixed(&self, neighbour: Neighbour) -> Option<MacAddress> {
+        let fixed = self.fixed.iter().find(|(address, _)| *address == neighbour.address);
+        fixed.map(|(_, mac)| *mac)
     }
 
     /// Keeps a packet until its neighbour answers.
@@ -238,7 +265,7 @@ mod tests {
     }
 
     fn table() -> Neighbours<u32> {
-        Neighbours::new(HashKey([1, 2]))
+        Neighbours::new(HashKey([1, 2]), Vec::new())
     }
 
     #[test]
@@ -264,6 +291,35 @@ mod tests {
         let other = MacAddress([2, 0, 0, 0, 0, 10]);
         assert_eq!(table.learn(Time::ZERO, neighbour(9), other).count(), 0);
         assert_eq!(table.lookup(Time::ZERO, neighbour(9), OWN).map(|lookup| lookup.mac), Ok(Some(MAC)));
+    }
+
+    #[test]
+    fn what_is_known_is_known_until_it_has_to_be_renewed() {
+        let mut table = table();
+        let (peer, now) = (neighbour(9), Time::ZERO);
+        table.lookup(now, peer, OWN).expect("room");
+        assert_eq!(table.known(now, peer), None);
+        table.learn(now, peer, MAC).for_each(drop);
+        let end = now + REACHABLE;
+        assert_eq!(table.known(now, peer), Some((MAC, end)));
+        assert_eq!(table.known(end, peer), None);
+        table.lookup(end, peer, OWN).expect("room");
+        assert_eq!(table.known(end, peer), None, "it is being asked for");
+        table.learn(end, peer, MAC).for_each(drop);
+        assert_eq!(table.known(end, peer), Some((MAC, end + REACHABLE)));
+    }
+
+    #[test]
+    fn a_fixed_neighbour_is_never_asked_for() {
+        let fixed = vec![(neighbour(9).address, MAC)];
+        let mut table = Neighbours::<u32>::new(HashKey([1, 2]), fixed);
+        for now in [Time::ZERO, Time::ZERO + REACHABLE * 100] {
+            assert_eq!(table.lookup(now, neighbour(9), OWN), Ok(Lookup { mac: Some(MAC), ask: false }));
+            assert_eq!(table.known(now, neighbour(9)), Some((MAC, Time::NEVER)));
+        }
+        assert_eq!(table.next_deadline(), Time::NEVER);
+        table.clear().for_each(drop);
+        assert_eq!(table.known(Time::ZERO, neighbour(9)), Some((MAC, Time::NEVER)));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::classify::Addresses;
 use super::neighbours::{Neighbour, Request, Step};
 use super::peers::{Learned, Peers};
 use super::reply::{self, Header};
+use super::ways::{self, Ready};
 use crate::forward::{Forward, Forwards};
-use crate::packet::Packet;
+use crate::packet::{Letter, Packet, Written};
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
@@ -46,33 +47,89 @@ impl<Q: FrameQueue> Host<Q> {
 
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<Q::Packet>) {
         let mut lent = std::mem::take(&mut self.lent);
+        let (written, mut forwarded) = (lent.written(), 0);
         for (packet, letter) in lent.take() {
-            if !self.guard.validation.may_send(now, letter.to, letter.len) {
-                self.counters.add(Counter::Originated, 1);
+            let (from, to, len) = match *letter {
+                Letter::Payload { from, to, len } => (from, to, len),
+                Letter::Frame(written) => {
+                    self.send_written(packet, written);
+                    continue;
+                }
+            };
+            if !self.guard.validation.may_send(now, to, len) {
                 self.drop_unwritten(packet, Counter::TxAmplification);
-            } else if self.rules.addressing.owns(letter.from.ip()) {
-                self.emit(now, Counter::Originated, packet, 0, letter.from, letter.to);
-            } else {
-                let forward =
-                    Forward { packet, payload_start: 0, port: None, from: letter.from, to: letter.to };
-                self.forward(forward, forwards);
+            } else if let Err(packet) = self.emit_ready(now, Counter::Originated, packet, 0, (&from, &to)) {
+                if self.rules.addressing.owns(from.ip()) {
+                    self.emit_anew(now, Counter::Originated, packet, 0, (from, to));
+                } else {
+                    forwarded += 1;
+                    self.forward(Forward { packet, payload_start: 0, port: None, from, to }, forwards);
+                }
             }
         }
+        self.counters.add(Counter::Originated, (written - forwarded) as u64);
+        lent.forget();
         self.lent = lent;
     }
 
-    /// Counts as `reason` and sends the payload that starts at `payload_start` in the packet,
-    /// behind fresh headers.
+    /// Sends a frame that the outbox wrote, headers and all.
+    #[inline]
+    fn send_written(&mut self, mut packet: Q::Packet, written: Written) {
+        ways::finish(&mut packet, written);
+        self.egress.send(&mut self.queue, packet, Counter::Originated);
+    }
+
+    /// Sends the payload that starts at `payload_start` in the packet, which was counted as
+    /// `reason`, behind fresh headers.
     pub(super) fn emit(
+        &mut self,
+        now: Time,
+        reason: Counter,
+        packet: Q::Packet,
+        payload_start: usize,
+        ends: (SocketAddr, SocketAddr),
+    ) {
+        if let Err(packet) = self.emit_ready(now, reason, packet, payload_start, (&ends.0, &ends.1)) {
+            self.emit_anew(now, reason, packet, payload_start, ends);
+        }
+    }
+
+    /// Emits by a way that was taken before. Gives the packet back where there is none, or
+    /// where it has to be cut.
+    #[inline]
+    fn emit_ready(
         &mut self,
         now: Time,
         reason: Counter,
         mut packet: Q::Packet,
         payload_start: usize,
-        from: SocketAddr,
-        to: SocketAddr,
+        (from, to): (&SocketAddr, &SocketAddr),
+    ) -> Result<(), Q::Packet> {
+        let payload_len = packet.frame_len() - payload_start;
+        if payload_len > self.whole_payload.to_end(to) {
+            return Err(packet);
+        }
+        let Some(way) = self.ways.find(now, from, to) else { return Err(packet) };
+        self.guard.sent(now, from.port(), *to);
+        if place_headers(&mut packet, payload_start, way.headers_len()) {
+            way.write(&mut packet, payload_len, from.port(), to.port());
+            self.egress.send(&mut self.queue, packet, reason);
+        } else {
+            self.drop_unwritten(packet, Counter::TxNoBuffer);
+        }
+        Ok(())
+    }
+
+    /// Emits by a way that is looked for, and remembered where it is found.
+    #[cold]
+    fn emit_anew(
+        &mut self,
+        now: Time,
+        reason: Counter,
+        mut packet: Q::Packet,
+        payload_start: usize,
+        (from, to): (SocketAddr, SocketAddr),
     ) {
-        self.counters.add(reason, 1);
         let addresses = Addresses::new(from.ip(), to.ip());
         let way = addresses.zip(self.rules.addressing.route(from.ip(), to.ip()));
         let Some((addresses, route)) = way else {
@@ -99,6 +156,20 @@ impl<Q: FrameQueue> Host<Q> {
         reply::fill_udp_checksum(&mut packet, at, udp_len, addresses, self.style);
         reply::finish(&mut packet, at + udp_len);
         self.hand_over(now, packet, Way { addresses, route, reason });
+        self.remember(now, addresses, route);
+    }
+
+    /// Keeps the way between two addresses ready, if it is known to whom it leads.
+    fn remember(&mut self, now: Time, addresses: Addresses, route: Route) {
+        let known = match route.next_hop {
+            NextHop::Group(group) => Some((group_mac(group), Time::NEVER)),
+            NextHop::Neighbour(address) => {
+                self.neighbours.known(now, Neighbour { vlans: route.vlans, address })
+            }
+        };
+        if let Some((mac, until)) = known {
+            self.ways.keep(Ready::new(addresses, route.vlans, mac, until, self.style));
+        }
     }
 
     /// Sends a frame that is complete but for whom it is handed to.
@@ -287,6 +358,7 @@ pub(super) fn link_len(vlans: Vlans) -> usize {
 
 /// Moves the start of the frame so that `headers_len` bytes stand in front of the payload.
 /// `false` if there is no room for them.
+#[inline]
 pub(super) fn place_headers<P: Packet>(packet: &mut P, payload_start: usize, headers_len: usize) -> bool {
     if payload_start >= headers_len {
         packet.trim_front(payload_start - headers_len);

@@ -14,7 +14,7 @@ use super::siphash::HashKey;
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Packet, RxChecksum};
 use crate::port::FrameQueue;
-use crate::service::{Datagram, Outbox, Service, Verdict};
+use crate::service::{Datagram, Limits, Outbox, Service, Verdict};
 use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::extension;
@@ -177,7 +177,12 @@ impl<Q: FrameQueue> Host<Q> {
         let (start, max_payload) = (udp.payload_start(), self.max_payload.to(source.ip()));
         let room = fragments.reassembly.room_mut(joined);
         let mut datagram = Datagram::new(room, start, udp.payload_len, max_payload, udp.arrival(self.port));
-        let mut outbox = Outbox::new(now, self.lent.parts(), self.max_payload, &mut self.guard.validation);
+        let limits = Limits {
+            payload: self.max_payload,
+            whole_payload: self.whole_payload,
+            ways: self.is_unguarded.then_some(&self.ways),
+        };
+        let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
         let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
         let (len, _) = datagram.outcome();
         match verdict {

@@ -12,6 +12,7 @@ use super::sockets::SocketArgs;
 use crate::host::{FragmentPolicy, GuardConfig};
 use crate::idle::IdlePolicy;
 use crate::port::fault::FaultConfig;
+use crate::wire::ethernet::{MacAddress, MacAddressError};
 
 /// The application arguments that every program has.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,6 +33,11 @@ pub struct CommonArgs {
     #[arg(long = "gateway", value_name = "ADDR", help_heading = "Host")]
     pub gateways: Vec<IpAddr>,
 
+    /// The MAC address of a neighbour, which is then not asked for it (repeatable): a target or
+    /// gateway on a wire where nobody answers
+    #[arg(long = "neighbour", value_name = "ADDR=MAC", help_heading = "Host")]
+    pub neighbours: Vec<NeighbourArg>,
+
     /// What becomes of fragments: drop, or reassemble (and datagrams longer than the MTU are
     /// cut); for one port: POLICY@PORT (repeatable)
     #[arg(long, value_name = "POLICY", help_heading = "Host")]
@@ -46,7 +52,7 @@ pub struct CommonArgs {
     #[arg(long, help_heading = "Host")]
     pub no_announce: bool,
 
-    /// A UDP port that the service listens on, or "all" (repeatable)
+    /// A UDP port that the service listens on, several as in 5000-5999, or "all" (repeatable)
     #[arg(long = "udp-port", value_name = "PORT", help_heading = "Host")]
     pub udp_ports: Vec<UdpPortArg>,
 
@@ -258,11 +264,38 @@ impl FromStr for FragmentsArg {
     }
 }
 
-/// A UDP port, or all of them.
+/// `ADDR=MAC`: a neighbour whose address is known beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NeighbourArg {
+    /// The neighbour, on whichever link of ours it is.
+    pub address: IpAddr,
+    /// Its address.
+    pub mac: MacAddress,
+}
+
+impl FromStr for NeighbourArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=');
+        let (address, mac) = parts.ok_or("write ADDR=MAC, as in 10.77.0.1=02:00:00:00:00:01")?;
+        let address = address.parse().map_err(|_| format!("'{address}' is not an IP address"))?;
+        let mac: MacAddress = mac.parse().map_err(|error: MacAddressError| error.to_string())?;
+        if mac.is_unicast() {
+            Ok(Self { address, mac })
+        } else {
+            Err(format!("{mac} is no station's address"))
+        }
+    }
+}
+
+/// A UDP port, several, or all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UdpPortArg {
     /// This one.
     One(u16),
+    /// From this one to that, both included.
+    Range(u16, u16),
     /// All but 0.
     All,
 }
@@ -272,6 +305,7 @@ impl UdpPortArg {
     pub(super) fn each(&self) -> RangeInclusive<u16> {
         match *self {
             Self::One(port) => port..=port,
+            Self::Range(first, last) => first..=last,
             Self::All => 1..=u16::MAX,
         }
     }
@@ -283,11 +317,22 @@ impl FromStr for UdpPortArg {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "all" => Ok(Self::All),
+            _ if text.contains('-') => Self::range(text),
             _ => match text.parse() {
                 Ok(0) => Err("port 0 is nobody's".to_owned()),
                 Ok(port) => Ok(Self::One(port)),
-                Err(_) => Err("give a number from 1 to 65535, or all".to_owned()),
+                Err(_) => Err("give a number from 1 to 65535, two as in 5000-5999, or all".to_owned()),
             },
+        }
+    }
+}
+
+impl UdpPortArg {
+    fn range(text: &str) -> Result<Self, String> {
+        let (first, last) = text.split_once('-').unwrap_or_default();
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(Self::Range(first, last)),
+            _ => Err("give the first port and the last, as in 5000-5999".to_owned()),
         }
     }
 }
@@ -296,6 +341,7 @@ impl std::fmt::Display for UdpPortArg {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::One(port) => port.fmt(f),
+            Self::Range(first, last) => write!(f, "{first}-{last}"),
             Self::All => write!(f, "all"),
         }
     }
@@ -411,6 +457,34 @@ mod tests {
             "::ffff:10.77.0.1/120",
         ] {
             assert!(matches!(on_link(bad), Err(UsageError::NoHost(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn neighbours_have_an_address_of_each_kind() {
+        let mac = MacAddress([2, 0, 0, 0, 0, 1]);
+        for address in ["10.77.0.1", "fe80::1"] {
+            let arg = NeighbourArg { address: address.parse().expect("valid"), mac };
+            assert_eq!(format!("{address}={mac}").parse(), Ok(arg));
+        }
+        for bad in
+            ["", "10.77.0.1", "10.77.0.1=", "10.77.0.1=02", "x=02:00:00:00:00:01", "::=ff:ff:ff:ff:ff:ff"]
+        {
+            assert!(bad.parse::<NeighbourArg>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn udp_ports_are_one_several_or_all() {
+        for (text, ports) in [
+            ("7", UdpPortArg::One(7)),
+            ("5000-5999", UdpPortArg::Range(5000, 5999)),
+            ("all", UdpPortArg::All),
+        ] {
+            assert_eq!((text.parse(), ports.to_string().as_str()), (Ok(ports), text));
+        }
+        for bad in ["", "0", "65536", "-", "0-7", "7-", "-7", "8-7", "7-65536", "1-2-3"] {
+            assert!(bad.parse::<UdpPortArg>().is_err(), "{bad}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
+use super::companion::Companion;
 use super::eal_args::LcoreId;
 use super::panic::Panicked;
 use super::say;
@@ -69,12 +70,13 @@ pub(super) struct Control<'a> {
     pub(super) counters: Vec<Arc<Counters>>,
     pub(super) lcores: Vec<(LcoreId, Arc<LcoreCounters>)>,
     pub(super) links: Vec<Link<'a>>,
+    pub(super) companion: &'a mut dyn Companion,
     pub(super) duration: Option<Duration>,
     pub(super) stats: Option<Duration>,
 }
 
 impl Control<'_> {
-    /// Watches until a signal, the end of the duration, or the end of the workers; then has
+    /// Watches until a signal, the end of the duration, of the workers, or of the companion; then has
     /// all workers stop. Gives the lcore whose service panicked, if one did.
     pub(super) fn run(mut self) -> Option<LcoreId> {
         let begin = Instant::now();
@@ -85,7 +87,11 @@ impl Control<'_> {
         while panicked.is_none() {
             if !is_ready && self.start.addressing.iter().all(Addressing::is_settled) {
                 self.say_ready();
+                self.companion.ready();
                 is_ready = true;
+            }
+            if is_ready && self.companion.look().is_break() {
+                break;
             }
             let is_over = self.duration.is_some_and(|duration| begin.elapsed() >= duration);
             if is_over || self.signals.wait(self.nap(&statistics, begin)).is_some() {

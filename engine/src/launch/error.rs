@@ -84,6 +84,9 @@ pub enum Error {
         /// Services made.
         services: usize,
     },
+    /// What the program itself found wrong, at run time.
+    #[error("{0}")]
+    Program(String),
     /// A service panicked. Its message, counters and backtrace were printed.
     #[error("the service on lcore {0} panicked; the program stopped")]
     WorkerPanicked(LcoreId),

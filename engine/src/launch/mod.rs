@@ -35,6 +35,7 @@
 
 mod args;
 mod capture;
+mod companion;
 mod control;
 mod eal_args;
 mod error;
@@ -51,8 +52,9 @@ use std::path::Path;
 
 use clap::{Args, Command, FromArgMatches};
 
-pub use args::{AddressArg, CommonArgs, FragmentsArg, Io, UdpPortArg, parse_duration};
+pub use args::{AddressArg, CommonArgs, FragmentsArg, Io, NeighbourArg, UdpPortArg, parse_duration};
 pub use capture::{CaptureConfig, CaptureConfigError, CapturedFrames};
+pub use companion::Companion;
 pub use eal_args::{EalArgsError, LcoreId};
 pub use error::{Error, UsageError};
 pub use sockets::SocketArgs;
@@ -145,6 +147,11 @@ impl Launch {
         &self.args
     }
 
+    /// The common arguments, for a program that settles some of them itself.
+    pub fn args_mut(&mut self) -> &mut CommonArgs {
+        &mut self.args
+    }
+
     /// Serves until the program is stopped: by SIGINT or SIGTERM, at the end of `--duration`,
     /// or at the end of a replay. `make` is called once per worker lcore, on the main one,
     /// before any of them starts.
@@ -164,11 +171,23 @@ impl Launch {
         self,
         make: impl FnOnce(&[LcoreId]) -> Vec<S>,
     ) -> Result<Report> {
+        self.serve_beside(&mut (), make)
+    }
+
+    /// Like [`serve_together`](Self::serve_together), with a [`Companion`] on the control plane.
+    ///
+    /// # Errors
+    /// [`Error`]; the ports are closed then, too.
+    pub fn serve_beside<S: Service + 'static>(
+        self,
+        companion: &mut dyn Companion,
+        make: impl FnOnce(&[LcoreId]) -> Vec<S>,
+    ) -> Result<Report> {
         start_log(&self.eal);
         plan::check(&self.args)?;
         let signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
         match &self.args.io {
-            Io::Dpdk => self.serve_dpdk(signals, make),
+            Io::Dpdk => self.serve_dpdk(signals, companion, make),
             io if !self.args.ports.is_empty() => Err(UsageError::PortsWithoutEal(io.to_string()).into()),
             Io::AfPacket(interfaces) => {
                 let lcores = Lcores::native(&self.eal)?;
@@ -178,18 +197,18 @@ impl Launch {
                 };
                 let ports = interfaces.iter().enumerate().map(open);
                 let ports = ports.collect::<std::result::Result<_, _>>()?;
-                self.serve_ports(&lcores, signals, &plan, ports, make)
+                self.serve_ports(&lcores, signals, &plan, ports, companion, make)
             }
             Io::Pcap { input, output } => {
                 let lcores = Lcores::native(&self.eal)?;
                 let plan = Plan::new(&self.app, &self.args, &lcores)?;
                 let port = pcap::open(input, output.as_deref(), &plan.port)?;
-                self.serve_ports(&lcores, signals, &plan, vec![port], make)
+                self.serve_ports(&lcores, signals, &plan, vec![port], companion, make)
             }
             Io::Socket => {
                 let lcores = Lcores::native(&self.eal)?;
                 let plan = Plan::new(&self.app, &self.args, &lcores)?;
-                sockets::serve(&self, &lcores, signals, &plan, make)
+                sockets::serve(&self, &lcores, signals, &plan, companion, make)
             }
         }
     }
@@ -198,6 +217,7 @@ impl Launch {
     fn serve_dpdk<S: Service + 'static>(
         &self,
         signals: Signals,
+        companion: &mut dyn Companion,
         make: impl FnOnce(&[LcoreId]) -> Vec<S>,
     ) -> Result<Report> {
         if self.args.ip.is_empty() {
@@ -213,13 +233,14 @@ impl Launch {
         };
         let ports = devices.into_iter().enumerate().map(open);
         let ports = ports.collect::<std::result::Result<_, _>>()?;
-        self.serve_ports(&lcores, signals, &plan, ports, make)
+        self.serve_ports(&lcores, signals, &plan, ports, companion, make)
     }
 
     #[cfg(not(feature = "dpdk"))]
     fn serve_dpdk<S: Service + 'static>(
         &self,
         _signals: Signals,
+        _companion: &mut dyn Companion,
         _make: impl FnOnce(&[LcoreId]) -> Vec<S>,
     ) -> Result<Report> {
         Err(UsageError::NoDpdk.into())
@@ -232,15 +253,18 @@ impl Launch {
         signals: Signals,
         plan: &Plan,
         ports: Vec<OpenPort<Q>>,
+        companion: &mut dyn Companion,
         make: impl FnOnce(&[LcoreId]) -> Vec<S>,
     ) -> Result<Report>
     where
         Q: FrameQueue + 'static,
         S: Service + 'static,
     {
-        let Some(faults) = &self.args.fault else { return serve(self, lcores, signals, plan, ports, make) };
+        let Some(faults) = &self.args.fault else {
+            return serve(self, lcores, signals, plan, ports, companion, make);
+        };
         let ports = ports.into_iter().map(|port| fault::wrap(port, faults)).collect();
-        serve(self, lcores, signals, plan, ports, make)
+        serve(self, lcores, signals, plan, ports, companion, make)
     }
 }
 

@@ -122,6 +122,7 @@ impl Plan {
             announces: false,
             guards: args.guard.resolve(role),
             fragments: fragment_policy(&args.fragments, id, &port.name),
+            neighbours: args.neighbours.iter().map(|arg| (arg.address, arg.mac)).collect(),
         }
     }
 }

@@ -10,6 +10,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::args::{CommonArgs, Io};
 use super::capture::{Capture, Writing};
+use super::companion::Companion;
 use super::control::{Control, Ended, Link, Start};
 use super::eal_args::LcoreId;
 use super::error::Error;
@@ -34,6 +35,7 @@ pub(super) fn serve<Q, S>(
     signals: Signals,
     plan: &Plan,
     ports: Vec<OpenPort<Q>>,
+    companion: &mut dyn Companion,
     make: impl FnOnce(&[LcoreId]) -> Vec<S>,
 ) -> Result<Report, Error>
 where
@@ -59,8 +61,9 @@ where
     let start = Start { ready, addressing: &addressing };
     let links = links(&mut controls, &teams);
     let begin = Instant::now();
-    let end = run(launch, lcores, plan, Aside { signals, start, links, capture, clock }, teams, services)?;
-    conclude(launch, plan, begin, controls, end)
+    let aside = Aside { signals, start, links, capture, clock, companion: &mut *companion };
+    let end = run(launch, lcores, plan, aside, teams, services)?;
+    conclude(launch, plan, begin, controls, companion, end)
 }
 
 /// The files that the program has beside a capture.
@@ -205,6 +208,7 @@ pub(super) struct Aside<'a> {
     pub(super) links: Vec<Link<'a>>,
     pub(super) capture: Option<Capture>,
     pub(super) clock: Clock,
+    pub(super) companion: &'a mut dyn Companion,
 }
 
 /// Runs the workers, and the control plane beside them, until the program is stopped.
@@ -220,7 +224,7 @@ where
     Q: DatagramQueue + 'static,
     S: Service + 'static,
 {
-    let Aside { signals, start, links, capture, clock } = aside;
+    let Aside { signals, start, links, capture, clock, companion } = aside;
     let stop = StopFlag::default();
     let (sender, ended) = bounded(teams.len());
     let mut views = Vec::new();
@@ -243,6 +247,7 @@ where
         counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
         lcores: workers.clone(),
         links,
+        companion,
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
@@ -291,10 +296,12 @@ pub(super) fn conclude(
     plan: &Plan,
     begin: Instant,
     controls: Vec<Box<dyn PortControl>>,
+    companion: &mut dyn Companion,
     end: End,
 ) -> Result<Report, Error> {
     let mut report = close(launch, begin, controls, &end);
     end.capture.into_iter().for_each(|capture| report.add_capture(capture));
+    companion.report(&mut report);
     write_report(launch, plan, &report)?;
     match end.panicked {
         Some(lcore) => Err(Error::WorkerPanicked(lcore)),

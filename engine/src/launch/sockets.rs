@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::args::{AddressArg, CommonArgs, UdpPortArg};
+use super::companion::Companion;
 use super::control::Start;
 use super::eal_args::LcoreId;
 use super::error::{Error, UsageError};
@@ -109,6 +110,7 @@ pub(super) fn serve<S: Service + 'static>(
     lcores: &Lcores,
     signals: Signals,
     plan: &Plan,
+    companion: &mut dyn Companion,
     make: impl FnOnce(&[LcoreId]) -> Vec<S>,
 ) -> Result<Report, Error> {
     let config = config(&launch.args, plan, S::ROLE)?;
@@ -119,10 +121,11 @@ pub(super) fn serve<S: Service + 'static>(
     let (teams, services) = staff(lcores, vec![port.queues], make)?;
     let ready = Box::new(|| ready(launch, plan, &config));
     let start = Start { ready, addressing: &[] };
-    let aside = Aside { signals, start, links: Vec::new(), capture: None, clock: Clock::start() };
+    let (links, clock) = (Vec::new(), Clock::start());
+    let aside = Aside { signals, start, links, capture: None, clock, companion: &mut *companion };
     let begin = Instant::now();
     let end = run(launch, lcores, plan, aside, teams, services)?;
-    conclude(launch, plan, begin, vec![port.control], end)
+    conclude(launch, plan, begin, vec![port.control], companion, end)
 }
 
 /// What the sockets are asked for.

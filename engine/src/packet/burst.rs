@@ -79,6 +79,13 @@ impl<P> Burst<P> {
         self.packets.extend(from.packets.drain(..count));
     }
 
+    /// Has the burst, which is empty, hold `capacity` packets at most: no more than it was made for.
+    #[inline]
+    pub(crate) fn limit(&mut self, capacity: usize) {
+        debug_assert!(self.packets.is_empty() && capacity <= self.packets.capacity());
+        self.capacity = capacity.min(self.packets.capacity());
+    }
+
     /// The free room behind the packets, for a port that writes packets there and then
     /// calls [`assume_received`](Self::assume_received). At least [`free`](Self::free) long.
     #[cfg(feature = "dpdk")]

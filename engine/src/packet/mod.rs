@@ -12,7 +12,7 @@ mod burst;
 mod lent;
 
 pub use burst::Burst;
-pub(crate) use lent::{Lent, Letter, Room};
+pub(crate) use lent::{Lent, Letter, Room, Written};
 
 /// One frame in a buffer that the holder owns: an mbuf, a ring slot, a heap buffer.
 ///

@@ -30,6 +30,9 @@ pub struct Report {
     pub totals: Snapshot,
     /// What `--capture` wrote down.
     pub capture: Option<CaptureReport>,
+    /// What the program adds, each part under a name of its own.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, serde_json::Value>,
     /// What the sums leave unexplained.
     pub balance: Balance,
     /// Whether every buffer of every pool came back.
@@ -123,6 +126,7 @@ impl Report {
             lcores,
             totals,
             capture: None,
+            extra: BTreeMap::new(),
         }
     }
 

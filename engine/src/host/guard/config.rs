@@ -22,11 +22,14 @@ const MAX_FACTOR: u32 = 1_000_000;
 ///
 /// | name            | what it bounds                                      | `Stateless` | `Stateful` | `Client` |
 /// |-----------------|-----------------------------------------------------|-------------|------------|----------|
-/// | `source-port`   | datagrams from ports of reflectors and from our own | on          | on         | on       |
+/// | `source-port`   | datagrams from ports of reflectors and from our own | on          | on         | off      |
 /// | `rate`          | datagrams a second from a source                    | off         | 5,000      | off      |
 /// | `global-rate`   | datagrams a second in all                           | off         | 1,000,000  | off      |
 /// | `amplification` | bytes to an unvalidated source per byte from it     | off         | 3          | off      |
 /// | `icmp-rate`     | ICMP errors a second that we send                   | 100         | 100        | 100      |
+///
+/// A client asks reflectors on purpose, thousands of times a second and from as many ports, and
+/// answers nobody of its own accord: there is no loop that the guard would end.
 ///
 /// Rates are per lcore. A source is an IPv4 address or an IPv6 /64. A burst of a tenth of a
 /// second is let through at once, and of 32 at least. `icmp-rate=off` sends no ICMP errors.
@@ -88,7 +91,7 @@ impl GuardConfig {
         let stateful =
             |said: Option<Level>, number| said.map_or(is_stateful.then_some(number), Level::number);
         Guards {
-            source_port: self.source_port.unwrap_or(true),
+            source_port: self.source_port.unwrap_or(role != Role::Client),
             rate: stateful(self.rate, RATE),
             global_rate: stateful(self.global_rate, GLOBAL_RATE),
             amplification: stateful(self.amplification, AMPLIFICATION),
@@ -266,14 +269,17 @@ mod tests {
         let default = GuardConfig::default();
         assert_eq!(default.resolve(Role::Stateless), open);
         assert_eq!(default.resolve(Role::Stateful), strict);
-        assert_eq!(default.resolve(Role::Client), open);
+        let client = Guards { source_port: false, ..open };
+        assert_eq!(default.resolve(Role::Client), client);
+        let asked: GuardConfig = "source-port=on".parse().expect("valid");
+        assert_eq!(asked.resolve(Role::Client), open);
         assert_eq!(GuardConfig::OFF.resolve(Role::Stateful), Guards { source_port: false, ..open });
         let named: GuardConfig = "rate=7,icmp-rate=off,amplification=off".parse().expect("valid");
         assert_eq!(
             named.resolve(Role::Stateful),
             Guards { rate: Some(7), amplification: None, icmp_rate: None, ..strict }
         );
-        assert_eq!(named.resolve(Role::Client), Guards { rate: Some(7), icmp_rate: None, ..open });
+        assert_eq!(named.resolve(Role::Client), Guards { rate: Some(7), icmp_rate: None, ..client });
     }
 
     #[test]

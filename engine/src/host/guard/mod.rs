@@ -101,12 +101,18 @@ impl Guard {
     }
 
     /// We sent a datagram of our own accord: what answers it is let in.
+    #[inline]
     pub(crate) fn sent(&mut self, now: Time, own_port: u16, to: SocketAddr) {
         let is_guarded_against = self.limits.is_some()
             || self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(to.port(), own_port));
         if let Some(conversations) = self.conversations.as_mut().filter(|_| is_guarded_against) {
             conversations.sent(now, own_port, to);
         }
+    }
+
+    /// Whether it has no say in what is sent, and keeps nothing of it.
+    pub(super) fn is_idle_on_send(&self) -> bool {
+        self.conversations.is_none() && !self.validation.is_capped()
     }
 
     fn is_answer(&mut self, now: Time, own_port: u16, remote: SocketAddr) -> bool {

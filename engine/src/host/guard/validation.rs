@@ -50,6 +50,11 @@ impl Validation {
         Self { cookies: Cookies::new(key), cap: amplification.map(|factor| Cap::new(factor.into(), key)) }
     }
 
+    /// Whether there is a cap.
+    pub(super) fn is_capped(&self) -> bool {
+        self.cap.is_some()
+    }
+
     /// A datagram of `bytes` bytes came from `source`.
     #[inline]
     pub(crate) fn received(&mut self, now: Time, source: SocketAddr, bytes: usize) {

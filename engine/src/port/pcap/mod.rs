@@ -9,12 +9,14 @@
 //! that is sent is recorded with the capture time of the frame that was received last (0
 //! before the first), so the same input gives the same output, byte for byte.
 
+mod capture;
 mod format;
 mod record;
 mod replay;
 #[cfg(test)]
 mod tests;
 
+pub use capture::Capture;
 pub use format::HeaderError;
 
 use std::fs::{File, OpenOptions};

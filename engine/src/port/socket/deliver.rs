@@ -11,7 +11,7 @@ use crate::host::MaxPayload;
 use crate::packet::Packet;
 use crate::port::PortId;
 use crate::port::heap::HeapPacket;
-use crate::service::{Arrival, Datagram, Outbox, Service, Verdict};
+use crate::service::{Arrival, Datagram, Limits, Outbox, Service, Verdict};
 use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::vlan::Vlans;
@@ -108,7 +108,8 @@ impl SocketQueue {
         let max_len = MaxPayload::DATAGRAM.to(source.ip());
         let mut datagram = Datagram::new(packet.room_mut(), 0, range.len(), max_len, arrival);
         let parts = self.lent.parts();
-        let mut outbox = Outbox::new(now, parts, MaxPayload::DATAGRAM, &mut self.guard.validation);
+        let mut outbox =
+            Outbox::new(now, parts, Limits::plain(MaxPayload::DATAGRAM), &mut self.guard.validation);
         let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
         let (len, _) = datagram.outcome();
         let Some(mut packet) = self.delivering.take() else { return };

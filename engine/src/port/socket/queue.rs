@@ -16,7 +16,7 @@ use crate::host::{Guard, MaxPayload, UdpPorts};
 use crate::packet::{Burst, Lent, Letter, Packet};
 use crate::port::PortId;
 use crate::port::heap::{HeapPacket, HeapPool};
-use crate::service::{Outbox, Service, Tick};
+use crate::service::{Limits, Outbox, Service, Tick};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
 use crate::worker::DatagramQueue;
@@ -166,7 +166,8 @@ impl SocketQueue {
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<HeapPacket>) {
         let mut lent = std::mem::take(&mut self.lent);
         for (packet, letter) in lent.take() {
-            let Letter { from, to, len } = letter;
+            // The kernel writes the headers.
+            let Letter::Payload { from, to, len } = *letter else { continue };
             if !self.guard.validation.may_send(now, to, len) {
                 self.counters.add(Counter::Originated, 1);
                 self.drop_unsent(packet, Counter::TxAmplification);
@@ -176,6 +177,7 @@ impl SocketQueue {
                 self.forward(Forward { packet, payload_start: 0, port: None, from, to }, forwards);
             }
         }
+        lent.forget();
         self.lent = lent;
     }
 
@@ -298,7 +300,8 @@ impl DatagramQueue for SocketQueue {
     fn tick<S: Service>(&mut self, now: Time, service: &mut S, forwards: &mut Forwards<HeapPacket>) -> Tick {
         self.lend();
         let parts = self.lent.parts();
-        let mut outbox = Outbox::new(now, parts, MaxPayload::DATAGRAM, &mut self.guard.validation);
+        let mut outbox =
+            Outbox::new(now, parts, Limits::plain(MaxPayload::DATAGRAM), &mut self.guard.validation);
         let tick = service.on_tick(now, &mut outbox);
         self.post(now, forwards);
         self.flush();

@@ -1,0 +1,369 @@
+//! The service of one lcore: it sends by its schedule, whatever comes back, and measures that.
+//!
+//! It rests until it is told of a trial, sends, lingers for the last answers, and gives its
+//! tally away. What it is sent it never answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use gannet::{Datagram, Outbox, Role, SendError, Service, Tick, Time, Verdict};
+
+use super::board::{Board, Line};
+use super::flows::Flow;
+use super::payload::{Codec, Read, STAMP_LEN, Stamp};
+use super::sizes::Lengths;
+use super::tally::Tally;
+use super::trial::{Pace, Place, Trial};
+use super::window::{Arrival, Window};
+
+/// How often a resting generator looks for something to do.
+const REST: Duration = Duration::from_millis(1);
+/// How often it asks whether somebody is there.
+const PROBE_INTERVAL: Duration = Duration::from_millis(20);
+/// Datagrams of a tick at most: what comes back has its turn between them.
+const BURST: usize = 32;
+/// Numbers of datagrams that are not measured begin here; below are those of probes.
+const PROBES: u64 = 1 << 63;
+/// How long after its end a trial may still send what it owes, in nanoseconds.
+const GRACE: u64 = 50_000_000;
+
+/// What a generator is told to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// Ask every target for an answer, again and again.
+    Probe,
+    /// Run a trial of that number.
+    Run(u8, Arc<Trial>),
+}
+
+/// What a generator is made of, beside its channels.
+pub(crate) struct Parts {
+    pub(crate) place: Place,
+    pub(crate) board: Arc<Board>,
+    pub(crate) flows: Vec<Flow>,
+    /// How many of the flows are probed: the first ones, one for each target.
+    pub(crate) probes: usize,
+    pub(crate) codec: Codec,
+    /// Lengths of payloads over IPv4 and IPv6.
+    pub(crate) lengths: [Lengths; 2],
+    /// The addresses from which answers come.
+    pub(crate) remotes: Vec<SocketAddr>,
+    /// Answers can't be matched to what was sent, and are only counted.
+    pub(crate) is_replay: bool,
+}
+
+/// One lcore's generator.
+pub(crate) struct Generator {
+    parts: Parts,
+    orders: Receiver<Order>,
+    results: Sender<Box<Tally>>,
+    phase: Phase,
+    next_flow: usize,
+    windows: Vec<Window>,
+    tally: Box<Tally>,
+}
+
+enum Phase {
+    Resting,
+    /// Until when it waits before it asks again.
+    Probing(Time),
+    Sending(Sending),
+    /// Until when it waits for answers.
+    Lingering(Time),
+}
+
+/// A trial that is being sent.
+struct Sending {
+    trial: Arc<Trial>,
+    number: u8,
+    pace: Pace,
+    is_timed: bool,
+    start: Time,
+    /// In nanoseconds from the start.
+    measured_from: u64,
+    end: u64,
+    /// How many are measured at most.
+    count: u64,
+    /// The number of the next datagram, measured or not.
+    sequence: u64,
+    warm_sequence: u64,
+    /// When those of the last tick were meant to leave, in nanoseconds of the clock.
+    handed: Vec<u64>,
+}
+
+/// What became of a turn of sending.
+pub(crate) enum Turn {
+    /// Nothing is due before that moment.
+    Until(Time),
+    More,
+    Over,
+}
+
+impl Generator {
+    pub(crate) fn new(parts: Parts, orders: Receiver<Order>, results: Sender<Box<Tally>>) -> Self {
+        let windows = std::iter::repeat_with(Window::new).take(parts.place.lcores).collect();
+        let tally = Box::new(Tally::new());
+        Self { parts, orders, results, phase: Phase::Resting, next_flow: 0, windows, tally }
+    }
+
+    fn line(&self) -> &Line {
+        &self.parts.board.lines[self.parts.place.lcore]
+    }
+
+    fn publish(&self) {
+        let line = self.line();
+        line.sent.store(self.tally.sent, Relaxed);
+        line.received.store(self.tally.received, Relaxed);
+    }
+
+    /// Begins with what it is told to do, if there is something.
+    fn take_order(&mut self, now: Time) -> Tick {
+        self.phase = match self.orders.try_recv() {
+            Ok(Order::Probe) => Phase::Probing(now),
+            Ok(Order::Run(number, trial)) => {
+                Phase::Sending(Sending::new(now, trial, number, self.parts.place))
+            }
+            Err(_) => return Tick::Done(now + REST),
+        };
+        Tick::More
+    }
+
+    fn probe(&mut self, outbox: &mut Outbox<'_>) {
+        let stream = self.parts.place.lcore as u8;
+        for (number, flow) in self.parts.flows.iter().take(self.parts.probes).enumerate() {
+            let stamp = Stamp { stream, trial: 0, sequence: number as u64, intended: 0 };
+            let write = |room: &mut [u8]| self.parts.codec.write(stamp, room);
+            // What does not fit now is sent the next time.
+            let _ = outbox.send_with(flow.from, flow.to, STAMP_LEN, write);
+        }
+    }
+
+    /// Sends what is due.
+    #[inline]
+    fn send(&mut self, now: Time, outbox: &mut Outbox<'_>) -> Turn {
+        let Phase::Sending(sending) = &mut self.phase else { return Turn::More };
+        sending.account(now, &mut self.tally);
+        let elapsed = now.since(sending.start).as_nanos() as u64;
+        self.tally.nanos = elapsed.saturating_sub(sending.measured_from);
+        if elapsed >= sending.end.saturating_add(GRACE) {
+            self.tally.unsent = sending.pace.left(sending.end);
+            return Turn::Over;
+        }
+        for _ in 0..BURST.min(outbox.free()) {
+            let Some(due) = sending.next(elapsed, self.tally.sent) else { return sending.last_turn() };
+            if due > elapsed {
+                return sending.wait(due);
+            }
+            let flow = self.parts.flows[self.next_flow];
+            let sent = sending.send_one(due, flow, &mut self.parts, outbox);
+            if let Err(error) = sent {
+                return self.refused(error);
+            }
+            self.tally.sent += u64::from(due >= sending.measured_from);
+            self.next_flow += 1;
+            if self.next_flow == self.parts.flows.len() {
+                self.next_flow = 0;
+            }
+        }
+        Turn::More
+    }
+
+    /// The outbox did not take a datagram: it is sent later, or never.
+    #[cold]
+    fn refused(&self, error: SendError) -> Turn {
+        let SendError::TooLong(error) = error else { return Turn::More };
+        let [len, max] = &self.parts.board.too_long;
+        max.store(error.max as u64, Relaxed);
+        len.store(error.len as u64, Relaxed);
+        Turn::Over
+    }
+
+    /// All is sent: the answers to it have some time left.
+    fn linger(&mut self, now: Time) {
+        let Phase::Sending(sending) = &self.phase else { return };
+        if self.tally.sent < sending.count && sending.end != u64::MAX {
+            // The gap behind the last one belongs to the time that it was sent in.
+            self.tally.nanos = self.tally.nanos.max(sending.end - sending.measured_from);
+        }
+        let until = now + sending.trial.linger;
+        self.line().is_sending.store(false, Relaxed);
+        self.phase = Phase::Lingering(until);
+    }
+
+    /// Gives the tally away and begins a new one.
+    fn close(&mut self) {
+        self.publish();
+        let tally = std::mem::replace(&mut self.tally, Box::new(Tally::new()));
+        self.windows.iter_mut().for_each(Window::clear);
+        self.phase = Phase::Resting;
+        // Whoever does not want it any more is gone.
+        let _ = self.results.send(tally);
+    }
+
+    /// Takes an answer in.
+    #[inline]
+    fn hear(&mut self, now: Time, stamp: Stamp) {
+        let trial = self.parts.board.trial.load(Relaxed);
+        if stamp.trial == 0 {
+            if let Some(line) = self.parts.board.lines.get(usize::from(stamp.stream)) {
+                line.hear_probe(stamp.sequence);
+            }
+            return;
+        }
+        let window = self.windows.get_mut(usize::from(stamp.stream)).filter(|_| stamp.trial == trial);
+        let Some(window) = window else {
+            self.tally.strays += 1;
+            return;
+        };
+        let arrival = window.take(stamp.sequence);
+        if arrival == Arrival::Duplicate {
+            self.tally.duplicates += 1;
+            return;
+        }
+        self.tally.reordered += u64::from(arrival == Arrival::Reordered);
+        self.tally.received += 1;
+        self.tally.measure(now.as_nanos().saturating_sub(stamp.intended));
+    }
+
+    /// A datagram that is none of ours, or not as it was sent; a replay's answers all are.
+    fn hear_other(&mut self, datagram: &Datagram<'_>) {
+        if !self.parts.remotes.contains(&datagram.source()) {
+            self.tally.strays += 1;
+        } else if self.parts.is_replay {
+            self.tally.received += 1;
+        } else {
+            self.tally.corrupted += 1;
+        }
+    }
+}
+
+impl Sending {
+    fn new(now: Time, trial: Arc<Trial>, number: u8, place: Place) -> Self {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let (pace, measured_from) = (trial.pace(place), nanos(trial.warmup));
+        Self {
+            number,
+            is_timed: pace.is_timed(),
+            pace,
+            start: now,
+            measured_from,
+            end: measured_from.saturating_add(nanos(trial.duration)),
+            count: trial.count.map_or(u64::MAX, |count| place.share(count)),
+            sequence: 0,
+            warm_sequence: 0,
+            handed: Vec::with_capacity(BURST),
+            trial,
+        }
+    }
+
+    /// The port had what was sent in the last tick before this one began.
+    #[inline]
+    fn account(&mut self, now: Time, tally: &mut Tally) {
+        for intended in self.handed.drain(..) {
+            tally.lateness.saturating_record(now.as_nanos().saturating_sub(intended));
+        }
+    }
+
+    /// When the next datagram is due, in nanoseconds from the start; `None` after the last.
+    #[inline]
+    fn next(&self, elapsed: u64, sent: u64) -> Option<u64> {
+        self.pace
+            .due(elapsed)
+            .filter(|&due| due < self.end && (sent < self.count || due < self.measured_from))
+    }
+
+    /// Nothing is due before that; but when the port has the last ones is not known yet.
+    fn wait(&self, due: u64) -> Turn {
+        if self.handed.is_empty() { Turn::Until(self.start + Duration::from_nanos(due)) } else { Turn::More }
+    }
+
+    fn last_turn(&self) -> Turn {
+        if self.handed.is_empty() { Turn::Over } else { Turn::More }
+    }
+
+    /// Sends the next datagram, which is due.
+    #[inline]
+    fn send_one(
+        &mut self,
+        due: u64,
+        flow: Flow,
+        parts: &mut Parts,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        let is_measured = due >= self.measured_from;
+        let intended = self.start.as_nanos() + due;
+        if let Some(payload) = self.pace.payload() {
+            outbox.send(flow.from, flow.to, payload)?;
+        } else {
+            let (trial, sequence) =
+                if is_measured { (self.number, self.sequence) } else { (0, self.warm_sequence | PROBES) };
+            let stamp = Stamp { stream: parts.place.lcore as u8, trial, sequence, intended };
+            let len = parts.lengths[usize::from(!flow.to.is_ipv4())].next();
+            outbox.send_with(flow.from, flow.to, len, |room| parts.codec.write(stamp, room))?;
+        }
+        self.pace.advance();
+        self.sequence += u64::from(is_measured);
+        self.warm_sequence += u64::from(!is_measured);
+        if self.is_timed && is_measured {
+            self.handed.push(intended);
+        }
+        Ok(())
+    }
+}
+
+impl Service for Generator {
+    const ROLE: Role = Role::Client;
+
+    #[inline]
+    fn on_datagram(&mut self, now: Time, datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
+        match self.parts.codec.read(datagram.payload()) {
+            Read::Whole(stamp) => self.hear(now, stamp),
+            Read::Broken => self.hear_other(datagram),
+        }
+        Verdict::Drop
+    }
+
+    #[inline]
+    fn on_tick(&mut self, now: Time, outbox: &mut Outbox<'_>) -> Tick {
+        match &self.phase {
+            Phase::Sending(_) => {
+                let turn = self.send(now, outbox);
+                self.publish();
+                match turn {
+                    Turn::Until(due) => return Tick::Done(due),
+                    Turn::More => {}
+                    Turn::Over => self.linger(now),
+                }
+                Tick::More
+            }
+            Phase::Lingering(until) => {
+                let is_over = now >= *until;
+                self.publish();
+                if is_over || self.parts.board.is_complete() {
+                    self.close();
+                }
+                Tick::Done(now + REST)
+            }
+            Phase::Probing(until) => {
+                if now >= *until {
+                    self.probe(outbox);
+                    self.phase = Phase::Probing(now + PROBE_INTERVAL);
+                }
+                self.take_order(now)
+            }
+            Phase::Resting => self.take_order(now),
+        }
+    }
+}
+
+impl Drop for Generator {
+    /// A trial that is cut short has a tally too.
+    fn drop(&mut self) {
+        if matches!(self.phase, Phase::Sending(_) | Phase::Lingering(_)) {
+            self.close();
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a datagram of the generator carries, so that its answer tells which it is, when it was
+//! meant to leave, and whether it came back as it was.
+//!
+//! | bytes  | what                                                                    |
+//! |--------|-------------------------------------------------------------------------|
+//! | 0..2   | `Gn`                                                                    |
+//! | 2      | the stream: the number of the lcore that sent it                        |
+//! | 3      | the trial; 0 for datagrams that are not measured                        |
+//! | 4..12  | its number in the stream, from 0                                        |
+//! | 12..20 | when it was meant to leave, in nanoseconds of the generator's clock     |
+//! | 20..22 | a check over all that, the payload's length and the run's secret        |
+//! | 22..   | the filler                                                              |
+//!
+//! Numbers are big-endian. The check finds 65,535 of 65,536 changes; the filler is compared.
+
+/// Length in bytes of what the filler stands behind.
+pub(crate) const STAMP_LEN: usize = 22;
+
+const MAGIC: [u8; 2] = *b"Gn";
+
+/// What a datagram of a run says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) stream: u8,
+    pub(crate) trial: u8,
+    pub(crate) sequence: u64,
+    /// Nanoseconds of the generator's clock.
+    pub(crate) intended: u64,
+}
+
+/// What a payload turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// One of this run's, whole.
+    Whole(Stamp),
+    /// None of ours, or not as it was sent.
+    Broken,
+}
+
+/// Writes and reads the payloads of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Codec {
+    /// Tells runs apart.
+    secret: u64,
+    filler: Box<[u8]>,
+}
+
+impl Codec {
+    /// With a filler for payloads of up to its length, stamp included.
+    pub(crate) fn new(secret: u64, filler: Box<[u8]>) -> Self {
+        Self { secret, filler }
+    }
+
+    /// Fills a payload, of [`STAMP_LEN`] bytes or more and no longer than the filler.
+    #[inline]
+    pub(crate) fn write(&self, stamp: Stamp, into: &mut [u8]) {
+        let len = into.len();
+        if let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() {
+            *head = self.stamp(stamp, len);
+            rest.copy_from_slice(&self.filler[STAMP_LEN..len]);
+        }
+    }
+
+    /// Reads the payload of an answer.
+    #[inline]
+    pub(crate) fn read(&self, payload: &[u8]) -> Read {
+        let Some((head, rest)) = payload.split_first_chunk::<STAMP_LEN>() else { return Read::Broken };
+        let [_, _, stream, trial, s0, s1, s2, s3, s4, s5, s6, s7, i0, i1, i2, i3, i4, i5, i6, i7, ..] = *head;
+        let stamp = Stamp {
+            stream,
+            trial,
+            sequence: u64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
+            intended: u64::from_be_bytes([i0, i1, i2, i3, i4, i5, i6, i7]),
+        };
+        let is_whole = *head == self.stamp(stamp, payload.len())
+            && self.filler.get(STAMP_LEN..payload.len()).is_some_and(|filler| filler == rest);
+        if is_whole { Read::Whole(stamp) } else { Read::Broken }
+    }
+
+    #[inline]
+    fn stamp(&self, stamp: Stamp, len: usize) -> [u8; STAMP_LEN] {
+        let Stamp { stream, trial, sequence, intended } = stamp;
+        let small = u64::from(stream) << 56 | u64::from(trial) << 48 | len as u64;
+        let check = mix(mix(self.secret ^ small, sequence), intended) >> 48;
+        let head = u128::from(u32::from_be_bytes([MAGIC[0], MAGIC[1], stream, trial])) << 96
+            | u128::from(sequence) << 32
+            | u128::from(intended >> 32);
+        // Written in few wide words, which are read back in such.
+        let mut bytes = [0; STAMP_LEN];
+        bytes[..16].copy_from_slice(&head.to_be_bytes());
+        bytes[16..20].copy_from_slice(&(intended as u32).to_be_bytes());
+        bytes[20..].copy_from_slice(&(check as u16).to_be_bytes());
+        bytes
+    }
+}
+
+/// Spreads each bit of both over the upper half of the result.
+#[inline]
+fn mix(state: u64, word: u64) -> u64 {
+    let product = u128::from(state ^ word ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+    (product >> 64) as u64 ^ product as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn codec(secret: u64) -> Codec {
+        Codec::new(secret, (0..1472).map(|at| at as u8).collect())
+    }
+
+    fn stamps() -> impl Strategy<Value = Stamp> {
+        (any::<u8>(), any::<u8>(), any::<u64>(), any::<u64>())
+            .prop_map(|(stream, trial, sequence, intended)| Stamp { stream, trial, sequence, intended })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(stamp in stamps(), len in STAMP_LEN..=1472, secret: u64) {
+            let mut payload = vec![0; len];
+            codec(secret).write(stamp, &mut payload);
+            prop_assert_eq!(&payload[STAMP_LEN..], &codec(0).filler[STAMP_LEN..len]);
+            prop_assert_eq!(codec(secret).read(&payload), Read::Whole(stamp));
+        }
+
+        #[test]
+        fn a_changed_payload_is_broken(
+            stamp in stamps(), len in STAMP_LEN..=200, at in 0..200_usize, bit in 0..8_u32, cut in 0..200_usize,
+        ) {
+            let mut payload = vec![0; len];
+            codec(1).write(stamp, &mut payload);
+            prop_assert_eq!(codec(1).read(&payload[..cut % len]), Read::Broken);
+            payload[at % len] ^= 1_u8 << bit;
+            prop_assert_eq!(codec(1).read(&payload), Read::Broken);
+        }
+
+        #[test]
+        fn anything_can_be_read(payload in prop::collection::vec(any::<u8>(), 0..2000)) {
+            let _ = codec(1).read(&payload);
+        }
+    }
+
+    #[test]
+    fn the_map_is_the_documented_one() {
+        let stamp = Stamp { stream: 1, trial: 2, sequence: 3, intended: 0x0405 };
+        let mut payload = [0xff; 24];
+        codec(9).write(stamp, &mut payload);
+        let expected = *b"Gn\x01\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\x04\x05";
+        assert_eq!(payload[..20], expected);
+        assert_eq!(payload[22..], [22, 23]);
+    }
+
+    #[test]
+    fn another_run_s_is_not_ours() {
+        let mut payload = [0; STAMP_LEN];
+        codec(1).write(Stamp::default(), &mut payload);
+        assert_eq!(codec(2).read(&payload), Read::Broken);
+    }
+}

@@ -1,0 +1,224 @@
+//! The ways that datagrams of ours took lately: between the same two addresses the headers are
+//! the same but for ports, lengths and checksums, so they are copied and those written anew.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::classify::Addresses;
+use super::outgoing::write_link;
+use super::reply::{self, Header, Style};
+use crate::packet::{IpVersion, Packet, Written};
+use crate::time::Time;
+use crate::wire::checksum::{Sum, udp_checksum};
+use crate::wire::ethernet::{self, MacAddress};
+use crate::wire::protocol::Protocol;
+use crate::wire::vlan::{self, Vlans};
+use crate::wire::{ipv4, ipv6, udp};
+
+/// Ways that are kept; a power of two.
+const PLACES: usize = 256;
+/// Link header with two tags, IPv6 and UDP.
+const MAX_HEADERS_LEN: usize = ethernet::HEADER_LEN + 2 * vlan::TAG_LEN + ipv6::HEADER_LEN + udp::HEADER_LEN;
+/// What most frames have in front of their payload: no tags, IPv4 and UDP.
+const PLAIN_IPV4_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
+/// Where an IPv4 header has its total length and its checksum.
+const IPV4_LEN_AT: usize = 2;
+const IPV4_CHECKSUM_AT: usize = 10;
+/// Where an IPv6 header has the length of what it carries.
+const IPV6_LEN_AT: usize = 4;
+
+/// The ways that are kept, each in the one place that its addresses have.
+///
+/// A way is not taken longer than its neighbour's answer is believed, and what is believed does
+/// not change meanwhile; addresses of ours that may be used stay so. So none is ever taken back.
+#[derive(Debug)]
+pub(crate) struct Ways(Box<[Option<Ready>]>);
+
+impl Ways {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self(std::iter::repeat_with(|| None).take(PLACES).collect())
+    }
+
+    /// The way between two addresses, if it was taken before and may still be.
+    #[inline]
+    pub(crate) fn find(&self, now: Time, from: &SocketAddr, to: &SocketAddr) -> Option<&Ready> {
+        let ready = self.0.get(place(bits(from), bits(to)))?.as_ref()?;
+        (ready.is_between(from, to) && now < ready.until).then_some(ready)
+    }
+
+    /// Keeps a way, in the place of another if need be.
+    pub(super) fn keep(&mut self, ready: Ready) {
+        let [from, to] = [ready.from, ready.to].map(|address| bits(&SocketAddr::new(address, 0)));
+        if let Some(kept) = self.0.get_mut(place(from, to)) {
+            *kept = Some(ready);
+        }
+    }
+}
+
+/// Where the way between two addresses stands. Who chooses addresses that share a place makes
+/// them slower for himself.
+#[inline]
+fn place(from: u64, to: u64) -> usize {
+    let mixed = (from.rotate_left(32) ^ to).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 32) as usize % PLACES
+}
+
+/// An address, in a word.
+#[inline]
+fn bits(end: &SocketAddr) -> u64 {
+    match end {
+        SocketAddr::V4(end) => u64::from(end.ip().to_bits()),
+        SocketAddr::V6(end) => (end.ip().to_bits() >> 64) as u64 ^ end.ip().to_bits() as u64,
+    }
+}
+
+/// Makes a frame of what was written into a packet from its start on.
+#[inline]
+pub(super) fn finish<P: Packet>(packet: &mut P, written: Written) {
+    if let Some((version, l2_len, l3_len)) = written.checksum() {
+        packet.request_udp_checksum(version, l2_len, l3_len);
+    }
+    reply::finish(packet, written.frame_len());
+}
+
+/// The headers of a way, ready to be copied.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    from: IpAddr,
+    to: IpAddr,
+    /// When the neighbour has to be asked again.
+    until: Time,
+    /// With zeros where a datagram has lengths, ports and checksums of its own.
+    headers: [u8; MAX_HEADERS_LEN],
+    ip_at: usize,
+    udp_at: usize,
+    /// The sum of the IP header, without the total length of IPv4.
+    ip: Sum,
+    /// The sum of the pseudo header, without the length.
+    pseudo_header: Sum,
+    /// The port completes UDP checksums.
+    tx_udp_checksum: bool,
+}
+
+impl Ready {
+    /// The way to the station `mac`, good until that moment.
+    pub(super) fn new(
+        addresses: Addresses,
+        vlans: Vlans,
+        mac: MacAddress,
+        until: Time,
+        style: Style,
+    ) -> Self {
+        let mut headers = [0; MAX_HEADERS_LEN];
+        let ip_at = write_link(&mut headers, mac, style.mac, vlans, addresses.ether_type());
+        let udp_at = ip_at + addresses.header_len();
+        let (ttl, protocol) = (style.ttl, Protocol::UDP);
+        Header { addresses, differentiated_services: 0, ttl, protocol, payload_len: 0 }
+            .write(&mut headers[ip_at..]);
+        if let Addresses::V4 { .. } = addresses {
+            headers[ip_at + IPV4_LEN_AT..][..2].fill(0);
+            headers[ip_at + IPV4_CHECKSUM_AT..][..2].fill(0);
+        }
+        Self {
+            from: addresses.source(),
+            to: addresses.destination(),
+            until,
+            ip_at,
+            udp_at,
+            ip: Sum::of(&headers[ip_at..udp_at]),
+            pseudo_header: addresses.pseudo_header(protocol, 0),
+            headers,
+            tx_udp_checksum: style.tx_udp_checksum,
+        }
+    }
+
+    #[inline]
+    fn is_between(&self, from: &SocketAddr, to: &SocketAddr) -> bool {
+        match (self.from, self.to, from, to) {
+            (IpAddr::V4(a), IpAddr::V4(b), SocketAddr::V4(from), SocketAddr::V4(to)) => {
+                a == *from.ip() && b == *to.ip()
+            }
+            (IpAddr::V6(a), IpAddr::V6(b), SocketAddr::V6(from), SocketAddr::V6(to)) => {
+                a == *from.ip() && b == *to.ip()
+            }
+            _ => false,
+        }
+    }
+
+    /// Bytes in front of the payload.
+    #[inline]
+    pub(crate) fn headers_len(&self) -> usize {
+        self.udp_at + udp::HEADER_LEN
+    }
+
+    /// Writes the headers of a datagram with `payload_len` bytes of payload, which stand behind
+    /// the room for them, and makes a frame of it. The caller's MTU sees to the length.
+    #[inline]
+    pub(super) fn write<P: Packet>(
+        &self,
+        packet: &mut P,
+        payload_len: usize,
+        source_port: u16,
+        destination_port: u16,
+    ) {
+        let end = self.headers_len() + payload_len;
+        let Some(frame) = packet.room_mut().get_mut(..end) else { return };
+        let written = self.fill(frame, source_port, destination_port);
+        finish(packet, written);
+    }
+
+    /// Writes the headers of a datagram, for whose payload, which stands there, and headers
+    /// `frame` has just the room.
+    #[inline]
+    pub(crate) fn fill(&self, frame: &mut [u8], source_port: u16, destination_port: u16) -> Written {
+        let frame_len = frame.len();
+        let udp_len = frame.len() - self.udp_at;
+        self.copy_headers(frame);
+        let (ip, datagram) = frame[self.ip_at..].split_at_mut(self.udp_at - self.ip_at);
+        self.write_ip_len(ip, udp_len as u16);
+        if let Some((header, payload)) = datagram.split_first_chunk_mut() {
+            let ports = Sum::of_u16(source_port) + Sum::of_u16(destination_port);
+            let checksum = self.udp_checksum(ports, payload);
+            udp::write(header, source_port, destination_port, udp_len as u16, checksum);
+        }
+        let version = if self.from.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
+        Written::new(frame_len, self.ip_at, self.udp_at, self.tx_udp_checksum.then_some(version))
+    }
+
+    /// Of the usual length in a few instructions.
+    #[inline]
+    fn copy_headers(&self, frame: &mut [u8]) {
+        if self.headers_len() == PLAIN_IPV4_LEN
+            && let (Some(into), Some(headers)) =
+                (frame.first_chunk_mut::<PLAIN_IPV4_LEN>(), self.headers.first_chunk())
+        {
+            *into = *headers;
+        } else {
+            let len = self.headers_len();
+            frame[..len].copy_from_slice(&self.headers[..len]);
+        }
+    }
+
+    #[inline]
+    fn write_ip_len(&self, ip: &mut [u8], udp_len: u16) {
+        if let Some(ip) = ip.first_chunk_mut::<{ ipv6::HEADER_LEN }>() {
+            ip[IPV6_LEN_AT..][..2].copy_from_slice(&udp_len.to_be_bytes());
+        } else if let Some(ip) = ip.first_chunk_mut::<{ ipv4::HEADER_LEN }>() {
+            let len = udp_len.wrapping_add(ipv4::HEADER_LEN as u16);
+            ip[IPV4_LEN_AT..][..2].copy_from_slice(&len.to_be_bytes());
+            ip[IPV4_CHECKSUM_AT..][..2].copy_from_slice(&(self.ip + Sum::of_u16(len)).checksum());
+        }
+    }
+
+    /// The UDP checksum; what the port takes, where it completes it. The header is not read
+    /// back, which would wait for its bytes to be written.
+    #[inline]
+    fn udp_checksum(&self, ports: Sum, payload: &[u8]) -> [u8; 2] {
+        let len = Sum::of_u16((udp::HEADER_LEN + payload.len()) as u16);
+        let pseudo_header = self.pseudo_header + len;
+        if self.tx_udp_checksum {
+            return pseudo_header.fold();
+        }
+        udp_checksum(pseudo_header + ports + len + Sum::of(payload))
+    }
+}
