@@ -23,6 +23,10 @@ Options:
   -V, --version  Print version, commit, DPDK and CPU features";
 
 fn main() -> ExitCode {
+    if let Err(error) = gannet::sys::check_processor() {
+        let _ = writeln!(io::stderr(), "error: {error}");
+        return ExitCode::FAILURE;
+    }
     let mut args = match gannet::command_line() {
         Ok(words) => words.into_iter(),
         Err(error) => error.exit(),

@@ -20,8 +20,10 @@ const SHARED: &[&str] = &["rte_net_ring", "rte_ethdev", "rte_mbuf", "rte_mempool
 const FUNCTIONS: &[&str] = &[
     "rte_eal_(init|cleanup|remote_launch|wait_lcore|get_lcore_state)",
     "rte_(get_main_lcore|get_next_lcore|lcore_is_enabled|lcore_count|socket_id|strerror|version)",
-    "rte_pktmbuf_(pool_create|free_bulk|copy)",
-    "rte_mempool_(avail_count|free|obj_iter)",
+    "rte_eal_has_hugepages",
+    "rte_memzone_(reserve|free)",
+    "rte_pktmbuf_(pool_create|pool_init|init|free_bulk|copy)",
+    "rte_mempool_(avail_count|free|obj_iter|create_empty|set_ops_byname|calc_obj_size|populate_iova)",
     "rte_ring_(create|free)",
     "rte_eth_(from_rings|find_next|macaddr_get|rx_queue_setup|tx_queue_setup)",
     "rte_eth_(promiscuous_(enable|disable|get)|allmulticast_enable|xstats_get|xstats_get_names)",
@@ -104,7 +106,7 @@ fn bind(flags: &[String]) {
         .clang_args(flags)
         .allowlist_function(FUNCTIONS.join("|"))
         .allowlist_var(
-            "DPDK_SYS_.*|RTE_(MAX_LCORE|MAX_ETHPORTS|PKTMBUF_HEADROOM|MEMPOOL_CACHE_MAX_SIZE|ETH_NAME_MAX_LEN)|RING_F_.*|RTE_INTR_EVENT_(ADD|DEL)|RTE_LOG_EMERG",
+            "DPDK_SYS_.*|RTE_(MAX_LCORE|MAX_ETHPORTS|PKTMBUF_HEADROOM|MEMPOOL_F_NO_IOVA_CONTIG|MEMPOOL_CACHE_MAX_SIZE|ETH_NAME_MAX_LEN)|RING_F_.*|RTE_INTR_EVENT_(ADD|DEL)|RTE_LOG_EMERG",
         )
         // Read through the offsets of wrapper.h; alignment and size still hold.
         .opaque_type("rte_mbuf")

@@ -495,12 +495,70 @@ pub const RING_F_MP_HTS_ENQ: u32 = 32;
 pub const RING_F_MC_HTS_DEQ: u32 = 64;
 pub const RTE_INTR_EVENT_ADD: u32 = 1;
 pub const RTE_INTR_EVENT_DEL: u32 = 2;
+pub const RTE_MEMPOOL_F_NO_IOVA_CONTIG: u32 = 32;
 pub const RTE_ETH_NAME_MAX_LEN: u32 = 64;
+pub type rte_iova_t = u64;
 pub const WAIT: rte_lcore_state_t = 0;
 pub const RUNNING: rte_lcore_state_t = 1;
 pub type rte_lcore_state_t = ::core::ffi::c_uint;
 pub type lcore_function_t =
     ::core::option::Option<unsafe extern "C" fn(arg1: *mut ::core::ffi::c_void) -> ::core::ffi::c_int>;
+#[repr(C, packed)]
+#[derive(Copy, Clone)]
+pub struct rte_memzone {
+    pub name: [::core::ffi::c_char; 32usize],
+    pub iova: rte_iova_t,
+    pub __bindgen_anon_1: rte_memzone__bindgen_ty_1,
+    pub len: usize,
+    pub hugepage_sz: u64,
+    pub socket_id: i32,
+    pub flags: u32,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union rte_memzone__bindgen_ty_1 {
+    pub addr: *mut ::core::ffi::c_void,
+    pub addr_64: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rte_memzone__bindgen_ty_1"][::core::mem::size_of::<rte_memzone__bindgen_ty_1>() - 8usize];
+    ["Alignment of rte_memzone__bindgen_ty_1"][::core::mem::align_of::<rte_memzone__bindgen_ty_1>() - 8usize];
+    ["Offset of field: rte_memzone__bindgen_ty_1::addr"]
+        [::core::mem::offset_of!(rte_memzone__bindgen_ty_1, addr) - 0usize];
+    ["Offset of field: rte_memzone__bindgen_ty_1::addr_64"]
+        [::core::mem::offset_of!(rte_memzone__bindgen_ty_1, addr_64) - 0usize];
+};
+impl Default for rte_memzone__bindgen_ty_1 {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rte_memzone"][::core::mem::size_of::<rte_memzone>() - 72usize];
+    ["Alignment of rte_memzone"][::core::mem::align_of::<rte_memzone>() - 1usize];
+    ["Offset of field: rte_memzone::name"][::core::mem::offset_of!(rte_memzone, name) - 0usize];
+    ["Offset of field: rte_memzone::iova"][::core::mem::offset_of!(rte_memzone, iova) - 32usize];
+    ["Offset of field: rte_memzone::len"][::core::mem::offset_of!(rte_memzone, len) - 48usize];
+    ["Offset of field: rte_memzone::hugepage_sz"]
+        [::core::mem::offset_of!(rte_memzone, hugepage_sz) - 56usize];
+    ["Offset of field: rte_memzone::socket_id"][::core::mem::offset_of!(rte_memzone, socket_id) - 64usize];
+    ["Offset of field: rte_memzone::flags"][::core::mem::offset_of!(rte_memzone, flags) - 68usize];
+};
+impl Default for rte_memzone {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 pub const RTE_RING_SYNC_MT: rte_ring_sync_type = 0;
 pub const RTE_RING_SYNC_ST: rte_ring_sync_type = 1;
 pub const RTE_RING_SYNC_MT_RTS: rte_ring_sync_type = 2;
@@ -1443,6 +1501,89 @@ const _: () = {
     ["Offset of field: rte_eth_desc_lim::nb_mtu_seg_max"]
         [::core::mem::offset_of!(rte_eth_desc_lim, nb_mtu_seg_max) - 8usize];
 };
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct rte_mempool_objsz {
+    pub elt_size: u32,
+    pub header_size: u32,
+    pub trailer_size: u32,
+    pub total_size: u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rte_mempool_objsz"][::core::mem::size_of::<rte_mempool_objsz>() - 16usize];
+    ["Alignment of rte_mempool_objsz"][::core::mem::align_of::<rte_mempool_objsz>() - 4usize];
+    ["Offset of field: rte_mempool_objsz::elt_size"]
+        [::core::mem::offset_of!(rte_mempool_objsz, elt_size) - 0usize];
+    ["Offset of field: rte_mempool_objsz::header_size"]
+        [::core::mem::offset_of!(rte_mempool_objsz, header_size) - 4usize];
+    ["Offset of field: rte_mempool_objsz::trailer_size"]
+        [::core::mem::offset_of!(rte_mempool_objsz, trailer_size) - 8usize];
+    ["Offset of field: rte_mempool_objsz::total_size"]
+        [::core::mem::offset_of!(rte_mempool_objsz, total_size) - 12usize];
+};
+pub type rte_mempool_memchunk_free_cb_t = ::core::option::Option<
+    unsafe extern "C" fn(memhdr: *mut rte_mempool_memhdr, opaque: *mut ::core::ffi::c_void),
+>;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rte_mempool_memhdr {
+    pub next: rte_mempool_memhdr__bindgen_ty_1,
+    pub mp: *mut rte_mempool,
+    pub addr: *mut ::core::ffi::c_void,
+    pub iova: rte_iova_t,
+    pub len: usize,
+    pub free_cb: rte_mempool_memchunk_free_cb_t,
+    pub opaque: *mut ::core::ffi::c_void,
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct rte_mempool_memhdr__bindgen_ty_1 {
+    pub stqe_next: *mut rte_mempool_memhdr,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rte_mempool_memhdr__bindgen_ty_1"]
+        [::core::mem::size_of::<rte_mempool_memhdr__bindgen_ty_1>() - 8usize];
+    ["Alignment of rte_mempool_memhdr__bindgen_ty_1"]
+        [::core::mem::align_of::<rte_mempool_memhdr__bindgen_ty_1>() - 8usize];
+    ["Offset of field: rte_mempool_memhdr__bindgen_ty_1::stqe_next"]
+        [::core::mem::offset_of!(rte_mempool_memhdr__bindgen_ty_1, stqe_next) - 0usize];
+};
+impl Default for rte_mempool_memhdr__bindgen_ty_1 {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of rte_mempool_memhdr"][::core::mem::size_of::<rte_mempool_memhdr>() - 56usize];
+    ["Alignment of rte_mempool_memhdr"][::core::mem::align_of::<rte_mempool_memhdr>() - 8usize];
+    ["Offset of field: rte_mempool_memhdr::next"][::core::mem::offset_of!(rte_mempool_memhdr, next) - 0usize];
+    ["Offset of field: rte_mempool_memhdr::mp"][::core::mem::offset_of!(rte_mempool_memhdr, mp) - 8usize];
+    ["Offset of field: rte_mempool_memhdr::addr"]
+        [::core::mem::offset_of!(rte_mempool_memhdr, addr) - 16usize];
+    ["Offset of field: rte_mempool_memhdr::iova"]
+        [::core::mem::offset_of!(rte_mempool_memhdr, iova) - 24usize];
+    ["Offset of field: rte_mempool_memhdr::len"][::core::mem::offset_of!(rte_mempool_memhdr, len) - 32usize];
+    ["Offset of field: rte_mempool_memhdr::free_cb"]
+        [::core::mem::offset_of!(rte_mempool_memhdr, free_cb) - 40usize];
+    ["Offset of field: rte_mempool_memhdr::opaque"]
+        [::core::mem::offset_of!(rte_mempool_memhdr, opaque) - 48usize];
+};
+impl Default for rte_mempool_memhdr {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 #[repr(C)]
 #[repr(align(64))]
 #[derive(Debug, Copy, Clone)]
@@ -2981,6 +3122,7 @@ pub const DPDK_SYS_MBUF_tx_offload: usize = 72;
 unsafe extern "C" {
     pub fn rte_eal_init(argc: ::core::ffi::c_int, argv: *mut *mut ::core::ffi::c_char) -> ::core::ffi::c_int;
     pub fn rte_eal_cleanup() -> ::core::ffi::c_int;
+    pub fn rte_eal_has_hugepages() -> ::core::ffi::c_int;
     pub fn rte_strerror(errnum: ::core::ffi::c_int) -> *const ::core::ffi::c_char;
     pub fn rte_log_get_level(logtype: u32) -> ::core::ffi::c_int;
     pub fn rte_log_set_level(logtype: u32, level: u32) -> ::core::ffi::c_int;
@@ -3001,6 +3143,13 @@ unsafe extern "C" {
         skip_main: ::core::ffi::c_int,
         wrap: ::core::ffi::c_int,
     ) -> ::core::ffi::c_uint;
+    pub fn rte_memzone_reserve(
+        name: *const ::core::ffi::c_char,
+        len: usize,
+        socket_id: ::core::ffi::c_int,
+        flags: ::core::ffi::c_uint,
+    ) -> *const rte_memzone;
+    pub fn rte_memzone_free(mz: *const rte_memzone) -> ::core::ffi::c_int;
     pub fn rte_ring_create(
         name: *const ::core::ffi::c_char,
         count: ::core::ffi::c_uint,
@@ -3022,13 +3171,43 @@ unsafe extern "C" {
         maxevents: ::core::ffi::c_int,
         timeout: ::core::ffi::c_int,
     ) -> ::core::ffi::c_int;
+    pub fn rte_mempool_set_ops_byname(
+        mp: *mut rte_mempool,
+        name: *const ::core::ffi::c_char,
+        pool_config: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int;
+    pub fn rte_mempool_create_empty(
+        name: *const ::core::ffi::c_char,
+        n: ::core::ffi::c_uint,
+        elt_size: ::core::ffi::c_uint,
+        cache_size: ::core::ffi::c_uint,
+        private_data_size: ::core::ffi::c_uint,
+        socket_id: ::core::ffi::c_int,
+        flags: ::core::ffi::c_uint,
+    ) -> *mut rte_mempool;
     pub fn rte_mempool_free(mp: *mut rte_mempool);
+    pub fn rte_mempool_populate_iova(
+        mp: *mut rte_mempool,
+        vaddr: *mut ::core::ffi::c_char,
+        iova: rte_iova_t,
+        len: usize,
+        free_cb: rte_mempool_memchunk_free_cb_t,
+        opaque: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int;
     pub fn rte_mempool_obj_iter(
         mp: *mut rte_mempool,
         obj_cb: rte_mempool_obj_cb_t,
         obj_cb_arg: *mut ::core::ffi::c_void,
     ) -> u32;
     pub fn rte_mempool_avail_count(mp: *const rte_mempool) -> ::core::ffi::c_uint;
+    pub fn rte_mempool_calc_obj_size(elt_size: u32, flags: u32, sz: *mut rte_mempool_objsz) -> u32;
+    pub fn rte_pktmbuf_init(
+        mp: *mut rte_mempool,
+        opaque_arg: *mut ::core::ffi::c_void,
+        m: *mut ::core::ffi::c_void,
+        i: ::core::ffi::c_uint,
+    );
+    pub fn rte_pktmbuf_pool_init(mp: *mut rte_mempool, opaque_arg: *mut ::core::ffi::c_void);
     pub fn rte_pktmbuf_pool_create(
         name: *const ::core::ffi::c_char,
         n: ::core::ffi::c_uint,

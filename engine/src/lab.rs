@@ -76,6 +76,15 @@ impl<S: Service> Lab<S> {
 
     /// A lab whose host is as `change` makes it.
     pub fn with(service: S, change: impl FnOnce(&mut HostConfig)) -> Self {
+        Self::of(service, change, |host| host)
+    }
+
+    /// A lab whose host is as `change` and then `finish` make it.
+    pub(crate) fn of(
+        service: S,
+        change: impl FnOnce(&mut HostConfig),
+        finish: impl FnOnce(Host<MemoryQueue>) -> Host<MemoryQueue>,
+    ) -> Self {
         let (queue, wire) =
             memory::pair(&MemoryConfig { macs: [HOST_MAC, CLIENT_MAC], ..MemoryConfig::default() });
         let own = |address, prefix_len| InterfaceAddress { address, prefix_len, vlans: Vlans::NONE };
@@ -85,7 +94,7 @@ impl<S: Service> Lab<S> {
         let mut config = HostConfig::new(addressing);
         config.guards = GuardConfig::default().resolve(S::ROLE);
         change(&mut config);
-        let worker = Worker::new(vec![Host::new(queue, config)], service, FORWARDS);
+        let worker = Worker::new(vec![finish(Host::new(queue, config))], service, FORWARDS);
         Self { worker, wire, now: Time::ZERO }
     }
 

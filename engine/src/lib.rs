@@ -64,7 +64,7 @@
 //!   burst, never per packet. While nothing comes it rests; while something does, it makes no
 //!   system call to know that.
 //! - Time and randomness are passed in: everything above the ports runs the same twice.
-//! - `unsafe` is denied but in [`packet`], [`port`], [`sys`] and the vector kernel of the checksum.
+//! - `unsafe` is denied but in [`packet`], [`port`], [`sys`] and the vector kernels of [`wire`].
 #![deny(unsafe_code)]
 
 mod forward;

@@ -195,6 +195,16 @@ impl Addressing {
         self.ipv4.iter().any(|own| own.address == address && own.vlans == vlans)
     }
 
+    /// Our IPv4 addresses in no VLAN.
+    pub(super) fn untagged_ipv4(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.ipv4.iter().filter(|own| own.vlans == Vlans::NONE).map(|own| own.address)
+    }
+
+    /// IPv4 addresses that no other host on our links has: our own and those of broadcasts.
+    pub(super) fn impossible_ipv4_sources(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.ipv4.iter().flat_map(|own| [Some(own.address), own.broadcast]).flatten()
+    }
+
     /// Our address of that name in that VLAN, usable or not.
     #[inline]
     pub(super) fn own_ipv6(&self, vlans: Vlans, address: Ipv6Addr) -> Option<&Own6> {

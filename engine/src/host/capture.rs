@@ -145,6 +145,12 @@ impl Tap {
         (Self(Some(Box::new(tap))), TapEnd { full, give_back })
     }
 
+    /// Whether there is a capture.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// A turn of the host begins at the time `now`.
     #[inline]
     pub(super) fn turn(&mut self, now: Time) {

@@ -21,13 +21,13 @@ impl<Q: FrameQueue> Host<Q> {
             self.egress.discard(&mut self.queue, packet);
         }
         // Where a service panicked, the rest of its burst is here, and what it was given.
-        if std::mem::take(&mut self.is_delivering)
-            && let Some(packet) = self.rx.pop()
-        {
-            self.egress.discard(&mut self.queue, packet);
+        self.settle();
+        if std::mem::take(&mut self.is_delivering) {
+            self.discard_delivered();
         }
         let held = self.fragments.as_mut().map_or(0, Fragments::clear);
-        self.counters.add(Counter::Stopping, (self.rx.len() + held) as u64);
+        self.counters.add(Counter::Stopping, (self.received.len() + self.rx.len() + held) as u64);
+        self.queue.free_burst(&mut self.received);
         self.queue.free_burst(&mut self.rx);
         let mut burst = Burst::with_capacity(DRAIN_BURST);
         while self.lent.len() > 0 {
@@ -45,6 +45,18 @@ impl<Q: FrameQueue> Host<Q> {
             self.queue.free_burst(&mut burst);
         }
         self.egress.flush(&mut self.queue);
+    }
+
+    /// Drops the datagram that the service panicked over.
+    fn discard_delivered(&mut self) {
+        // In the fast lane, what is delivered is counted afterwards.
+        let packet = self.rx.pop().or_else(|| {
+            self.counters.add(Counter::Delivered, 1);
+            self.received.take_first()
+        });
+        if let Some(packet) = packet {
+            self.egress.discard(&mut self.queue, packet);
+        }
     }
 }
 

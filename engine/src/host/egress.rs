@@ -31,6 +31,26 @@ impl<P: Packet> Egress<P> {
         let _ = self.tx.push(packet);
     }
 
+    /// Sends the first `count` packets of a burst, complete frames all of them. No capture sees
+    /// them.
+    #[inline]
+    pub(super) fn send_first<Q: FrameQueue<Packet = P>>(
+        &mut self,
+        queue: &mut Q,
+        from: &mut Burst<P>,
+        mut count: usize,
+    ) {
+        if self.tx.is_empty() && count == from.len() {
+            return self.tx.swap(from);
+        }
+        while count > 0 {
+            if self.tx.is_full() {
+                self.transmit(queue);
+            }
+            count -= self.tx.append_first(from, count);
+        }
+    }
+
     #[inline]
     pub(super) fn discard<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
         if self.spent.is_full() {

@@ -4,8 +4,9 @@
 //! neighbour solicitations and echo requests itself (`answers`), passes datagrams for its
 //! addresses and ports to the service, turns replies round in place (`reply`), tells senders
 //! what nobody takes (`errors`), and finds the way for what the service sends of its own
-//! accord (`outgoing`, `neighbours`). It makes its addresses known on the link (`presence`),
-//! and which groups it listens to (`listening`). What it drops, it counts by name.
+//! accord (`outgoing`, `neighbours`). Plain datagrams take a fast `lane`, on which the same is
+//! done for a burst of them. It makes its addresses known on the link (`presence`), and which
+//! groups it listens to (`listening`). What it drops, it counts by name.
 
 mod addressing;
 mod answers;
@@ -13,11 +14,13 @@ pub(crate) mod capture;
 mod classify;
 mod config;
 mod cut;
+mod deliver;
 mod drain;
 mod egress;
 mod errors;
 mod fragment;
 mod guard;
+mod lane;
 mod listening;
 mod neighbours;
 mod outgoing;
@@ -32,7 +35,6 @@ mod tests;
 mod udp_ports;
 mod ways;
 
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
@@ -46,8 +48,9 @@ pub use siphash::HashKey;
 pub use udp_ports::UdpPorts;
 
 use capture::Tap;
-use classify::{Class, Rules, Udp, UdpChecksum, classify};
+use classify::{Class, Rules, classify};
 use egress::Egress;
+use lane::Lane;
 use neighbours::Neighbours;
 use parts::Fragments;
 use peers::Peers;
@@ -58,7 +61,7 @@ pub(crate) use ways::Ways;
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Burst, Lent, Packet, RxChecksums};
 use crate::port::{FrameQueue, PortId};
-use crate::service::{Datagram, Limits, Outbox, Service, Tick, Verdict};
+use crate::service::{Limits, Outbox, Service, Tick};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
 use crate::worker::DatagramQueue;
@@ -77,7 +80,13 @@ pub struct Host<Q: FrameQueue> {
     max_payload: MaxPayload,
     /// Those that need not be cut.
     whole_payload: MaxPayload,
+    /// What was received and not taken in yet; the first `answered` of it were answered in place.
+    received: Burst<Q::Packet>,
+    answered: usize,
+    /// What is taken in frame by frame, the last one first.
     rx: Burst<Q::Packet>,
+    /// How plain datagrams are answered in bulk; `None` where all are taken in one by one.
+    lane: Option<Lane>,
     egress: Egress<Q::Packet>,
     lent: Lent<Q::Packet>,
     neighbours: Neighbours<Q::Packet>,
@@ -114,16 +123,19 @@ impl<Q: FrameQueue> Host<Q> {
             config.addressing.ipv6().iter().for_each(|own| own.state.set_tentative());
         }
         let guard = Guard::new(config.guards, &config.udp_ports, config.hash_key);
+        let rules = Rules {
+            mac,
+            addressing: config.addressing,
+            udp_ports: config.udp_ports,
+            reassembles: config.fragments == FragmentPolicy::Reassemble,
+            unmarked_unfilled_checksums: capabilities.unmarked_unfilled_checksums,
+        };
+        let style = Style { mac, ttl: config.ttl, tx_udp_checksum: capabilities.tx_udp_checksum };
         Self {
             port: config.port,
-            rules: Arc::new(Rules {
-                mac,
-                addressing: config.addressing,
-                udp_ports: config.udp_ports,
-                reassembles: config.fragments == FragmentPolicy::Reassemble,
-                unmarked_unfilled_checksums: capabilities.unmarked_unfilled_checksums,
-            }),
-            style: Style { mac, ttl: config.ttl, tx_udp_checksum: capabilities.tx_udp_checksum },
+            lane: Lane::new(&rules, &guard, style, mtu),
+            rules: Arc::new(rules),
+            style,
             trusted: Trusted { ipv4: capabilities.rx_ipv4_checksum, udp: capabilities.rx_udp_checksum },
             mtu,
             max_payload: match config.fragments {
@@ -131,6 +143,8 @@ impl<Q: FrameQueue> Host<Q> {
                 FragmentPolicy::Reassemble => MaxPayload::of(config::MAX_PACKET),
             },
             whole_payload: MaxPayload::of(mtu),
+            received: Burst::with_capacity(burst),
+            answered: 0,
             rx: Burst::with_capacity(burst),
             egress: Egress::with_capacity(burst),
             lent: Lent::with_capacity(config.outbox),
@@ -162,9 +176,27 @@ impl<Q: FrameQueue> Host<Q> {
         }
     }
 
+    /// Takes all frames in one by one.
+    #[cfg(test)]
+    pub(crate) fn without_lane(mut self) -> Self {
+        self.lane = None;
+        self
+    }
+
     /// Has frames pass `tap` on their way.
     pub(crate) fn capture(&mut self, tap: Tap) {
         self.egress.tap = tap;
+    }
+
+    /// All that was received, frame by frame.
+    #[inline]
+    fn take_all_in<S: Service>(&mut self, now: Time, service: &mut S, forwards: &mut Forwards<Q::Packet>) {
+        self.rx.append(&mut self.received);
+        // They are taken from the end, the first one first.
+        self.rx.reverse();
+        while !self.rx.is_empty() {
+            self.take_in(now, service, forwards);
+        }
     }
 
     /// The last frame of `rx`, to its end.
@@ -182,73 +214,6 @@ impl<Q: FrameQueue> Host<Q> {
             Class::ListenerQuery(vlans, query) => self.listener_query(now, vlans, &query),
             Class::Part(ip, part) => self.part(now, &ip, &part, service, forwards),
             Class::Drop(reason) => self.drop_last(reason),
-        }
-    }
-
-    #[inline]
-    fn deliver<S: Service>(
-        &mut self,
-        now: Time,
-        udp: &Udp,
-        service: &mut S,
-        forwards: &mut Forwards<Q::Packet>,
-    ) {
-        let source = SocketAddr::new(udp.ip.addresses.source(), udp.source_port);
-        if let Err(reason) = self.guard.admit(now, source, udp.destination_port, udp.payload_len) {
-            return self.drop_last(reason);
-        }
-        self.counters.add(Counter::Delivered, 1);
-        if udp.checksum == UdpChecksum::Unfilled {
-            self.counters.add(Counter::ChecksumUnfilled, 1);
-        }
-        let arrival = udp.arrival(self.port);
-        let start = udp.payload_start();
-        let max_payload = self.max_payload.to(source.ip());
-        // The packet stays in its burst meanwhile, where `drain` finds it if the service panics.
-        let Some(packet) = self.rx.last_mut() else { return };
-        self.egress.tap.record(Counter::Delivered, packet.frame());
-        let mut datagram = Datagram::new(packet.room_mut(), start, udp.payload_len, max_payload, arrival);
-        let limits = Limits {
-            payload: self.max_payload,
-            whole_payload: self.whole_payload,
-            ways: self.is_unguarded.then_some(&self.ways),
-        };
-        let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
-        self.is_delivering = true;
-        let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
-        self.is_delivering = false;
-        let (len, touched) = datagram.outcome();
-        let Some(mut packet) = self.rx.pop() else { return };
-        match verdict {
-            Verdict::Reply if !self.guard.validation.may_send(now, source, len) => {
-                self.counters.add(Counter::Replied, 1);
-                self.drop_unsent(packet, Counter::TxAmplification);
-            }
-            Verdict::Reply if len <= self.whole_payload.to(source.ip()) => {
-                self.counters.add(Counter::Replied, 1);
-                reply::udp(&mut packet, udp, len, touched, self.style);
-                self.egress.send(&mut self.queue, packet, Counter::Replied);
-            }
-            Verdict::Reply => {
-                self.counters.add(Counter::Replied, 1);
-                self.reply_oversize(now, packet, udp, len);
-            }
-            Verdict::Forward { port, from, to } => {
-                packet.set_frame_len(start + len);
-                self.forward(Forward { packet, payload_start: start, port: Some(port), from, to }, forwards);
-            }
-            Verdict::Drop => {
-                self.counters.add(Counter::ServiceDropped, 1);
-                self.egress.discard(&mut self.queue, packet);
-            }
-        }
-    }
-
-    fn forward(&mut self, forward: Forward<Q::Packet>, forwards: &mut Forwards<Q::Packet>) {
-        self.counters.add(Counter::ForwardedAway, 1);
-        if let Err(packet) = forwards.push(forward) {
-            self.counters.add(Counter::ForwardNoPort, 1);
-            self.egress.discard(&mut self.queue, packet);
         }
     }
 
@@ -317,14 +282,14 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         forwards: &mut Forwards<Self::Packet>,
     ) -> usize {
         self.egress.tap.turn(now);
-        self.queue.rx_burst(&mut self.rx);
-        let received = self.rx.len();
+        self.queue.rx_burst(&mut self.received);
+        let received = self.received.len();
         self.lend();
-        self.rx.iter().for_each(Packet::prefetch);
-        // They are taken from the end, the first one first.
-        self.rx.reverse();
-        while !self.rx.is_empty() {
-            self.take_in(now, service, forwards);
+        self.received.iter().for_each(Packet::prefetch);
+        if self.lane.is_some() && !self.egress.tap.is_open() {
+            self.run_lane(now, service, forwards);
+        } else {
+            self.take_all_in(now, service, forwards);
         }
         self.post(now, forwards);
         self.egress.flush(&mut self.queue);

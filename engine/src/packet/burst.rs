@@ -75,8 +75,26 @@ impl<P> Burst<P> {
 
     /// Moves packets from the front of `from` until it is empty or this burst is full.
     pub fn append(&mut self, from: &mut Self) {
-        let count = self.free().min(from.len());
+        self.append_first(from, from.len());
+    }
+
+    /// Moves the first `count` packets of `from`, or as many as there are and there is room
+    /// for, and says how many.
+    pub fn append_first(&mut self, from: &mut Self, count: usize) -> usize {
+        let count = count.min(self.free()).min(from.len());
         self.packets.extend(from.packets.drain(..count));
+        count
+    }
+
+    /// Takes the first packet out; the rest moves to the front.
+    pub fn take_first(&mut self) -> Option<P> {
+        (!self.packets.is_empty()).then(|| self.packets.remove(0))
+    }
+
+    /// Changes packets and room with another burst.
+    #[inline]
+    pub fn swap(&mut self, other: &mut Self) {
+        std::mem::swap(self, other);
     }
 
     /// Has the burst, which is empty, hold `capacity` packets at most: no more than it was made for.

@@ -37,6 +37,20 @@ pub unsafe trait Packet: Send {
     /// [`frame_len`](Self::frame_len) of them are the frame.
     fn room_mut(&mut self) -> &mut [u8];
 
+    /// The frame, to be changed in place.
+    #[inline]
+    fn frame_mut(&mut self) -> &mut [u8] {
+        let len = self.frame_len();
+        &mut self.room_mut()[..len]
+    }
+
+    /// The first bytes of the room, the frame's and what lies behind them if it is shorter;
+    /// `other` if the frame is of fewer than `at_least` bytes or the room is shorter.
+    #[inline]
+    fn head<'a, const LEN: usize>(&'a self, at_least: usize, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
+        self.frame().first_chunk().filter(|_| self.frame_len() >= at_least).unwrap_or(other)
+    }
+
     /// Sets the length of the frame in bytes. More than the room is cut to the room.
     fn set_frame_len(&mut self, len: usize);
 

@@ -160,6 +160,15 @@ unsafe impl Packet for HeapPacket {
     }
 
     #[inline]
+    fn head<'a, const LEN: usize>(&'a self, at_least: usize, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
+        if self.start + LEN > self.capacity || self.len < at_least {
+            return other;
+        }
+        // SAFETY: bytes of the buffer, as above.
+        unsafe { self.buffer.add(self.start).cast().as_ref() }
+    }
+
+    #[inline]
     fn set_frame_len(&mut self, len: usize) {
         self.len = len.min(self.capacity - self.start);
     }

@@ -1,8 +1,9 @@
-//! The thin edge to the machine: the clock, signals, waiting, threads, randomness.
+//! The thin edge to the machine: the clock, signals, waiting, threads, the processor, randomness.
 
 mod affinity;
 mod clock;
 mod cpu_time;
+mod processor;
 mod random;
 mod signals;
 mod wait;
@@ -10,6 +11,7 @@ mod wait;
 pub use affinity::CpuSet;
 pub use clock::Clock;
 pub use cpu_time::CpuClock;
+pub use processor::{ProcessorTooOld, check_processor};
 pub use random::{RandomError, random_bytes};
 pub use signals::{Signals, StopFlag};
 pub use wait::{TightTimers, WaitSet, Wakeup};

@@ -14,6 +14,7 @@ pub mod ipv4;
 pub mod ipv6;
 pub mod mld;
 pub mod ndp;
+pub mod plain;
 pub mod protocol;
 pub mod udp;
 pub mod vlan;

@@ -66,6 +66,17 @@ impl Guard {
         }
     }
 
+    /// Whether it keeps books about the sources of datagrams.
+    pub(super) fn is_limiting(&self) -> bool {
+        self.limits.is_some()
+    }
+
+    /// Whether a datagram between these ports, in host order, needs a closer look.
+    #[inline]
+    pub(super) fn is_suspect(&self, source_port: u16, own_port: u16) -> bool {
+        self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(source_port, own_port))
+    }
+
     /// Lets a datagram of `bytes` bytes in, or says why not.
     #[inline]
     pub(crate) fn admit(
@@ -75,9 +86,7 @@ impl Guard {
         own_port: u16,
         bytes: usize,
     ) -> Result<(), Counter> {
-        let is_reflector =
-            self.reflectors.as_ref().is_some_and(|ports| ports.is_reflector(source.port(), own_port));
-        if is_reflector && !self.is_answer(now, own_port, source) {
+        if self.is_suspect(source.port(), own_port) && !self.is_answer(now, own_port, source) {
             return Err(Counter::ReflectorPort);
         }
         if self.limits.is_some() { self.limit(now, source, own_port, bytes) } else { Ok(()) }

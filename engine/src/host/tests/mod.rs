@@ -7,6 +7,7 @@ mod errors;
 mod fragments;
 mod guards;
 mod ipv6;
+mod lane;
 mod links;
 mod listening;
 mod outgoing;

@@ -213,7 +213,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// A frame in which some bytes are others, or which is cut or has more behind it.
-fn mutated() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let changes = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
     let near = vec((0_usize..80, any::<u8>()), 0..3);
     (any_frame(), changes, near, proptest::option::of(any::<prop::sample::Index>()), 0_usize..4).prop_map(

@@ -125,6 +125,15 @@ unsafe impl Packet for AfPacketPacket {
     }
 
     #[inline]
+    fn head<'a, const LEN: usize>(&'a self, at_least: usize, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
+        if (self.room as usize) < LEN || self.frame_len() < at_least {
+            return other;
+        }
+        // SAFETY: the room lies within the place, which is mapped, initialised, and this packet's.
+        unsafe { self.start.cast().as_ref() }
+    }
+
+    #[inline]
     fn set_frame_len(&mut self, len: usize) {
         self.len = len.min(self.room as usize) as u32;
     }

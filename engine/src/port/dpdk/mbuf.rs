@@ -11,6 +11,11 @@ use crate::port::HEADROOM;
 const _: () = assert!(sys::RTE_PKTMBUF_HEADROOM as usize >= HEADROOM);
 const _: () = assert!(sys::DPDK_SYS_MBUF_nb_segs == sys::DPDK_SYS_MBUF_refcnt + 2);
 
+/// One reference and one segment.
+const PLAIN_COUNTS: u32 = 0x0001_0001;
+/// The data buffer is another mbuf's or no pool's at all.
+const FOREIGN_BUFFER: u64 = sys::DPDK_SYS_RTE_MBUF_F_INDIRECT | sys::DPDK_SYS_RTE_MBUF_F_EXTERNAL;
+
 /// An mbuf (`rte_mbuf`) of one segment with no other references, owned by whoever has this value.
 ///
 /// There is no `Drop`: mbufs go back in bulk, through [`DpdkQueue`](super::DpdkQueue)'s
@@ -119,15 +124,32 @@ impl Mbuf {
     /// the queue looks at each once.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
+        Self::are_plain(slice::from_ref(self))
+    }
+
+    /// Whether all of them are what this type promises. They mostly are, so it looks at every
+    /// one and decides in the end.
+    #[inline]
+    pub(super) fn are_plain(mbufs: &[Self]) -> bool {
+        let (mut any, mut all, mut flags) = (0, u32::MAX, 0);
+        for mbuf in mbufs {
+            let counts = mbuf.counts();
+            (any, all, flags) = (any | counts, all & counts, flags | mbuf.ol_flags());
+        }
+        mbufs.is_empty() || (any == PLAIN_COUNTS && all == PLAIN_COUNTS && flags & FOREIGN_BUFFER == 0)
+    }
+
+    /// References and segments, 16 bits each.
+    #[inline]
+    fn counts(&self) -> u32 {
         // SAFETY: refcnt and nb_segs are neighbours (asserted above), 16 bits each: one look, in either byte order.
-        let counts = unsafe { self.field::<u32>(sys::DPDK_SYS_MBUF_refcnt).read_unaligned() };
-        counts == 0x0001_0001 && !self.has_foreign_buffer()
+        unsafe { self.field::<u32>(sys::DPDK_SYS_MBUF_refcnt).read_unaligned() }
     }
 
     /// Whether the data buffer is another mbuf's or no pool's at all.
     #[inline]
     fn has_foreign_buffer(&self) -> bool {
-        self.ol_flags() & (sys::DPDK_SYS_RTE_MBUF_F_INDIRECT | sys::DPDK_SYS_RTE_MBUF_F_EXTERNAL) != 0
+        self.ol_flags() & FOREIGN_BUFFER != 0
     }
 
     /// Whether someone else may read or write the frame's bytes.
@@ -156,12 +178,14 @@ impl Mbuf {
         unsafe { self.field::<*mut sys::rte_mempool>(sys::DPDK_SYS_MBUF_pool).read() }
     }
 
-    /// Clears every flag but those of `keep`: what the receiving port said of the frame
-    /// would be an order to the sending one.
+    /// Clears every flag but those of `keep`: what the receiving port said of a frame would be
+    /// an order to the sending one. Where there is none to clear, nothing is written.
     #[inline]
-    pub(super) fn keep_flags(&mut self, keep: u64) {
-        let flags = self.ol_flags();
-        self.set_ol_flags(flags & keep);
+    pub(super) fn keep_flags(mbufs: &mut [Self], keep: u64) {
+        let flags = mbufs.iter().fold(0, |flags, mbuf| flags | mbuf.ol_flags());
+        if flags & !keep != 0 {
+            mbufs.iter_mut().for_each(|mbuf| mbuf.set_ol_flags(mbuf.ol_flags() & keep));
+        }
     }
 }
 
@@ -190,6 +214,23 @@ unsafe impl Packet for Mbuf {
     fn room_mut(&mut self) -> &mut [u8] {
         // SAFETY: the room ends with the buffer, which is ours alone while `self` is borrowed.
         unsafe { slice::from_raw_parts_mut(self.data(), self.room()) }
+    }
+
+    #[inline]
+    fn frame_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `frame`, and ours alone.
+        unsafe { slice::from_raw_parts_mut(self.data(), self.frame_len()) }
+    }
+
+    #[inline]
+    fn head<'a, const LEN: usize>(&'a self, at_least: usize, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
+        let is_there = usize::from(self.data_off()) + LEN <= usize::from(self.buf_len());
+        if is_there && self.frame_len() >= at_least {
+            // SAFETY: the bytes are within the buffer, which is ours while `self` is borrowed.
+            unsafe { &*self.data().cast() }
+        } else {
+            other
+        }
     }
 
     #[inline]
@@ -327,10 +368,10 @@ mod tests {
             (IpVersion::V4, sys::DPDK_SYS_RTE_MBUF_F_TX_IPV4),
         ] {
             mbuf.request_udp_checksum(version, 14, 20);
-            mbuf.keep_flags(TX_UDP_CHECKSUM);
+            Mbuf::keep_flags(slice::from_mut(&mut mbuf), TX_UDP_CHECKSUM);
             assert_eq!(mbuf.ol_flags(), flag | udp, "one version, the last asked for");
         }
-        mbuf.keep_flags(0);
+        Mbuf::keep_flags(slice::from_mut(&mut mbuf), 0);
         assert_eq!(mbuf.ol_flags(), 0);
     }
 

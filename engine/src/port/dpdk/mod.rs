@@ -18,6 +18,7 @@
 //! | `wakeup` | a queue's RX interrupt, where the device has one |
 //! | `mbuf` | a packet |
 //! | `pool` | a mempool of them |
+//! | `packed` | the same without hugepages: its mbufs side by side |
 //! | `registry` | what the process has open, and the balance of its pools at the end |
 //! | `ledger` | debug builds: who owns each mbuf |
 //! | `rings` | two ports of shared memory, joined crosswise: the lab without a NIC |
@@ -37,6 +38,7 @@ mod ledger;
 mod mbuf;
 mod negotiate;
 mod open;
+mod packed;
 mod pool;
 mod preflight;
 mod queue;

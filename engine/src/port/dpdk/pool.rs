@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use dpdk_sys as sys;
 
 use super::device::DpdkError;
-use super::{c_string, error_text, last_error, ledger};
+use super::packed::Shape;
+use super::{c_string, error_text, last_error, ledger, packed};
 use crate::port::PoolBalance;
 
 /// Link header and two VLAN tags, in bytes: what a frame has around its IP packet.
@@ -88,6 +89,10 @@ impl Pool {
         let unique = c_string(&format!("gannet_{}", SERIAL.fetch_add(1, Relaxed)))?;
         let (size, cache, data_room) = (needs.buffers(), needs.cache(), needs.data_room());
         let create = |node: i32| {
+            let shape = Shape { name: &unique, size: size as u32, cache: cache as u32, data_room, node };
+            if let Some(pool) = packed::create(&shape) {
+                return Some(pool);
+            }
             // SAFETY: the name is zero-terminated and copied.
             let pool = unsafe {
                 sys::rte_pktmbuf_pool_create(unique.as_ptr(), size as u32, cache as u32, 0, data_room, node)

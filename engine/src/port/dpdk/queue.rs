@@ -184,7 +184,7 @@ impl FrameQueue for DpdkQueue {
         // SAFETY: the driver wrote that many mbufs and gave them to us.
         unsafe { into.assume_received(received.into()) };
         let mut counted = u64::from(received);
-        if !into[start..].iter().all(Mbuf::is_plain) {
+        if !Mbuf::are_plain(&into[start..]) {
             // A frame that found no buffer counts as one that the device lost, not as received.
             counted -= self.regularise(into, start);
         }
@@ -198,7 +198,7 @@ impl FrameQueue for DpdkQueue {
             return;
         }
         let offered = call_len(from.len());
-        from.iter_mut().for_each(|mbuf| mbuf.keep_flags(self.tx_flags));
+        Mbuf::keep_flags(from, self.tx_flags);
         let prepared = self.prepare(from, offered);
         // Booked before the call: a ring's other end may have them before it returns.
         ledger::to_port(from);

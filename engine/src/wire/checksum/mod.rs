@@ -58,6 +58,16 @@ impl Sum {
         Self::word(value.to_be_bytes())
     }
 
+    /// A sum over words that were read little-endian.
+    #[inline]
+    pub(super) fn of_little_endian(sum: u32) -> Self {
+        if cfg!(target_endian = "little") {
+            return Self(sum.into());
+        }
+        let folded = (sum & 0xffff) + (sum >> 16);
+        Self::word((folded as u16).to_le_bytes()) + Self::word(((folded >> 16) as u16).to_le_bytes())
+    }
+
     /// The sum over the pseudo header of UDP and TCP over IPv4 (RFC 768). `len` is the
     /// length of their header and payload in bytes.
     #[inline]

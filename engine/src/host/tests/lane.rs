@@ -1,0 +1,175 @@
+//! The fast lane does what taking frames in one by one does: the same frames come out in the same
+//! order, the service sees the same datagrams, and the same is counted.
+
+use std::net::SocketAddr;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::properties::mutated;
+use super::{finish, frame, sent};
+use crate::host::{FragmentPolicy, HostConfig, UdpPorts};
+use crate::telemetry::Snapshot;
+use crate::wire::checksum::{Sum, udp_checksum};
+use crate::{Datagram, Lab, Outbox, Service, Time, Verdict};
+
+/// Does what the payload's last byte says, and keeps what it saw.
+#[derive(Default)]
+struct Fickle(Vec<(SocketAddr, SocketAddr, Vec<u8>)>);
+
+impl Service for Fickle {
+    fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, outbox: &mut Outbox<'_>) -> Verdict {
+        let (source, own) = (datagram.source(), datagram.destination());
+        self.0.push((source, own, datagram.payload().to_vec()));
+        match datagram.payload().last().map_or(0, |last| last % 16) {
+            1 => Verdict::Drop,
+            2 => Verdict::Forward { port: datagram.port(), from: own, to: source },
+            3 => {
+                datagram.payload_mut().make_ascii_uppercase();
+                Verdict::Reply
+            }
+            4 => {
+                datagram.resize(1).expect("shorter");
+                Verdict::Reply
+            }
+            5 => {
+                datagram.resize(datagram.max_len()).expect("as long as may be");
+                Verdict::Reply
+            }
+            6 => {
+                // It may be full.
+                let _ = outbox.send(own, source, b"one more");
+                Verdict::Reply
+            }
+            _ => Verdict::Reply,
+        }
+    }
+}
+
+/// Everything that a lab does with some frames.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    sent: Vec<Vec<u8>>,
+    seen: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
+    counted: Snapshot,
+}
+
+fn outcome(mut lab: Lab<Fickle>, frames: &[Vec<u8>]) -> Outcome {
+    for frame in frames {
+        assert!(lab.send_frame(frame), "the wire takes it");
+    }
+    while lab.turn() > 0 {}
+    let sent = sent(&mut lab);
+    let seen = lab.service().0.clone();
+    Outcome { sent, seen, counted: finish(lab) }
+}
+
+/// Ports that a host listens on: few enough to be compared with, more, and all.
+fn ports() -> impl Strategy<Value = UdpPorts> {
+    prop_oneof![
+        Just([7].into_iter().collect()),
+        Just([7, 5000].into_iter().collect()),
+        Just((1..10).chain([5000]).collect()),
+        Just(UdpPorts::all()),
+    ]
+}
+
+/// A datagram that is plain or nearly so: some bytes of the headers may be others, and then the
+/// header's sum may be right all the same.
+fn nearly_plain() -> impl Strategy<Value = Vec<u8>> {
+    let ends = (
+        select(vec![
+            [10, 77, 0, 2],
+            [192, 0, 2, 1],
+            [10, 77, 0, 255],
+            [10, 77, 0, 1],
+            [127, 0, 0, 1],
+            [224, 0, 0, 1],
+        ]),
+        select(vec![4660_u16, 1024, 1023, 7, 5000, 53, 0]),
+        select(vec![7_u16, 5000, 9, 0]),
+    );
+    let payload = vec(any::<u8>(), 0..80);
+    let change = (0_usize..42, any::<u8>(), any::<bool>());
+    let length = prop_oneof![4 => Just(0_i32), 1 => -4..30_i32];
+    let is_summed = prop_oneof![4 => Just(true), 1 => Just(false)];
+    (ends, payload, proptest::option::weighted(0.4, change), length, is_summed).prop_map(
+        |((source, from, to), payload, change, length, is_summed)| {
+            let mut frame = frame(&payload, |ip| ip[12..16].copy_from_slice(&source));
+            frame[34..36].copy_from_slice(&from.to_be_bytes());
+            frame[36..38].copy_from_slice(&to.to_be_bytes());
+            fill_udp_checksum(&mut frame, is_summed);
+            if let Some((at, byte, is_right)) = change {
+                frame[at] = byte;
+                if is_right {
+                    frame[24..26].fill(0);
+                    let checksum = Sum::of(&frame[14..34]).checksum();
+                    frame[24..26].copy_from_slice(&checksum);
+                }
+            }
+            let len = frame.len().saturating_add_signed(length as isize);
+            frame.resize(len, 0xee);
+            frame
+        },
+    )
+}
+
+fn fill_udp_checksum(frame: &mut [u8], is_summed: bool) {
+    frame[40..42].fill(0);
+    if is_summed {
+        let pseudo = Sum::of(&frame[26..34]) + Sum::of(&[0, 17]) + Sum::of(&frame[38..40]);
+        let checksum = udp_checksum(pseudo + Sum::of(&frame[34..]));
+        frame[40..42].copy_from_slice(&checksum);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn the_lane_does_what_is_done_one_by_one(
+        frames in vec(prop_oneof![4 => nearly_plain(), 1 => mutated()], 1..80),
+        ports in ports(),
+        burst in 1_usize..40,
+        reassembles in any::<bool>(),
+    ) {
+        let change = |config: &mut HostConfig| {
+            (config.udp_ports, config.burst) = (ports.clone(), burst);
+            if reassembles {
+                config.fragments = FragmentPolicy::Reassemble;
+            }
+        };
+        let lane = outcome(Lab::with(Fickle::default(), change), &frames);
+        let one_by_one = outcome(Lab::of(Fickle::default(), change, |host| host.without_lane()), &frames);
+        prop_assert_eq!(lane, one_by_one);
+    }
+}
+
+/// Panics at the datagram whose payload begins with `!`.
+struct Fragile;
+
+impl Service for Fragile {
+    fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
+        assert!(!datagram.payload().starts_with(b"!"), "as it was asked to");
+        Verdict::Reply
+    }
+}
+
+#[test]
+fn a_panic_in_the_middle_of_a_burst_leaves_exact_books() {
+    let counted = |finish: fn(crate::host::Host<_>) -> crate::host::Host<_>| {
+        let mut lab = Lab::of(Fragile, |_| (), finish);
+        for payload in [&b"one"[..], b"two", b"!", b"four", b"five"] {
+            assert!(lab.send_frame(&frame(payload, |_| ())));
+        }
+        let turn = std::panic::AssertUnwindSafe(|| lab.turn());
+        std::panic::catch_unwind(turn).expect_err("the service panics");
+        let (counters, pool) = lab.close();
+        assert!(counters.balance().is_exact() && pool.is_balanced(), "{counters:?} {pool:?}");
+        counters.non_zero().map(|(counter, value)| (counter.name(), value)).collect::<Vec<_>>()
+    };
+    let lane = counted(|host| host);
+    assert_eq!(lane, counted(|host| host.without_lane()));
+    assert_eq!(lane, [("received", 5), ("delivered", 3), ("stopping", 2), ("replied", 2), ("sent", 2)]);
+}
