@@ -1,0 +1,97 @@
+//! Invalid frames that keep coming.
+//!
+//! A valid frame goes round for ever; an invalid one is dropped where it arrives. So those
+//! are kept apart: what a host gives back as dropped is received again, unchanged as it is,
+//! at a steady share of all that is received and at changing places of the burst. Nothing is
+//! allocated, written or freed for it, so it costs a subject little beyond its own drop.
+
+use std::sync::Arc;
+
+use gannet::packet::Burst;
+use gannet::port::{Capabilities, FrameQueue};
+use gannet::telemetry::{Counter, Counters};
+
+/// A queue with a stock of invalid frames that it receives among the valid ones.
+pub(super) struct Recycling<Q: FrameQueue> {
+    inner: Q,
+    stock: Burst<Q::Packet>,
+    /// Valid frames received for which no invalid one was yet.
+    owed: u32,
+    place: usize,
+}
+
+/// Valid frames for each invalid one: one frame in twenty is invalid.
+const VALID: u32 = 19;
+
+impl<Q: FrameQueue> Recycling<Q> {
+    /// `stock` are the invalid frames.
+    pub(super) fn new(inner: Q, stock: Burst<Q::Packet>) -> Self {
+        Self { inner, stock, owed: 0, place: 0 }
+    }
+
+    /// Another place than the last one, below `len`, in no order that a CPU would learn.
+    #[inline]
+    fn next_place(&mut self, len: usize) -> usize {
+        self.place =
+            self.place.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.place >> 33) % len
+    }
+}
+
+impl<Q: FrameQueue> FrameQueue for Recycling<Q> {
+    type Packet = Q::Packet;
+
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn counters(&self) -> &Arc<Counters> {
+        self.inner.counters()
+    }
+
+    #[inline]
+    fn rx_burst(&mut self, into: &mut Burst<Q::Packet>) {
+        let start = into.len();
+        let mut wrong = 0;
+        while self.owed >= VALID
+            && !into.is_full()
+            && let Some(packet) = self.stock.pop()
+        {
+            self.owed -= VALID;
+            // There is room.
+            let _ = into.push(packet);
+            wrong += 1;
+        }
+        self.inner.rx_burst(into);
+        let received = into.len() - start;
+        self.owed += (received - wrong) as u32;
+        if wrong > 0 {
+            self.inner.counters().add(Counter::Received, wrong as u64);
+            for at in start..start + wrong {
+                let place = start + self.next_place(received);
+                into.swap(at, place);
+            }
+        }
+    }
+
+    #[inline]
+    fn tx_burst(&mut self, from: &mut Burst<Q::Packet>) {
+        self.inner.tx_burst(from);
+    }
+
+    fn alloc_burst(&mut self, into: &mut Burst<Q::Packet>) {
+        self.inner.alloc_burst(into);
+    }
+
+    #[inline]
+    fn free_burst(&mut self, from: &mut Burst<Q::Packet>) {
+        self.stock.append(from);
+        self.inner.free_burst(from);
+    }
+}
+
+impl<Q: FrameQueue> Drop for Recycling<Q> {
+    fn drop(&mut self) {
+        self.inner.free_burst(&mut self.stock);
+    }
+}
