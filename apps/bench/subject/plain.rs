@@ -7,12 +7,15 @@ use gannet::packet::{Burst, Packet};
 use gannet::port::FrameQueue;
 use gannet::sys::StopFlag;
 use gannet::telemetry::Counter;
+use gannet::wire::checksum::Sum;
 use gannet::wire::ethernet::{self, EtherType, MacAddress};
+use gannet::wire::ipv4;
 use gannet::wire::protocol::Protocol;
-use gannet::wire::{ipv4, udp};
 
-use super::frames::Endpoint;
+use super::frames::{Endpoint, HEADERS_LEN};
 
+/// The congestion bits (RFC 3168), which a reply does not repeat.
+const ECN: u8 = 0x03;
 const UDP_AT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
 
 /// Echoes on one queue.
@@ -35,11 +38,8 @@ struct Rules {
 
 /// What of a valid datagram its reply is made from.
 struct Valid {
-    source: std::net::Ipv4Addr,
-    source_port: u16,
-    port: u16,
     udp_len: u16,
-    differentiated_services: u8,
+    /// The UDP checksum, which stays right when source and destination change places.
     checksum: [u8; 2],
 }
 
@@ -104,79 +104,90 @@ pub(super) fn run<Q: FrameQueue>(mut ends: Vec<Plain<Q>>, stop: &StopFlag) {
 
 impl Rules {
     /// Makes a datagram its reply.
-    #[inline]
+    #[inline(always)]
     fn answer(&self, packet: &mut impl Packet) -> Result<(), Counter> {
-        let valid = self.validate(packet.frame())?;
-        let frame = packet.room_mut();
-        if let Some(link) = frame.first_chunk_mut() {
-            ethernet::write_reply(link, self.mac);
-        }
-        let header = ipv4::Header {
-            differentiated_services: valid.differentiated_services,
-            ttl: 64,
-            protocol: Protocol::UDP,
-            source: self.ip,
-            destination: valid.source,
-            payload_len: valid.udp_len,
-        };
-        if let Some(ip) = frame[ethernet::HEADER_LEN..].first_chunk_mut() {
-            header.write(ip);
-        }
-        if let Some(udp) = frame[UDP_AT..].first_chunk_mut() {
-            udp::write(udp, valid.port, valid.source_port, valid.udp_len, valid.checksum);
-        }
-        packet.set_frame_len((UDP_AT + usize::from(valid.udp_len)).max(ethernet::MIN_FRAME_LEN));
+        let Valid { udp_len, checksum } = self.validate(packet.frame())?;
+        let Some(headers) = packet.room_mut().first_chunk_mut::<HEADERS_LEN>() else { return Ok(()) };
+        let (destination, source, ports) = (quad(headers, 26), quad(headers, 30), quad(headers, 34));
+        headers.copy_within(6..12, 0);
+        headers[6..12].copy_from_slice(&self.mac.0);
+        let [len_high, len_low] = (udp_len + ipv4::HEADER_LEN as u16).to_be_bytes();
+        // Not to be fragmented, 64 hops, UDP.
+        let first = [0x45, headers[15] & !ECN, len_high, len_low];
+        let fields = [first, [0, 0, 0x40, 0], [64, 17, 0, 0], source, destination];
+        let checksum_of_header = !fold(fields.into_iter().map(u32::from_ne_bytes).map(u64::from).sum());
+        let [c, d] = checksum_of_header.to_ne_bytes();
+        headers[14..18].copy_from_slice(&first);
+        headers[18..22].copy_from_slice(&[0, 0, 0x40, 0]);
+        headers[22..26].copy_from_slice(&[64, 17, c, d]);
+        headers[26..30].copy_from_slice(&source);
+        headers[30..34].copy_from_slice(&destination);
+        let [a, b, c, d] = ports;
+        headers[34..38].copy_from_slice(&[c, d, a, b]);
+        headers[38..40].copy_from_slice(&udp_len.to_be_bytes());
+        headers[40..42].copy_from_slice(&checksum);
+        packet.set_frame_len((UDP_AT + usize::from(udp_len)).max(ethernet::MIN_FRAME_LEN));
         Ok(())
     }
 
     /// The checks of a host, in its order.
-    #[inline]
+    #[inline(always)]
     fn validate(&self, frame: &[u8]) -> Result<Valid, Counter> {
-        let (link, rest) = ethernet::Header::split(frame).ok_or(Counter::Runt)?;
-        if link.destination() != self.mac {
+        let Some(headers) = frame.first_chunk::<HEADERS_LEN>() else { return Err(Counter::Runt) };
+        if headers[..6] != self.mac.0 {
             return Err(Counter::NotOurMac);
         }
-        if !link.source().is_unicast() {
+        if headers[6] & 1 != 0 || headers[6..12] == [0; 6] {
             return Err(Counter::SourceMac);
         }
-        if link.ether_type() != EtherType::IPV4 {
+        if headers[12..14] != EtherType::IPV4.0.to_be_bytes() {
             return Err(Counter::EtherTypeUnknown);
         }
-        let packet = ipv4::Packet::parse(rest).map_err(|_| Counter::Ipv4Malformed)?;
-        if !packet.is_checksum_valid() {
+        let total_len = usize::from(word(headers, 16));
+        // Options are a matter for a host.
+        if headers[14] != 0x45
+            || total_len < ipv4::HEADER_LEN
+            || total_len > frame.len() - ethernet::HEADER_LEN
+        {
+            return Err(Counter::Ipv4Malformed);
+        }
+        if fold((14..34).step_by(4).map(|at| u64::from(u32::from_ne_bytes(quad(headers, at)))).sum())
+            != 0xffff
+        {
             return Err(Counter::Ipv4Checksum);
         }
-        if packet.destination() != self.ip {
+        if headers[30..34] != self.ip.octets() {
             return Err(Counter::NotOurIp);
         }
-        let first = packet.source().octets()[0];
-        if first.wrapping_sub(1) >= 223 || first == 127 || packet.source() == self.ip {
+        let first = headers[26];
+        if first.wrapping_sub(1) >= 223 || first == 127 || headers[26..30] == headers[30..34] {
             return Err(Counter::SourceIp);
         }
-        if packet.header_len() != ipv4::HEADER_LEN {
-            return Err(Counter::Ipv4SourceRoute);
-        }
-        if packet.is_fragment() {
+        if word(headers, 20) & 0x3fff != 0 {
             return Err(Counter::Fragment);
         }
-        if packet.protocol() != Protocol::UDP {
+        if headers[23] != Protocol::UDP.0 {
             return Err(Counter::ProtocolUnknown);
         }
-        self.validate_udp(packet)
+        self.validate_udp(frame, headers, total_len - ipv4::HEADER_LEN)
     }
 
-    #[inline]
-    fn validate_udp(&self, packet: ipv4::Packet<'_>) -> Result<Valid, Counter> {
-        let datagram = udp::Datagram::parse(packet.payload()).map_err(|_| Counter::UdpMalformed)?;
-        let udp_len = datagram.len();
-        let (source, destination) = (packet.source(), packet.destination());
-        if datagram.checksum() != [0, 0] {
-            let pseudo_header = ipv4::pseudo_header(source, destination, Protocol::UDP, udp_len);
-            if !datagram.is_checksum_valid(pseudo_header) {
+    #[inline(always)]
+    fn validate_udp(&self, frame: &[u8], headers: &[u8; HEADERS_LEN], room: usize) -> Result<Valid, Counter> {
+        let udp_len = word(headers, 38);
+        let datagram = frame.get(UDP_AT..UDP_AT + usize::from(udp_len));
+        let Some(datagram) = datagram.filter(|_| (8..=room).contains(&usize::from(udp_len))) else {
+            return Err(Counter::UdpMalformed);
+        };
+        let checksum = [headers[40], headers[41]];
+        if checksum != [0, 0] {
+            let (source, destination) = (quad(headers, 26), quad(headers, 30));
+            let pseudo_header = Sum::pseudo_header_v4(source, destination, Protocol::UDP.0, udp_len);
+            if !(pseudo_header + Sum::of(datagram)).is_valid() {
                 return Err(Counter::UdpChecksum);
             }
         }
-        let (source_port, port) = (datagram.source_port(), datagram.destination_port());
+        let (source_port, port) = (word(headers, 34), word(headers, 36));
         if !self.ports.contains(port) {
             return Err(Counter::UdpPortClosed);
         }
@@ -186,13 +197,28 @@ impl Rules {
         if self.refused.contains(source_port) {
             return Err(Counter::ReflectorPort);
         }
-        Ok(Valid {
-            source,
-            source_port,
-            port,
-            udp_len,
-            differentiated_services: packet.differentiated_services(),
-            checksum: datagram.checksum(),
-        })
+        Ok(Valid { udp_len, checksum })
     }
+}
+
+/// The 16-bit field at `at`.
+#[inline(always)]
+fn word(headers: &[u8; HEADERS_LEN], at: usize) -> u16 {
+    u16::from_be_bytes([headers[at], headers[at + 1]])
+}
+
+/// The 4 bytes at `at`.
+#[inline(always)]
+fn quad(headers: &[u8; HEADERS_LEN], at: usize) -> [u8; 4] {
+    [headers[at], headers[at + 1], headers[at + 2], headers[at + 3]]
+}
+
+/// A sum of 32-bit words as one of 16-bit words, with the carries added (RFC 1071), in the
+/// order of bytes that they lie in.
+#[inline(always)]
+fn fold(sum: u64) -> u16 {
+    let sum = (sum & 0xffff_ffff) + (sum >> 32);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (sum + (sum >> 16)) as u16
 }

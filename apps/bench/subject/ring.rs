@@ -146,6 +146,10 @@ fn launch(eal: &Eal, works: Vec<Work>) -> Result<(), Failure> {
             None => (work.run)(),
         }
     }
+    // The EAL's own way to wait spins, next to what is measured.
+    while lcores.iter().any(|&lcore| eal.is_running(lcore)) {
+        thread::sleep(Duration::from_millis(1));
+    }
     let panicked = lcores.iter().any(|&lcore| eal.wait(lcore).is_err());
     if panicked { Err(Failure::Failed("an lcore panicked".to_owned())) } else { Ok(()) }
 }
