@@ -1,7 +1,14 @@
 //! The labs: which subjects do which work, and how they are compared.
 
+mod echo;
+mod kernel;
+mod memif;
+mod micro;
 mod ring;
+mod scale;
+mod veth;
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use gannet::sys::CpuSet;
@@ -15,6 +22,16 @@ use super::pairs::Case;
 pub(crate) enum Name {
     /// An echo on two ring ports of DPDK joined crosswise, in one process
     Ring,
+    /// An echo over shared memory, and its load in another process
+    Memif,
+    /// An echo on the kernel's end of a wire between two namespaces
+    Veth,
+    /// The kernel's sockets against ports past them
+    Kernel,
+    /// One lcore against two
+    Scale,
+    /// The parts of a packet's way, one by one
+    Micro,
 }
 
 impl Name {
@@ -22,6 +39,11 @@ impl Name {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Ring => "ring",
+            Self::Memif => "memif",
+            Self::Veth => "veth",
+            Self::Kernel => "kernel",
+            Self::Scale => "scale",
+            Self::Micro => "micro",
         }
     }
 
@@ -29,6 +51,11 @@ impl Name {
     pub(crate) fn cases(self, bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         match self {
             Self::Ring => ring::cases(bench),
+            Self::Memif => memif::cases(bench),
+            Self::Veth => veth::cases(bench),
+            Self::Kernel => kernel::cases(bench),
+            Self::Scale => scale::cases(bench),
+            Self::Micro => micro::cases(bench),
         }
     }
 }
@@ -40,6 +67,8 @@ pub(crate) struct Bench {
     pub(crate) seconds: Duration,
     pub(crate) cpus: Cpus,
     pub(crate) tsc_hz: Option<f64>,
+    /// Half of what the peer takes over memif with 0.5 % loss, in packets a second, once it is known.
+    memif_half: OnceCell<f64>,
 }
 
 /// Two CPUs of this machine: the one that is measured, and one for all else. They are the same
@@ -48,6 +77,8 @@ pub(crate) struct Bench {
 pub(crate) struct Cpus {
     pub(crate) main: usize,
     pub(crate) worker: usize,
+    /// How many there are.
+    pub(crate) count: usize,
 }
 
 impl Cpus {
@@ -58,13 +89,13 @@ impl Cpus {
         let (Some(&main), Some(&worker)) = (all.first(), all.last()) else {
             return Err(Failure::Skip("this process may use no CPU".to_owned()));
         };
-        Ok(Self { main, worker })
+        Ok(Self { main, worker, count: all.len() })
     }
 
     /// EAL arguments for a main lcore 0 that rests and a worker lcore 1, in memory of small pages
     /// with files of their own.
     pub(crate) fn eal(self, memory: u32) -> String {
-        let Self { main, worker } = self;
+        let Self { main, worker, .. } = self;
         let prefix = unique();
         format!("--lcores 0@{main},1@{worker} --no-huge --no-pci -m {memory} --file-prefix {prefix}")
     }
@@ -72,7 +103,7 @@ impl Cpus {
 
 impl Bench {
     pub(crate) fn new(seconds: Duration, machine: &Machine) -> Result<Self, Failure> {
-        Ok(Self { seconds, cpus: Cpus::here()?, tsc_hz: machine.tsc_hz })
+        Ok(Self { seconds, cpus: Cpus::here()?, tsc_hz: machine.tsc_hz, memif_half: OnceCell::new() })
     }
 
     /// Ticks a packet, of a loop that does nothing else.
@@ -82,6 +113,12 @@ impl Bench {
             .ok_or_else(|| Failure::Skip("this CPU's time-stamp counter is no clock".to_owned()))?;
         Ok(hz / packets_per_second)
     }
+}
+
+/// Whether this build has DPDK.
+fn needs_dpdk() -> Result<(), Failure> {
+    let missing = || Failure::Skip("this build has no DPDK: build with default features".to_owned());
+    gannet::dpdk_version().map(drop).ok_or_else(missing)
 }
 
 /// A name that no other process on this machine has.

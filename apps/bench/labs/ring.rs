@@ -6,7 +6,7 @@
 
 use std::process::Command;
 
-use super::{Bench, Cpus};
+use super::{Bench, Cpus, needs_dpdk};
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
 use crate::bench::peer::testpmd::Testpmd;
@@ -14,14 +14,12 @@ use crate::bench::process::{json_of, number, ourselves};
 
 /// Memory for the EAL in MiB.
 const MEMORY: u32 = 256;
-pub(super) const ECHO: &str = "gannet echo";
+const ECHO: &str = "gannet echo";
 const PLAIN: &str = "plain loop";
 const FIVE_TUPLE_SWAP: &str = "testpmd 5tswap";
 
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
-    if gannet::dpdk_version().is_none() {
-        return Err(Failure::Skip("this build has no DPDK: build with default features".to_owned()));
-    }
+    needs_dpdk()?;
     let mut first = case(bench, "64 B", &["--traffic", "one"]);
     first.noise = Some(FIVE_TUPLE_SWAP);
     first.subjects.push(Subject::new("testpmd macswap", || testpmd(bench, "macswap")));
@@ -57,7 +55,7 @@ fn echo(bench: &Bench, runs: &str, traffic: &[&str]) -> Result<Values, Failure> 
 /// Frames in a second, of all `wires` together.
 pub(super) fn ring_rate(bench: &Bench, runs: &str, traffic: &[&str], wires: u32) -> Result<f64, Failure> {
     let eal = format!("--eal={} --no-shconf", bench.cpus.eal(MEMORY));
-    let mut command = ourselves()?;
+    let mut command = Command::new(ourselves()?);
     command.args(["bench", "subject", "ring", "--loop", runs, "--wires", &wires.to_string(), &eal]);
     command.args(["--seconds", &bench.seconds.as_secs_f64().to_string()]).args(traffic);
     let result = json_of(&mut command)?;
@@ -69,7 +67,7 @@ fn testpmd(bench: &Bench, mode: &str) -> Result<Values, Failure> {
     let mut testpmd = Testpmd::start(Command::new("dpdk-testpmd"), &words)?;
     testpmd.command("start tx_first 31")?;
     std::thread::sleep(WARM_UP);
-    let rate = testpmd.measure(bench.seconds)?.rx_pps;
+    let rate = testpmd.measure(bench.seconds)?;
     Ok(vec![(Measure::Ticks, bench.ticks(rate)?), (Measure::Rate, rate / 1e6)])
 }
 

@@ -69,7 +69,7 @@ pub(crate) const WRONGS: usize = 8;
 /// Makes a frame one that no host takes: the `which`-th way of [`WRONGS`], each seen by
 /// another check on its way in.
 pub(crate) fn spoil(packet: &mut impl Packet, which: usize) {
-    if which % WRONGS == 0 {
+    if which.is_multiple_of(WRONGS) {
         return packet.set_frame_len(ethernet::HEADER_LEN + 10);
     }
     let frame = packet.room_mut();

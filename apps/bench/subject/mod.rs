@@ -2,7 +2,8 @@
 //!
 //! A subject prints what it counted as one line of JSON.
 
-mod frames;
+mod classical;
+pub(crate) mod frames;
 #[cfg(feature = "dpdk")]
 mod plain;
 #[cfg(feature = "dpdk")]
@@ -18,6 +19,8 @@ use super::failure::Failure;
 #[derive(Parser)]
 #[command(name = "gannet bench subject")]
 enum Subject {
+    /// A UDP server on one socket of the kernel's
+    Classical(classical::Arguments),
     /// An echo on ring ports joined crosswise
     #[cfg(feature = "dpdk")]
     Ring(ring::Arguments),
@@ -27,6 +30,7 @@ enum Subject {
 pub(super) fn run(words: impl Iterator<Item = String>) -> Result<(), Failure> {
     let words = std::iter::once("gannet bench subject".to_owned()).chain(words);
     match Subject::try_parse_from(words).unwrap_or_else(|error| error.exit()) {
+        Subject::Classical(arguments) => classical::run(&arguments),
         #[cfg(feature = "dpdk")]
         Subject::Ring(arguments) => ring::run(&arguments),
     }
