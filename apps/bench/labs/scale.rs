@@ -1,5 +1,8 @@
-//! `scale`: one lcore against two, each with a ring wire of its own, as in the lab `ring`.
+//! `scale`: one lcore against two, each with a ring wire of its own, as in the lab `ring`, or
+//! both on one port.
 
+use super::echo::Load;
+use super::veth::{self, Who};
 use super::{Bench, needs_dpdk, ring};
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
@@ -22,9 +25,12 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         noise: Some(ONE),
     };
     let shared = Case {
-        name: "one port for both",
-        subjects: vec![Subject::new(TWO, || Err(shared_wants(bench)))],
-        ratios: Vec::new(),
+        name: "one port for both, af_packet",
+        subjects: vec![
+            Subject::new(ONE, || shared_rate(bench, Who::Native)),
+            Subject::new(TWO, || shared_rate(bench, Who::NativePair)),
+        ],
+        ratios: vec![(TWO, ONE)],
         noise: None,
     };
     Ok(vec![
@@ -39,11 +45,12 @@ fn rate(bench: &Bench, traffic: &[&str], wires: u32) -> Result<Values, Failure> 
     Ok(vec![(Measure::Rate, ring::ring_rate(bench, "gannet", traffic, wires)? / 1e6)])
 }
 
-/// Rings have one queue. The ports that have several are the kernel's, where the load comes
-/// from a core of its own.
-fn shared_wants(bench: &Bench) -> Failure {
-    let cores = bench.cpus.count;
-    Failure::Skip(format!(
-        "two lcores on a port of the kernel's and the load for them want three CPUs, here are {cores}"
-    ))
+/// Packets that come back in a second over a port of several queues. Rings have one; the ports
+/// that have more are the kernel's, where the load comes from a core of its own.
+fn shared_rate(bench: &Bench, who: Who) -> Result<Values, Failure> {
+    if bench.cpus.second.is_none() {
+        let why = "two lcores on a port of the kernel's and the load for them want three CPUs";
+        return Err(Failure::Skip(why.to_owned()));
+    }
+    veth::run(bench, who, Load::FlatOut)?.saturated(bench)
 }

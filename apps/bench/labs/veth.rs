@@ -14,6 +14,8 @@ use crate::bench::process::{Scratch, Server, ourselves};
 const MEMORY: u32 = 256;
 /// Datagrams a second at which round trips are timed: far below what any of them can do.
 const LIGHT: f64 = 20_000.0;
+/// Enough for two queues to have as many of them.
+const FLOWS: &str = "64";
 const NATIVE: &str = "gannet echo, af_packet";
 const DPDK: &str = "gannet echo, net_af_packet";
 const PEER: &str = "testpmd 5tswap, net_af_packet";
@@ -23,6 +25,8 @@ const PEER: &str = "testpmd 5tswap, net_af_packet";
 pub(super) enum Who {
     /// Our native port.
     Native,
+    /// Our native port on two lcores.
+    NativePair,
     /// DPDK's port, with us.
     Dpdk,
     /// DPDK's port, with testpmd.
@@ -59,7 +63,7 @@ pub(super) fn run(bench: &Bench, who: Who, load: Load) -> Result<Outcome, Failur
     let echo = echo(bench, who, &wire.near, &scratch)?;
     let mut generator = wire.far.command(ourselves()?);
     let lcore = format!("0@{}", bench.cpus.main);
-    generator.args(["gen", "--lcores", &lcore, "--", "--io", "af_packet:far0"]);
+    generator.args(["gen", "--lcores", &lcore, "--", "--io", "af_packet:far0", "--flows", FLOWS]);
     echo::run(bench, &scratch, echo, load, generator)
 }
 
@@ -73,6 +77,11 @@ fn echo(bench: &Bench, who: Who, near: &Namespace, scratch: &Scratch) -> Result<
     let device = "--vdev=net_af_packet0,iface=near0";
     match who {
         Who::Native => ours(&format!("echo --lcores 0@{worker} -- --io af_packet:near0"), "10.77.0.1/24"),
+        Who::NativePair => {
+            let (main, second) = (bench.cpus.main, bench.cpus.second.unwrap_or(worker));
+            let lcores = format!("0@{main},1@{worker},2@{second}");
+            ours(&format!("echo --lcores {lcores} -- --io af_packet:near0"), "10.77.0.1/24")
+        }
         Who::Dpdk => {
             needs_dpdk()?;
             let memory = format!("--no-huge --no-pci -m {MEMORY} --file-prefix {}", unique());
