@@ -38,6 +38,10 @@ struct Arguments {
     #[arg(value_name = "LAB", value_enum)]
     labs: Vec<Name>,
 
+    /// Only the cases of these labs that have this in their name
+    #[arg(long, value_name = "TEXT")]
+    case: Option<String>,
+
     /// Rounds in which every subject is measured once, ours and the peer's in turn
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pairs: u32,
@@ -116,7 +120,7 @@ fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     for name in Name::value_variants() {
         if arguments.labs.is_empty() || arguments.labs.contains(name) {
-            run_lab(*name, &bench, &mut report);
+            run_lab(*name, arguments, &bench, &mut report);
         }
     }
     // A reader that went away is no reason not to keep the results.
@@ -126,11 +130,12 @@ fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn run_lab(name: Name, bench: &Bench, report: &mut Report) {
+fn run_lab(name: Name, arguments: &Arguments, bench: &Bench, report: &mut Report) {
+    let is_wanted = |case: &str| arguments.case.as_ref().is_none_or(|text| case.contains(text.as_str()));
     let mut lab = Lab::new(name.word());
     match name.cases(bench) {
         Ok(cases) => {
-            for case in cases {
+            for case in cases.into_iter().filter(|case| is_wanted(case.name)) {
                 let case_name = case.name;
                 let outcome = pairs::run(name.word(), case, report.pairs);
                 report.noise.extend(lab.add(case_name, outcome));

@@ -18,6 +18,9 @@ pub(crate) const SKIPPED: u8 = 77;
 /// How long a start or an end may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often a program that runs is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// This program's own file.
 pub(crate) fn ourselves() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(Failure::of("this program's own file"))
@@ -31,10 +34,25 @@ pub(crate) fn json_of(command: &mut Command) -> Result<Value, Failure> {
     serde_json::from_str(said.lines().last().unwrap_or_default()).map_err(Failure::of("what a subject said"))
 }
 
-/// Runs a program to its end, which writes its result into `file`, in JSON.
-pub(crate) fn json_in(command: &mut Command, file: &Path) -> Result<Value, Failure> {
-    let output = command.stdin(Stdio::null()).output().map_err(Failure::of("the generator"))?;
-    succeeded(&output)?;
+/// Runs a program to its end, which writes its result into `file`, in JSON. `meanwhile` is done
+/// every now and then, and its failure is the run's.
+pub(crate) fn json_in(
+    command: &mut Command,
+    file: &Path,
+    mut meanwhile: impl FnMut() -> Result<(), Failure>,
+) -> Result<Value, Failure> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(Failure::of("the generator"))?;
+    while child.try_wait().map_err(Failure::of("the generator"))?.is_none() {
+        thread::sleep(LOOK);
+        if let Err(failure) = meanwhile() {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(failure);
+        }
+    }
+    // What it says is short, so that it need not be read before.
+    succeeded(&child.wait_with_output().map_err(Failure::of("the generator"))?)?;
     read(file)
 }
 

@@ -68,8 +68,8 @@ impl Testpmd {
             .ok_or_else(|| Failure::Failed(format!("dpdk-testpmd said no rates: {}", last_lines(&said))))
     }
 
-    /// Ticks of the turns of its loop that had packets, for a packet; from what it said to `show
-    /// fwd stats all`, started with `--record-core-cycles`.
+    /// Ticks of the turns of its loop that had packets, for a packet; from what it said last to
+    /// `show fwd stats all`, started with `--record-core-cycles`.
     pub(crate) fn ticks_per_packet(said: &str) -> Option<f64> {
         let ticks = said.rsplit("CPU cycles/packet=").next().filter(|ticks| ticks.len() < said.len());
         ticks?.split_whitespace().next()?.parse().ok()
