@@ -45,8 +45,9 @@ pub(super) struct Outcome {
     generator: Value,
     /// Of the echoing loop, where it says so.
     busy_ticks: Option<f64>,
-    /// Part of the time that the echo's CPU was at work, interrupts included, from 0 to 1.
-    core_share: f64,
+    /// Time that the echo's CPU was at work, interrupts included, in seconds; `None` where it always is,
+    /// since the echo polls.
+    core_seconds: Option<f64>,
 }
 
 /// The words of an echo of ours behind its `--`.
@@ -97,12 +98,12 @@ pub(super) fn run(
         _ => Ok(()),
     })?;
     let after = core_time(bench.cpus.worker)?;
-    let core_share = (after.0 - before.0) / (after.1 - before.1).max(1.0);
+    let core_seconds = matches!(echo, Echo::Bare(_)).then_some(after - before);
     let busy_ticks = end(echo, scratch)?;
     let generator = report.get("generator").cloned();
     let generator =
         generator.ok_or_else(|| Failure::Failed("the generator's report has no figures".to_owned()))?;
-    Ok(Outcome { generator, busy_ticks, core_share })
+    Ok(Outcome { generator, busy_ticks, core_seconds })
 }
 
 /// Ends an echo. Gives the ticks of its busy turns for a packet, where it says so.
@@ -121,20 +122,20 @@ fn end(echo: Echo, scratch: &Scratch) -> Result<Option<f64>, Failure> {
     }
 }
 
-/// Time that a CPU was at work and time in all, both in the kernel's own units.
-fn core_time(cpu: usize) -> Result<(f64, f64), Failure> {
+/// Time that a CPU was at work since the machine started, in seconds.
+fn core_time(cpu: usize) -> Result<f64, Failure> {
     let text = fs::read_to_string("/proc/stat").map_err(Failure::of("/proc/stat"))?;
     parse_core_time(&text, cpu)
         .ok_or_else(|| Failure::Failed(format!("/proc/stat says nothing of CPU {cpu}")))
 }
 
-/// user, nice, system, idle, iowait, irq, softirq, steal: a guest's time is in the first two.
-fn parse_core_time(text: &str, cpu: usize) -> Option<(f64, f64)> {
+/// user, nice, system, idle, iowait, irq, softirq, steal, in hundredths of a second: what a CPU
+/// did not rest, nor its hypervisor take away.
+fn parse_core_time(text: &str, cpu: usize) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("cpu{cpu} ")))?;
-    let fields: Vec<f64> = line.split_whitespace().take(8).map_while(|field| field.parse().ok()).collect();
-    let all: f64 = fields.iter().sum();
-    let idle = fields.get(3)? + fields.get(4)?;
-    Some((all - idle, all))
+    let fields: Vec<f64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, _, _, irq, softirq, ..] = fields[..] else { return None };
+    Some((user + nice + system + irq + softirq) / 100.0)
 }
 
 impl Outcome {
@@ -144,10 +145,14 @@ impl Outcome {
         let rate = number(&self.generator, "/rx_pps")?;
         let mut values = vec![(Measure::Rate, rate / 1e6)];
         values.extend(self.busy_ticks.map(|ticks| (Measure::BusyTicks, ticks)));
-        if let Ok(ticks) = bench.ticks(rate) {
-            values.push((Measure::CoreTicks, ticks * self.core_share));
-        }
+        values.extend(self.core_ticks(bench, rate)?.map(|ticks| (Measure::CoreTicks, ticks)));
         Ok(values)
+    }
+
+    fn core_ticks(&self, bench: &Bench, rate: f64) -> Result<Option<f64>, Failure> {
+        let Some(hz) = bench.tsc_hz else { return Ok(None) };
+        let Some(seconds) = self.core_seconds else { return Ok(Some(hz / rate)) };
+        Ok(Some(seconds * hz / number(&self.generator, "/received")?))
     }
 
     /// Round trip times in microseconds.
@@ -174,7 +179,7 @@ mod tests {
     fn the_time_of_a_cpu_is_read() {
         let text =
             "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 40 5 6 7 8 1 0\ncpu1 1 0 0 0 0 0 0 0 0 0\ncpu10 5 5\n";
-        assert_eq!(parse_core_time(text, 0), Some((27.0, 72.0)));
+        assert_eq!(parse_core_time(text, 0), Some(0.19));
         assert_eq!(parse_core_time(text, 2), None);
         assert_eq!(parse_core_time(text, 10), None, "cut short");
         assert!(core_time(super::super::Cpus::here().expect("a CPU").worker).is_ok());
@@ -184,16 +189,21 @@ mod tests {
     fn a_report_of_the_agreed_shape_is_read() {
         let generator = serde_json::json!({
             "rx_pps": 2e6,
+            "received": 1e6,
             "rtt_ns": {"p50": 4000, "p99": 9000, "p999": 20_000},
             "search": {"pdr_pps": 8e6},
         });
-        let outcome = Outcome { generator, busy_ticks: Some(90.0), core_share: 0.5 };
+        let outcome = Outcome { generator, busy_ticks: Some(90.0), core_seconds: Some(0.25) };
         let machine = crate::bench::machine::Machine::here();
         let mut bench = Bench::new(std::time::Duration::from_secs(1), &machine).expect("a CPU");
         bench.tsc_hz = Some(2e9);
         let saturated = outcome.saturated(&bench).expect("complete");
         let wanted = vec![(Measure::Rate, 2.0), (Measure::BusyTicks, 90.0), (Measure::CoreTicks, 500.0)];
         assert_eq!(saturated, wanted);
+        let polling = Outcome { core_seconds: None, busy_ticks: None, ..outcome };
+        let saturated = polling.saturated(&bench).expect("complete");
+        assert_eq!(saturated, [(Measure::Rate, 2.0), (Measure::CoreTicks, 1000.0)]);
+        let outcome = polling;
         let trips = outcome.round_trips().expect("complete");
         assert_eq!(trips, [(Measure::RttP50, 4.0), (Measure::RttP99, 9.0), (Measure::RttP999, 20.0)]);
         assert_eq!(outcome.found(), Ok(8e6));
