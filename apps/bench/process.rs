@@ -18,9 +18,6 @@ pub(crate) const SKIPPED: u8 = 77;
 /// How long a start or an end may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often a program that runs is looked at.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// This program's own file.
 pub(crate) fn ourselves() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(Failure::of("this program's own file"))
@@ -32,28 +29,6 @@ pub(crate) fn json_of(command: &mut Command) -> Result<Value, Failure> {
     succeeded(&output)?;
     let said = String::from_utf8_lossy(&output.stdout);
     serde_json::from_str(said.lines().last().unwrap_or_default()).map_err(Failure::of("what a subject said"))
-}
-
-/// Runs a program to its end, which writes its result into `file`, in JSON. `meanwhile` is done
-/// every now and then, and its failure is the run's.
-pub(crate) fn json_in(
-    command: &mut Command,
-    file: &Path,
-    mut meanwhile: impl FnMut() -> Result<(), Failure>,
-) -> Result<Value, Failure> {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(Failure::of("the generator"))?;
-    while child.try_wait().map_err(Failure::of("the generator"))?.is_none() {
-        thread::sleep(LOOK);
-        if let Err(failure) = meanwhile() {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(failure);
-        }
-    }
-    // What it says is short, so that it need not be read before.
-    succeeded(&child.wait_with_output().map_err(Failure::of("the generator"))?)?;
-    read(file)
 }
 
 fn read(file: &Path) -> Result<Value, Failure> {
@@ -84,7 +59,7 @@ pub(crate) fn number(value: &Value, pointer: &str) -> Result<f64, Failure> {
     number.ok_or_else(|| Failure::Failed(format!("a report has no number {pointer}")))
 }
 
-/// A program that serves until it is stopped. It is killed if it is dropped before.
+/// A program that says when it is ready, and runs on. It is killed if it is dropped before.
 pub(crate) struct Server {
     child: Child,
     lines: Receiver<String>,
@@ -94,9 +69,9 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(command: &mut Command) -> Result<Self, Failure> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(Failure::of("an echo"))?;
+        let mut child = command.spawn().map_err(Failure::of("a program"))?;
         let (Some(stdout), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Failure::Failed("an echo has no pipes".to_owned()));
+            return Err(Failure::Failed("a program has no pipes".to_owned()));
         };
         let (sender, lines) = unbounded();
         thread::spawn(move || {
@@ -117,24 +92,30 @@ impl Server {
             match self.lines.recv_deadline(deadline) {
                 Ok(line) if line.starts_with("ready") => return Ok(()),
                 Ok(_) => {}
-                Err(_) => return Err(self.failure("an echo was not ready")),
+                Err(_) => return Err(self.failure("it was not ready")),
             }
         }
     }
 
     /// Stops it as a user would, and waits for its end.
-    pub(crate) fn stop(mut self) -> Result<(), Failure> {
+    pub(crate) fn stop(self) -> Result<(), Failure> {
         let interrupt = format!("kill -INT {}", self.child.id());
         let _ = Command::new("sh").args(["-c", &interrupt]).status();
-        let deadline = Instant::now() + PATIENCE;
+        self.end(PATIENCE)
+    }
+
+    /// Waits for its end, which it comes to by itself in less than `longest`.
+    pub(crate) fn end(mut self, longest: Duration) -> Result<(), Failure> {
+        let deadline = Instant::now() + longest;
         // Its output ends with it.
         while self.lines.recv_deadline(deadline).is_ok() {}
-        match self.child.try_wait() {
-            Ok(None) if Instant::now() >= deadline => Err(self.failure("an echo did not stop")),
-            _ => match self.child.wait() {
-                Ok(status) if status.success() => Ok(()),
-                _ => Err(self.failure("an echo failed")),
-            },
+        if Instant::now() >= deadline {
+            return Err(self.failure("it did not stop"));
+        }
+        match self.child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(self.failure(&status.to_string())),
+            Err(error) => Err(self.failure(&error.to_string())),
         }
     }
 

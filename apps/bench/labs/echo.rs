@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -9,7 +11,7 @@ use super::Bench;
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Measure, Values};
 use crate::bench::peer::testpmd::Testpmd;
-use crate::bench::process::{Scratch, Server, json_in, number};
+use crate::bench::process::{Scratch, Server, number};
 
 /// Where the echo is.
 pub(super) const ECHO: &str = "10.77.0.1";
@@ -18,6 +20,11 @@ pub(super) const PORT: u16 = 9_000;
 const LOAD: &str = "10.77.0.2/24";
 /// The address of an echo that answers no ARP, and looks at no address either.
 const NEIGHBOUR: &str = "10.77.0.1=02:00:00:00:00:01";
+
+/// How long the generator waits for the last answers.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long it may take in all: a search has some dozens of trials.
+const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// What answers.
 pub(super) enum Echo {
@@ -79,6 +86,9 @@ pub(super) fn run(
 ) -> Result<Outcome, Failure> {
     let file = scratch.file("gen.json");
     let seconds = bench.seconds.as_secs_f64();
+    if matches!((&echo, load), (Echo::Testpmd(_), Load::FlatOut)) {
+        generator.args(["--linger", &format!("{}s", LINGER.as_secs())]);
+    }
     generator.args(["--ip", LOAD, "--to", &format!("{ECHO}:{PORT}"), "--size", "64", "--idle", "spin"]);
     generator.arg("--json").arg(&file);
     if matches!(echo, Echo::Testpmd(_)) {
@@ -92,18 +102,27 @@ pub(super) fn run(
         Load::Search => generator.args(["--search", "--trial", &format!("{seconds}s")]),
     };
     let before = core_time(bench.cpus.worker)?;
-    let report = json_in(&mut generator, &file, || match (&mut echo, load) {
-        // A memif forgets its counts when the other end goes, so testpmd is asked while it is there.
-        (Echo::Testpmd(testpmd), Load::FlatOut) => testpmd.command("show fwd stats all"),
-        _ => Ok(()),
-    })?;
+    generate(&mut generator, load, bench.seconds, &mut echo)?;
     let after = core_time(bench.cpus.worker)?;
     let core_seconds = matches!(echo, Echo::Bare(_)).then_some(after - before);
+    let report = scratch.report("gen.json")?;
     let busy_ticks = end(echo, scratch)?;
     let generator = report.get("generator").cloned();
     let generator =
         generator.ok_or_else(|| Failure::Failed("the generator's report has no figures".to_owned()))?;
     Ok(Outcome { generator, busy_ticks, core_seconds })
+}
+
+/// Runs the generator to its end. A memif forgets its counts when the other end goes, so testpmd is
+/// asked for them when all is sent and the generator still waits for the last answers.
+fn generate(generator: &mut Command, load: Load, seconds: Duration, echo: &mut Echo) -> Result<(), Failure> {
+    let mut generator = Server::start(generator)?;
+    if let (Echo::Testpmd(testpmd), Load::FlatOut) = (echo, load) {
+        generator.ready()?;
+        thread::sleep(seconds + LINGER / 2);
+        testpmd.command("show fwd stats all")?;
+    }
+    generator.end(LONGEST)
 }
 
 /// Ends an echo. Gives the ticks of its busy turns for a packet, where it says so.
@@ -195,7 +214,7 @@ mod tests {
         });
         let outcome = Outcome { generator, busy_ticks: Some(90.0), core_seconds: Some(0.25) };
         let machine = crate::bench::machine::Machine::here();
-        let mut bench = Bench::new(std::time::Duration::from_secs(1), &machine).expect("a CPU");
+        let mut bench = Bench::new(Duration::from_secs(1), &machine).expect("a CPU");
         bench.tsc_hz = Some(2e9);
         let saturated = outcome.saturated(&bench).expect("complete");
         let wanted = vec![(Measure::Rate, 2.0), (Measure::BusyTicks, 90.0), (Measure::CoreTicks, 500.0)];

@@ -1,7 +1,10 @@
 //! `memif`: two processes over shared memory, an echo on one core and the load on the other.
 //! memif copies each packet once a way, which is the limit.
 
+use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::echo::{self, Echo, Load, Outcome};
 use super::{Bench, needs_dpdk, unique};
@@ -65,8 +68,10 @@ fn run(bench: &Bench, who: Who, load: Load) -> Result<Outcome, Failure> {
             let mut command = Command::new(ourselves()?);
             command.arg("echo").args(lone(bench.cpus.worker, &device("server")).split(' ')).arg("--");
             command.args(echo::echo_words(&scratch, "10.77.0.1/24"));
-            // It is ready when the other end is there.
-            Echo::Ours(Server::start(&mut command)?)
+            let server = Server::start(&mut command)?;
+            // It is ready when the other end is there, and that can come when there is a socket.
+            wait_for(&scratch.file("memif.sock"))?;
+            Echo::Ours(server)
         }
         Who::Peer => {
             let eal = format!("{} {}", bench.cpus.eal(MEMORY), device("server"));
@@ -76,6 +81,19 @@ fn run(bench: &Bench, who: Who, load: Load) -> Result<Outcome, Failure> {
     let mut generator = Command::new(ourselves()?);
     generator.arg("gen").args(lone(bench.cpus.main, &device("client")).split(' ')).arg("--");
     echo::run(bench, &scratch, echo, load, generator)
+}
+
+/// Waits for a socket, and until somebody listens on it.
+fn wait_for(socket: &Path) -> Result<(), Failure> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !socket.exists() {
+        if Instant::now() >= deadline {
+            return Err(Failure::Failed(format!("nobody made the socket {}", socket.display())));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(50));
+    Ok(())
 }
 
 /// EAL arguments of a process with one lcore.
