@@ -21,7 +21,7 @@ use gannet::wire::{ipv4, udp};
 use super::Bench;
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
-use crate::bench::subject::frames::{self, Endpoint, UdpChecksum};
+use crate::bench::subject::frames::{self, Endpoint};
 
 const OURS: &str = "gannet";
 const NAIVE: &str = "RFC 1071, word by word";
@@ -77,7 +77,8 @@ impl Frame {
             port: 9_000 + u16::from(host),
         };
         let packet = burst.last_mut().ok_or_else(|| Failure::Failed("no buffer".to_owned()))?;
-        frames::write(packet, end(1), end(2), 64, UdpChecksum::Filled);
+        frames::write(packet, end(1), end(2), 64);
+        frames::fill_checksum(packet, end(1), end(2));
         let short = packet.frame().to_vec();
         queue.free_burst(&mut burst);
         let long = (0..1_500_u32).map(|at| (at * 7 % 251) as u8).collect();

@@ -9,14 +9,15 @@ use gannet::sys::StopFlag;
 use gannet::telemetry::Counter;
 use gannet::wire::checksum::Sum;
 use gannet::wire::ethernet::{self, EtherType, MacAddress};
-use gannet::wire::ipv4;
 use gannet::wire::protocol::Protocol;
+use gannet::wire::{ipv4, udp};
 
-use super::frames::{Endpoint, HEADERS_LEN};
+use super::frames::Endpoint;
 
 /// The congestion bits (RFC 3168), which a reply does not repeat.
 const ECN: u8 = 0x03;
 const UDP_AT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
+const HEADERS_LEN: usize = UDP_AT + udp::HEADER_LEN;
 
 /// Echoes on one queue.
 pub(super) struct Plain<Q: FrameQueue> {

@@ -7,9 +7,10 @@
 
 use std::sync::Arc;
 
-use gannet::packet::Burst;
+use gannet::packet::{Burst, Packet};
 use gannet::port::{Capabilities, FrameQueue};
 use gannet::telemetry::{Counter, Counters};
+use gannet::wire::ethernet;
 
 /// A queue with a stock of invalid frames that it receives among the valid ones.
 pub(super) struct Recycling<Q: FrameQueue> {
@@ -93,5 +94,30 @@ impl<Q: FrameQueue> FrameQueue for Recycling<Q> {
 impl<Q: FrameQueue> Drop for Recycling<Q> {
     fn drop(&mut self) {
         self.inner.free_burst(&mut self.stock);
+    }
+}
+
+/// Ways in which [`spoil`] makes a frame invalid.
+const WRONGS: usize = 8;
+
+/// Makes a frame one that no host takes: the `which`-th way of [`WRONGS`], each seen by
+/// another check on its way in.
+pub(super) fn spoil(packet: &mut impl Packet, which: usize) {
+    if which.is_multiple_of(WRONGS) {
+        return packet.set_frame_len(ethernet::HEADER_LEN + 10);
+    }
+    let frame = packet.room_mut();
+    match which % WRONGS {
+        // For another station; of another EtherType; of another IP version.
+        1 => frame[5] ^= 0x55,
+        2 => frame[12] = 0x99,
+        3 => frame[14] = 0x65,
+        // Longer than the frame.
+        4 => frame[16] = 0xff,
+        // A wrong checksum.
+        5 => frame[24] ^= 0x55,
+        // Longer than the packet, and from the port of an echo service.
+        6 => frame[38] = 0xff,
+        _ => [frame[34], frame[35]] = 7_u16.to_be_bytes(),
     }
 }

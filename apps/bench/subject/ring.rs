@@ -18,9 +18,9 @@ use gannet::telemetry::{Counter, Counters, Kind, Snapshot};
 use gannet::wire::vlan::Vlans;
 use gannet::{Datagram, Outbox, Service, Time, Verdict, Worker};
 
-use super::frames::{self, Endpoint, UdpChecksum};
+use super::frames::{self, Endpoint};
 use super::plain::{self, Plain};
-use super::recycle::Recycling;
+use super::recycle::{Recycling, spoil};
 use crate::bench::failure::Failure;
 
 const BURST: usize = 32;
@@ -260,13 +260,16 @@ fn host<Q: FrameQueue>(queue: Q, own: Endpoint, udp_ports: UdpPorts) -> Host<Q> 
 struct Frames {
     is_mix: bool,
     flows: u16,
-    checksum: UdpChecksum,
+    has_checksums: bool,
 }
 
 impl Frames {
     fn new(arguments: &Arguments) -> Self {
-        let checksum = if arguments.udp_checksums { UdpChecksum::Filled } else { UdpChecksum::None };
-        Self { is_mix: arguments.traffic == Traffic::Mix, flows: arguments.flows, checksum }
+        Self {
+            is_mix: arguments.traffic == Traffic::Mix,
+            flows: arguments.flows,
+            has_checksums: arguments.udp_checksums,
+        }
     }
 
     /// Writes the `number`-th of them. The second port is the one that has the flows.
@@ -285,7 +288,10 @@ impl Frames {
             client.port += flow;
             len = SHORT + number.wrapping_mul(40_503) % (LONG - SHORT + 1);
         }
-        frames::write(packet, from, to, len, self.checksum);
+        frames::write(packet, from, to, len);
+        if self.has_checksums {
+            frames::fill_checksum(packet, from, to);
+        }
     }
 
     /// Puts `count` of them on the wire.
@@ -322,7 +328,7 @@ impl Frames {
         }
         for (number, packet) in stock.iter_mut().enumerate() {
             self.write(packet, from, to, number);
-            frames::spoil(packet, number);
+            spoil(packet, number);
         }
         Ok(Recycling::new(queue, stock))
     }
