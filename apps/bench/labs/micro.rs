@@ -78,7 +78,6 @@ impl Frame {
         };
         let packet = burst.last_mut().ok_or_else(|| Failure::Failed("no buffer".to_owned()))?;
         frames::write(packet, end(1), end(2), 64);
-        frames::fill_checksum(packet, end(1), end(2));
         let short = packet.frame().to_vec();
         queue.free_burst(&mut burst);
         let long = (0..1_500_u32).map(|at| (at * 7 % 251) as u8).collect();

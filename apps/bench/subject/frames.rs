@@ -19,8 +19,8 @@ pub(crate) struct Endpoint {
     pub(crate) port: u16,
 }
 
-/// Writes a datagram into a packet, as a frame of `len` bytes, which has room for the headers. Its
-/// UDP checksum is zero, which says that there is none, as in testpmd's frames.
+/// Writes a datagram with a right UDP checksum into a packet, as a frame of `len` bytes, which has
+/// room for the headers.
 pub(crate) fn write(packet: &mut impl Packet, from: Endpoint, to: Endpoint, len: usize) {
     packet.set_frame_len(len);
     let udp_len = len - UDP_AT;
@@ -42,13 +42,7 @@ pub(crate) fn write(packet: &mut impl Packet, from: Endpoint, to: Endpoint, len:
     if let Some(header) = datagram.first_chunk_mut() {
         udp::write(header, from.port, to.port, udp_len as u16, [0, 0]);
     }
-}
-
-/// Puts the right UDP checksum into such a frame.
-pub(crate) fn fill_checksum(packet: &mut impl Packet, from: Endpoint, to: Endpoint) {
-    let len = packet.frame_len();
-    let datagram = &mut packet.room_mut()[UDP_AT..len];
-    let pseudo_header = ipv4::pseudo_header(from.ip, to.ip, Protocol::UDP, datagram.len() as u16);
+    let pseudo_header = ipv4::pseudo_header(from.ip, to.ip, Protocol::UDP, udp_len as u16);
     let sum = udp_checksum(pseudo_header + Sum::of(datagram));
     datagram[6..8].copy_from_slice(&sum);
 }

@@ -223,3 +223,73 @@ fn fold(sum: u64) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     (sum + (sum >> 16)) as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gannet::port::memory::{self, MemoryConfig, MemoryQueue};
+    use gannet::telemetry::Kind;
+    use gannet::{Time, Worker};
+
+    use super::super::frames::write;
+    use super::super::recycle::{WRONGS, spoil};
+    use super::super::ring::{Echo, host};
+    use super::*;
+
+    const OWN: Endpoint = Endpoint {
+        mac: MacAddress([2, 0, 0, 0, 0, 1]),
+        ip: std::net::Ipv4Addr::new(10, 77, 0, 1),
+        port: 9_000,
+    };
+    const OTHER: Endpoint = Endpoint {
+        mac: MacAddress([2, 0, 0, 0, 0, 2]),
+        ip: std::net::Ipv4Addr::new(10, 77, 0, 2),
+        port: 20_000,
+    };
+
+    /// What becomes of one frame: the answer, and how many were dropped.
+    fn outcome<T>(
+        (len, wrong): (usize, Option<usize>),
+        serve: impl FnOnce(MemoryQueue) -> T,
+    ) -> (Vec<Vec<u8>>, u64) {
+        let (queue, mut wire) =
+            memory::pair(&MemoryConfig { macs: [OWN.mac, OTHER.mac], ..MemoryConfig::default() });
+        let counters = Arc::clone(queue.counters());
+        let mut burst = Burst::with_capacity(1);
+        wire.alloc_burst(&mut burst);
+        for packet in burst.iter_mut() {
+            write(packet, OTHER, OWN, len);
+            wrong.into_iter().for_each(|wrong| spoil(packet, wrong));
+        }
+        wire.tx_burst(&mut burst);
+        let _served = serve(queue);
+        wire.rx_burst(&mut burst);
+        let answers = burst.iter().map(|packet| packet.frame().to_vec()).collect();
+        wire.free_burst(&mut burst);
+        (answers, counters.snapshot().total(Kind::RxDrop))
+    }
+
+    #[test]
+    fn it_does_what_a_host_does() {
+        let ports = || [OWN.port].into_iter().collect::<UdpPorts>();
+        let wrongs = (0..WRONGS).map(Some).chain([None]);
+        let all = wrongs.flat_map(|wrong| [60, 64, 1_499].map(|len| (len, wrong)));
+        for frame in all {
+            let by_hand = outcome(frame, |queue| {
+                let mut plain = Plain::new(queue, OWN, ports(), 32);
+                plain.turn();
+                plain
+            });
+            let by_host = outcome(frame, |queue| {
+                let mut worker = Worker::new(vec![host(queue, OWN, ports())], Echo, 0);
+                worker.poll_once(Time::from_nanos(1));
+                worker
+            });
+            assert_eq!(by_hand, by_host, "{frame:?}");
+            let (_, wrong) = frame;
+            let wanted = if wrong.is_some() { (0, 1) } else { (1, 0) };
+            assert_eq!((by_hand.0.len(), by_hand.1), wanted, "{frame:?}");
+        }
+    }
+}

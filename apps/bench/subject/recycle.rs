@@ -98,7 +98,7 @@ impl<Q: FrameQueue> Drop for Recycling<Q> {
 }
 
 /// Ways in which [`spoil`] makes a frame invalid.
-const WRONGS: usize = 8;
+pub(super) const WRONGS: usize = 8;
 
 /// Makes a frame one that no host takes: the `which`-th way of [`WRONGS`], each seen by
 /// another check on its way in.
@@ -119,5 +119,46 @@ pub(super) fn spoil(packet: &mut impl Packet, which: usize) {
         // Longer than the packet, and from the port of an echo service.
         6 => frame[38] = 0xff,
         _ => [frame[34], frame[35]] = 7_u16.to_be_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gannet::port::memory::{self, MemoryConfig};
+
+    use super::*;
+
+    #[test]
+    fn one_frame_in_twenty_is_from_the_stock_and_comes_again() {
+        let (mut queue, mut wire) = memory::pair(&MemoryConfig::default());
+        let mut stock = Burst::with_capacity(4);
+        queue.alloc_burst(&mut stock);
+        stock.iter_mut().for_each(|packet| packet.set_frame_len(60));
+        let mut recycling = Recycling::new(queue, stock);
+        let (mut valid, mut wrong) = (0_u32, 0_u32);
+        for _ in 0..1_000 {
+            let mut burst = Burst::with_capacity(16);
+            wire.alloc_burst(&mut burst);
+            burst.iter_mut().for_each(|packet| packet.set_frame_len(64));
+            wire.tx_burst(&mut burst);
+            assert!(burst.is_empty());
+            let mut received = Burst::with_capacity(32);
+            recycling.rx_burst(&mut received);
+            // Dropped frames go to the stock, the others back over the wire.
+            let mut dropped = Burst::with_capacity(32);
+            for packet in received.drain() {
+                let is_wrong = packet.frame_len() == 60;
+                *if is_wrong { &mut wrong } else { &mut valid } += 1;
+                let to = if is_wrong { &mut dropped } else { &mut burst };
+                to.push(packet).expect("room");
+            }
+            recycling.free_burst(&mut dropped);
+            recycling.tx_burst(&mut burst);
+            wire.rx_burst(&mut burst);
+            wire.free_burst(&mut burst);
+        }
+        assert_eq!(valid, 16_000);
+        assert_eq!(wrong, (16_000 - 16) / VALID);
+        assert_eq!(recycling.counters().snapshot()[Counter::Received], u64::from(valid + wrong));
     }
 }

@@ -1,5 +1,6 @@
 //! An echo on two ring ports joined crosswise, with a host of its own address on each end:
-//! every reply of one is a request to the other, so nothing is left but our own cost.
+//! every reply of one is a request to the other, so nothing is left but our own cost. All
+//! datagrams have UDP checksums, since every reply of a host has one.
 //!
 //! A wire is such a pair of ports, served by one lcore. What is in flight goes round for ever.
 
@@ -63,9 +64,6 @@ pub(super) struct Arguments {
     /// What goes round
     #[arg(long, value_enum)]
     traffic: Traffic,
-    /// The datagrams have UDP checksums, to be verified
-    #[arg(long)]
-    udp_checksums: bool,
     /// Flows of the mix
     #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     flows: u16,
@@ -79,7 +77,7 @@ pub(super) struct Arguments {
     eal: String,
 }
 
-struct Echo;
+pub(super) struct Echo;
 
 impl Service for Echo {
     fn on_datagram(&mut self, _now: Time, _datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
@@ -250,7 +248,7 @@ fn looping<Q: FrameQueue + 'static>(
 }
 
 /// A host with the default guards of a stateless service.
-fn host<Q: FrameQueue>(queue: Q, own: Endpoint, udp_ports: UdpPorts) -> Host<Q> {
+pub(super) fn host<Q: FrameQueue>(queue: Q, own: Endpoint, udp_ports: UdpPorts) -> Host<Q> {
     let own = InterfaceAddress { address: own.ip.into(), prefix_len: 24, vlans: Vlans::NONE };
     let addressing = Addressing::new(vec![own], Vec::new()).expect("there is no gateway to be off the link");
     Host::new(queue, HostConfig { burst: BURST, udp_ports, ..HostConfig::new(addressing) })
@@ -260,16 +258,11 @@ fn host<Q: FrameQueue>(queue: Q, own: Endpoint, udp_ports: UdpPorts) -> Host<Q> 
 struct Frames {
     is_mix: bool,
     flows: u16,
-    has_checksums: bool,
 }
 
 impl Frames {
     fn new(arguments: &Arguments) -> Self {
-        Self {
-            is_mix: arguments.traffic == Traffic::Mix,
-            flows: arguments.flows,
-            has_checksums: arguments.udp_checksums,
-        }
+        Self { is_mix: arguments.traffic == Traffic::Mix, flows: arguments.flows }
     }
 
     /// Writes the `number`-th of them. The second port is the one that has the flows.
@@ -289,9 +282,6 @@ impl Frames {
             len = SHORT + number.wrapping_mul(40_503) % (LONG - SHORT + 1);
         }
         frames::write(packet, from, to, len);
-        if self.has_checksums {
-            frames::fill_checksum(packet, from, to);
-        }
     }
 
     /// Puts `count` of them on the wire.
