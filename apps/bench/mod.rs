@@ -105,6 +105,11 @@ fn run_subject(words: impl Iterator<Item = String>) -> ExitCode {
 }
 
 fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if cfg!(debug_assertions) {
+        say(format_args!(
+            "warning: a debug build is many times slower: build with --release, or use scripts/bench"
+        ));
+    }
     // Before it takes its time.
     let files = [&arguments.json, &arguments.svg, &arguments.markdown];
     files.into_iter().flatten().try_for_each(|path| write(path, ""))?;
