@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use gannet::sys::Signals;
 
 use failure::Failure;
 use labs::{Bench, Name};
@@ -113,6 +114,9 @@ fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
     // Before it takes its time.
     let files = [&arguments.json, &arguments.svg, &arguments.markdown];
     files.into_iter().flatten().try_for_each(|path| write(path, ""))?;
+    // So that what is measured is ended, and its namespaces and files go.
+    let signals = Signals::catch().map_err(Failure::of("catching signals"))?;
+    let is_stopped = || signals.wait(Duration::ZERO).is_some();
     let machine = Machine::here();
     let bench = Bench::new(Duration::from_secs_f64(arguments.seconds), &machine)?;
     let mut report = Report {
@@ -125,7 +129,7 @@ fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     for name in Name::value_variants() {
         if arguments.labs.is_empty() || arguments.labs.contains(name) {
-            run_lab(*name, arguments, &bench, &mut report);
+            run_lab(*name, arguments, &bench, &mut report, &is_stopped);
         }
     }
     // A reader that went away is no reason not to keep the results.
@@ -135,14 +139,20 @@ fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn run_lab(name: Name, arguments: &Arguments, bench: &Bench, report: &mut Report) {
+fn run_lab(
+    name: Name,
+    arguments: &Arguments,
+    bench: &Bench,
+    report: &mut Report,
+    is_stopped: &dyn Fn() -> bool,
+) {
     let is_wanted = |case: &str| arguments.case.as_ref().is_none_or(|text| case.contains(text.as_str()));
     let mut lab = Lab::new(name.word());
     match name.cases(bench) {
         Ok(cases) => {
             for case in cases.into_iter().filter(|case| is_wanted(case.name)) {
                 let case_name = case.name;
-                let outcome = pairs::run(name.word(), case, report.pairs);
+                let outcome = pairs::run(name.word(), case, report.pairs, is_stopped);
                 report.noise.extend(lab.add(case_name, outcome));
             }
         }

@@ -120,14 +120,15 @@ pub(crate) struct Outcome {
 type Rounds = BTreeMap<Measure, Vec<f64>>;
 
 /// Measures a case in `pairs` rounds of all its subjects, after as many pairs of one against itself.
-pub(crate) fn run(lab: &str, mut case: Case<'_>, pairs: u32) -> Outcome {
+/// Once `is_stopped` says so, what is left fails.
+pub(crate) fn run(lab: &str, mut case: Case<'_>, pairs: u32, is_stopped: &dyn Fn() -> bool) -> Outcome {
     let mut outcome = Outcome::default();
     if let Some(name) = case.noise
         && let Some(subject) = case.subjects.iter_mut().find(|subject| subject.name == name)
     {
         say(format_args!("{lab}, {}: {name} against itself, {pairs} pairs", case.name));
         // Why it can't be measured shows in the rounds, too.
-        if let Ok([first, second]) = against_itself(subject, pairs) {
+        if let Ok([first, second]) = against_itself(subject, pairs, is_stopped) {
             outcome.noise = compare(name, name, &first, &second);
         }
     }
@@ -135,6 +136,9 @@ pub(crate) fn run(lab: &str, mut case: Case<'_>, pairs: u32) -> Outcome {
     for round in 1..=pairs {
         say(format_args!("{lab}, {}: round {round} of {pairs}", case.name));
         for (subject, rounds) in case.subjects.iter_mut().zip(&mut rounds) {
+            if is_stopped() {
+                *rounds = Err(stopped());
+            }
             add(subject, rounds);
         }
     }
@@ -165,16 +169,27 @@ fn measured(subject: &mut Subject<'_>) -> Result<Values, Failure> {
     }
 }
 
-fn against_itself(subject: &mut Subject<'_>, pairs: u32) -> Result<[Rounds; 2], Failure> {
+fn against_itself(
+    subject: &mut Subject<'_>,
+    pairs: u32,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<[Rounds; 2], Failure> {
     let mut both = [Rounds::new(), Rounds::new()];
     for _ in 0..pairs {
         for rounds in &mut both {
+            if is_stopped() {
+                return Err(stopped());
+            }
             for (measure, value) in measured(subject)? {
                 rounds.entry(measure).or_default().push(value);
             }
         }
     }
     Ok(both)
+}
+
+fn stopped() -> Failure {
+    Failure::Failed("stopped by a signal".to_owned())
 }
 
 fn collect(case: &Case<'_>, rounds: Vec<Result<Rounds, Failure>>, outcome: &mut Outcome) {
@@ -228,12 +243,21 @@ mod tests {
     fn ratios_are_taken_round_by_round() {
         let subjects = vec![fixed("ours", &[10.0, 20.0, 30.0]), fixed("peer", &[20.0, 80.0, 30.0])];
         let case = Case { name: "x", subjects, ratios: vec![("ours", "peer")], noise: None };
-        let outcome = run("lab", case, 3);
+        let outcome = run("lab", case, 3, &|| false);
         assert_eq!(outcome.measured[0].summary.median, 20.0);
         assert_eq!(outcome.measured[1].summary.median, 30.0);
         // Fewer ticks are better; the ratios are 2, 4 and 1.
         assert_eq!(outcome.compared[0].summary.median, 2.0);
         assert!(outcome.missing.is_empty() && outcome.noise.is_empty());
+    }
+
+    #[test]
+    fn a_signal_ends_it_and_is_told() {
+        let case =
+            Case { name: "x", subjects: vec![fixed("peer", &[20.0])], ratios: vec![], noise: Some("peer") };
+        let outcome = run("lab", case, 5, &|| true);
+        assert!(outcome.measured.is_empty() && outcome.noise.is_empty());
+        assert_eq!(outcome.missing[0].why, Failure::Failed("stopped by a signal".to_owned()));
     }
 
     #[test]
@@ -250,7 +274,7 @@ mod tests {
             ratios: vec![],
             noise: Some("peer"),
         };
-        let outcome = run("lab", case, 5);
+        let outcome = run("lab", case, 5, &|| false);
         assert_eq!(outcome.noise[0].summary.median, 0.5);
     }
 
@@ -269,7 +293,7 @@ mod tests {
         let ratios = vec![("broken", "peer"), ("zero", "peer")];
         let case =
             Case { name: "x", subjects: vec![broken, fixed("peer", &[1.0]), zero], ratios, noise: None };
-        let outcome = run("lab", case, 3);
+        let outcome = run("lab", case, 3, &|| false);
         assert_eq!(outcome.missing[0].why, Failure::Skip("no wire".to_owned()));
         assert_eq!(outcome.missing[1].why, Failure::Failed("rate of 0".to_owned()));
         assert_eq!(outcome.measured.len(), 1);
