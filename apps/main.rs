@@ -2,6 +2,7 @@
 //! `gannet APP [EAL arguments] -- [application arguments]`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod echo;
 mod r#gen;
 mod version;
@@ -15,6 +16,7 @@ UDP services past the kernel, on DPDK and on AF_PACKET
 Usage: gannet APP [EAL arguments] -- [application arguments]
 
 Applications:
+  bench      Measures this program and its peers in turn
   echo       Sends every datagram back (RFC 862)
   gen        Sends datagrams on a schedule and measures their round trips
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     };
     let program = args.next().unwrap_or_else(|| "gannet".to_owned());
     let result = match args.next().as_deref() {
+        Some("bench") => return bench::run(&version::line(), args),
         Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
         Some("gen") => r#gen::run(std::iter::once(program + " gen").chain(args)),
         Some("-h" | "--help" | "help") => return print(USAGE),

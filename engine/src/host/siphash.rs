@@ -9,7 +9,7 @@ impl HashKey {
     /// The hash of the bytes of all `words` in a row, each with its least significant first.
     /// Inputs of different lengths have unrelated hashes.
     #[inline]
-    pub(super) fn hash_words<const N: usize>(self, words: [u64; N]) -> u64 {
+    pub fn hash_words<const N: usize>(self, words: [u64; N]) -> u64 {
         let [k0, k1] = self.0;
         let mut state = [
             k0 ^ 0x736f_6d65_7073_6575,

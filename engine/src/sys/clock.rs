@@ -38,6 +38,18 @@ impl Clock {
         Self(Source::Kernel(Instant::now()))
     }
 
+    /// Ticks of the time-stamp counter in a second, as they were measured at the start; `None`
+    /// where the clock is the kernel's.
+    pub fn ticks_per_second(&self) -> Option<f64> {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Source::Tsc { nanos_per_tick_q32, .. } => {
+                Some((1_u64 << 32) as f64 * 1e9 / nanos_per_tick_q32.max(1) as f64)
+            }
+            Source::Kernel(_) => None,
+        }
+    }
+
     /// The time now.
     #[inline]
     pub fn now(&self) -> Time {
@@ -108,6 +120,18 @@ mod tests {
         std::thread::sleep(Duration::from_millis(50));
         let (elapsed, end) = (begin.elapsed(), clock.now());
         let error = (end - start).as_secs_f64() / elapsed.as_secs_f64() - 1.0;
+        assert!(error.abs() < 0.01, "off by {error}");
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn its_rate_is_that_of_the_counter() {
+        let clock = Clock::start();
+        let Some(rate) = clock.ticks_per_second() else { return };
+        let (start, ticks) = (clock.now(), rdtsc());
+        std::thread::sleep(Duration::from_millis(20));
+        let (end, ticks) = (clock.now(), rdtsc() - ticks);
+        let error = ticks as f64 / (rate * (end - start).as_secs_f64()) - 1.0;
         assert!(error.abs() < 0.01, "off by {error}");
     }
 }

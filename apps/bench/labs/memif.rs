@@ -1,0 +1,102 @@
+//! `memif`: two processes over shared memory, an echo on one core and the load on the other.
+//! memif copies each packet once a way, which is the limit.
+
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::echo::{self, Echo, Load, Outcome};
+use super::{Bench, needs_dpdk, unique};
+use crate::bench::failure::Failure;
+use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::process::{Scratch, Server, ourselves};
+
+/// Memory of each EAL in MiB.
+const MEMORY: u32 = 256;
+const OURS: &str = "gannet echo";
+const PEER: &str = "testpmd 5tswap";
+
+/// Who echoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Ours,
+    Peer,
+}
+
+pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
+    needs_dpdk()?;
+    let subjects = |measure: fn(&Bench, Who) -> Result<Values, Failure>| {
+        vec![
+            Subject::new(OURS, move || measure(bench, Who::Ours)),
+            Subject::new(PEER, move || measure(bench, Who::Peer)),
+        ]
+    };
+    let ratios = vec![(OURS, PEER)];
+    let found = |bench: &Bench, who| Ok(vec![(Measure::Rate, run(bench, who, Load::Search)?.found()? / 1e6)]);
+    let saturated = |bench: &Bench, who| run(bench, who, Load::FlatOut)?.saturated(bench);
+    let half = |bench: &Bench, who| run(bench, who, Load::Rate(half_of_the_peers(bench)?))?.round_trips();
+    let case = |name, subjects, noise| Case { name, subjects, ratios: ratios.clone(), noise };
+    Ok(vec![
+        case("saturated", subjects(saturated), Some(PEER)),
+        case("0.5 % loss", subjects(found), None),
+        case("half of the peer's load", subjects(half), None),
+    ])
+}
+
+/// Half of the rate at which the peer loses 0.5 %, searched for once.
+fn half_of_the_peers(bench: &Bench) -> Result<f64, Failure> {
+    if let Some(rate) = bench.memif_half.get() {
+        return Ok(*rate);
+    }
+    let rate = run(bench, Who::Peer, Load::Search)?.found()? / 2.0;
+    Ok(*bench.memif_half.get_or_init(|| rate))
+}
+
+/// Flat out over memif, for a lab that compares it with other wires.
+pub(super) fn flat_out(bench: &Bench) -> Result<Outcome, Failure> {
+    needs_dpdk()?;
+    run(bench, Who::Ours, Load::FlatOut)
+}
+
+fn run(bench: &Bench, who: Who, load: Load) -> Result<Outcome, Failure> {
+    let scratch = Scratch::new()?;
+    let socket = scratch.file("memif.sock").display().to_string();
+    let device = |role| format!("--vdev=net_memif0,role={role},socket-abstract=no,socket={socket}");
+    let echo = match who {
+        Who::Ours => {
+            let mut command = Command::new(ourselves()?);
+            command.arg("echo").args(lone(bench.cpus.worker, &device("server")).split(' ')).arg("--");
+            command.args(echo::echo_words(&scratch, "10.77.0.1/24"));
+            let server = Server::start(&mut command)?;
+            // It is ready when the other end is there, and that can come when there is a socket.
+            wait_for(&scratch.file("memif.sock"))?;
+            Echo::Ours(server)
+        }
+        Who::Peer => {
+            let eal = format!("{} {}", bench.cpus.eal(MEMORY), device("server"));
+            echo::testpmd(Command::new("dpdk-testpmd"), &eal)?
+        }
+    };
+    let mut generator = Command::new(ourselves()?);
+    generator.arg("gen").args(lone(bench.cpus.main, &device("client")).split(' ')).arg("--");
+    echo::run(bench, &scratch, echo, load, generator)
+}
+
+/// Waits for a socket, and until somebody listens on it.
+fn wait_for(socket: &Path) -> Result<(), Failure> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !socket.exists() {
+        if Instant::now() >= deadline {
+            return Err(Failure::Failed(format!("nobody made the socket {}", socket.display())));
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    thread::sleep(Duration::from_millis(50));
+    Ok(())
+}
+
+/// EAL arguments of a process with one lcore.
+fn lone(cpu: usize, device: &str) -> String {
+    format!("--lcores 0@{cpu} --no-huge --no-pci -m {MEMORY} --file-prefix {} {device}", unique())
+}

@@ -1,0 +1,77 @@
+//! `ring`: an echo with no wire but DPDK's rings, one lcore, 992 frames in flight.
+//!
+//! testpmd has one ring that feeds itself, and makes its frames with `tx_first`: one flow of
+//! 64 bytes without UDP checksums. It looks at nothing but the headers that it swaps, so it
+//! stands for itself where ours has a mix of frames. Ours verifies UDP checksums throughout: a host
+//! fills the one that a request lacks, so that there are none without after the first round.
+
+use std::process::Command;
+
+use super::{Bench, Cpus, needs_dpdk};
+use crate::bench::failure::Failure;
+use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::peer::testpmd::Testpmd;
+use crate::bench::process::{json_of, number, ourselves};
+
+/// Memory for the EAL in MiB.
+const MEMORY: u32 = 256;
+const ECHO: &str = "gannet echo";
+const PLAIN: &str = "plain loop";
+const FIVE_TUPLE_SWAP: &str = "testpmd 5tswap";
+
+pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
+    needs_dpdk()?;
+    let mut first = case(bench, "64 B", &["--traffic", "one"]);
+    first.noise = Some(FIVE_TUPLE_SWAP);
+    first.subjects.push(Subject::new("testpmd macswap", || testpmd(bench, "macswap")));
+    first.subjects.push(Subject::new("testpmd io", || testpmd(bench, "io")));
+    first.ratios.extend([(ECHO, "testpmd macswap"), (ECHO, "testpmd io")]);
+    Ok(vec![first, case(bench, "mix", &["--traffic", "mix"])])
+}
+
+fn case<'a>(bench: &'a Bench, name: &'static str, traffic: &'static [&'static str]) -> Case<'a> {
+    Case {
+        name,
+        subjects: vec![
+            Subject::new(ECHO, move || echo(bench, "gannet", traffic)),
+            Subject::new(FIVE_TUPLE_SWAP, || testpmd(bench, "5tswap")),
+            Subject::new(PLAIN, move || echo(bench, "plain", traffic)),
+        ],
+        ratios: vec![(ECHO, FIVE_TUPLE_SWAP), (ECHO, PLAIN)],
+        noise: None,
+    }
+}
+
+/// Ours, in a process of its own, since DPDK starts once per process.
+fn echo(bench: &Bench, runs: &str, traffic: &[&str]) -> Result<Values, Failure> {
+    let rate = ring_rate(bench, runs, traffic, 1)?;
+    Ok(vec![(Measure::Ticks, bench.ticks(rate)?), (Measure::Rate, rate / 1e6)])
+}
+
+/// Frames in a second, of all `wires` together.
+pub(super) fn ring_rate(bench: &Bench, runs: &str, traffic: &[&str], wires: u32) -> Result<f64, Failure> {
+    let eal = format!("--eal={} --no-shconf", bench.cpus.eal(MEMORY));
+    let mut command = Command::new(ourselves()?);
+    command.args(["bench", "subject", "ring", "--loop", runs, "--wires", &wires.to_string(), &eal]);
+    command.args(["--seconds", &bench.seconds.as_secs_f64().to_string()]).args(traffic);
+    let result = json_of(&mut command)?;
+    Ok(number(&result, "/packets")? / number(&result, "/seconds")?)
+}
+
+fn testpmd(bench: &Bench, mode: &str) -> Result<Values, Failure> {
+    let words = words(bench.cpus, mode);
+    let mut testpmd = Testpmd::start(Command::new("dpdk-testpmd"), &words)?;
+    testpmd.command("start tx_first 31")?;
+    std::thread::sleep(WARM_UP);
+    let rate = testpmd.measure(bench.seconds)?;
+    Ok(vec![(Measure::Ticks, bench.ticks(rate)?), (Measure::Rate, rate / 1e6)])
+}
+
+/// As long as ours.
+const WARM_UP: std::time::Duration = std::time::Duration::from_millis(100);
+
+fn words(cpus: Cpus, mode: &str) -> Vec<String> {
+    let own = format!("--vdev=net_ring0 -- -i --forward-mode={mode} --nb-cores=1 --total-num-mbufs=8192");
+    let words = format!("{} {own}", cpus.eal(MEMORY));
+    words.split(' ').map(str::to_owned).collect()
+}

@@ -1,0 +1,286 @@
+//! What a benchmark came to: as JSON, and as tables for people.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::machine::Machine;
+use super::pairs::{Compared, Outcome};
+use super::stats::Summary;
+
+/// A whole run.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    /// The version of the program.
+    pub(crate) version: String,
+    pub(crate) machine: Machine,
+    pub(crate) pairs: u32,
+    /// Of each measurement.
+    pub(crate) seconds: f64,
+    /// The peer against itself.
+    pub(crate) noise: Vec<Ratio>,
+    pub(crate) labs: Vec<Lab>,
+}
+
+/// A lab's part of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Lab {
+    pub(crate) name: &'static str,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) ratios: Vec<Ratio>,
+    /// What this machine or build can't do.
+    pub(crate) skipped: Vec<Left>,
+    /// What should have worked.
+    pub(crate) failed: Vec<Left>,
+}
+
+/// A subject's value.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub(crate) case: String,
+    pub(crate) subject: &'static str,
+    pub(crate) measure: &'static str,
+    pub(crate) unit: &'static str,
+    #[serde(flatten)]
+    pub(crate) summary: Summary,
+}
+
+/// How many times better `of` is than `to`, pair by pair.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Ratio {
+    pub(crate) lab: &'static str,
+    pub(crate) case: String,
+    pub(crate) measure: &'static str,
+    pub(crate) of: &'static str,
+    pub(crate) to: &'static str,
+    #[serde(flatten)]
+    pub(crate) summary: Summary,
+}
+
+/// Something that was not measured.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Left {
+    /// The case; `None` for the whole lab.
+    pub(crate) case: Option<String>,
+    pub(crate) subject: Option<&'static str>,
+    pub(crate) reason: String,
+}
+
+impl Lab {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// Notes why the whole lab was not run.
+    pub(crate) fn leave(&mut self, case: Option<&str>, subject: Option<&'static str>, why: Failure) {
+        let case = case.map(str::to_owned);
+        match why {
+            Failure::Skip(reason) => self.skipped.push(Left { case, subject, reason }),
+            Failure::Failed(reason) => self.failed.push(Left { case, subject, reason }),
+        }
+    }
+
+    /// Adds a case, and gives its noise.
+    pub(crate) fn add(&mut self, case: &str, outcome: Outcome) -> Vec<Ratio> {
+        let lab = self.name;
+        let ratio = |Compared { of, to, measure, summary }| Ratio {
+            lab,
+            case: case.to_owned(),
+            measure: measure.name(),
+            of,
+            to,
+            summary,
+        };
+        self.rows.extend(outcome.measured.into_iter().map(|measured| Row {
+            case: case.to_owned(),
+            subject: measured.subject,
+            measure: measured.measure.name(),
+            unit: measured.measure.unit(),
+            summary: measured.summary,
+        }));
+        self.ratios.extend(outcome.compared.into_iter().map(ratio));
+        for missing in outcome.missing {
+            self.leave(Some(case), Some(missing.subject), missing.why);
+        }
+        outcome.noise.into_iter().map(ratio).collect()
+    }
+}
+
+impl Report {
+    /// Whether nothing at all was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.labs.iter().all(|lab| lab.rows.is_empty())
+    }
+
+    pub(crate) fn has_failures(&self) -> bool {
+        self.labs.iter().any(|lab| !lab.failed.is_empty())
+    }
+
+    pub(crate) fn has_skips(&self) -> bool {
+        self.labs.iter().any(|lab| !lab.skipped.is_empty())
+    }
+
+    /// The tables, in Markdown that reads well as it is.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!(
+            "{}\n\n{}. Medians of {} pairs of {} s each, with the quartiles. A ratio is how many times better the \
+             first is, pair by pair.\n",
+            self.version,
+            self.machine.line(),
+            self.pairs,
+            self.seconds
+        );
+        for lab in &self.labs {
+            let _ = write!(text, "\n### {}\n", lab.name);
+            text += &rows(&lab.rows);
+            text += &ratios(&lab.ratios);
+            text += &left("skipped", &lab.skipped);
+            text += &left("FAILED", &lab.failed);
+        }
+        if !self.noise.is_empty() {
+            text += "\n### noise: the peer against itself\n";
+            text += &ratios(&self.noise);
+        }
+        text
+    }
+}
+
+fn rows(rows: &[Row]) -> String {
+    let cells = rows.iter().map(|row| {
+        let Summary { median, p25, p75 } = row.summary;
+        let [median, p25, p75] = [median, p25, p75].map(number);
+        [
+            row.case.clone(),
+            row.subject.to_owned(),
+            row.measure.to_owned(),
+            row.unit.to_owned(),
+            median,
+            p25,
+            p75,
+        ]
+    });
+    table(["case", "subject", "measure", "unit", "median", "p25", "p75"], cells.collect())
+}
+
+fn ratios(ratios: &[Ratio]) -> String {
+    let cells = ratios.iter().map(|ratio| {
+        let Summary { median, p25, p75 } = ratio.summary;
+        let [median, p25, p75] = [median, p25, p75].map(|value| format!("{value:.3}"));
+        [
+            ratio.case.clone(),
+            ratio.of.to_owned(),
+            ratio.to.to_owned(),
+            ratio.measure.to_owned(),
+            median,
+            p25,
+            p75,
+        ]
+    });
+    table(["case", "of", "to", "measure", "ratio", "p25", "p75"], cells.collect())
+}
+
+fn left(word: &str, left: &[Left]) -> String {
+    let mut text = String::new();
+    for one in left {
+        let of = [one.case.as_deref(), one.subject].into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let of = if of.is_empty() { "the whole lab".to_owned() } else { of };
+        let _ = write!(text, "\n- {word}: {of}: {}", one.reason.replace('\n', " "));
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// Three or four digits that count.
+pub(crate) fn number(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        10.0.. => format!("{value:.1}"),
+        1.0.. => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+/// A Markdown table with its columns aligned; nothing if it has no rows.
+fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].len()]).max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::from("\n");
+    let mut line = |cells: &[String; N]| {
+        for (cell, width) in cells.iter().zip(widths) {
+            let _ = write!(text, "| {cell:<width$} ");
+        }
+        text.push_str("|\n");
+    };
+    line(&head.map(str::to_owned));
+    line(&widths.map(|width| "-".repeat(width)));
+    rows.iter().for_each(line);
+    text
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::pairs::{Measure, Measured, Missing};
+    use super::*;
+
+    pub(crate) fn sample() -> Report {
+        let summary = |median: f64| Summary { median, p25: median * 0.9, p75: median * 1.1 };
+        let measured =
+            |subject, median| Measured { subject, measure: Measure::Ticks, summary: summary(median) };
+        let compared =
+            |of, to, median| Compared { of, to, measure: Measure::Ticks, summary: summary(median) };
+        let outcome = Outcome {
+            measured: vec![measured("gannet echo", 9.5), measured("testpmd 5tswap", 19.0)],
+            compared: vec![compared("gannet echo", "testpmd 5tswap", 2.0)],
+            noise: vec![compared("testpmd 5tswap", "testpmd 5tswap", 1.0)],
+            missing: vec![Missing {
+                subject: "testpmd io",
+                why: Failure::Skip("no <testpmd>\nhere".to_owned()),
+            }],
+        };
+        let mut lab = Lab::new("ring");
+        let noise = lab.add("64 B", outcome);
+        let mut broken = Lab::new("veth");
+        broken.leave(None, None, Failure::Failed("no wire".to_owned()));
+        let version = "gannet 0.1.0".to_owned();
+        Report { version, machine: Machine::here(), pairs: 10, seconds: 1.0, noise, labs: vec![lab, broken] }
+    }
+
+    #[test]
+    fn the_json_has_the_agreed_shape() {
+        let json = serde_json::to_value(sample()).expect("serialisable");
+        for key in ["cpu", "cores", "tsc_hz", "kernel", "dpdk", "hypervisor"] {
+            assert!(json["machine"].get(key).is_some(), "{key}");
+        }
+        let row = &json["labs"][0]["rows"][0];
+        assert_eq!((&row["subject"], &row["unit"]), (&"gannet echo".into(), &"ticks/packet".into()));
+        assert!(row["median"] == 9.5 && row["p25"].is_f64() && row["p75"].is_f64());
+        let ratio = &json["labs"][0]["ratios"][0];
+        assert_eq!((&ratio["of"], &ratio["to"]), (&"gannet echo".into(), &"testpmd 5tswap".into()));
+        assert!(ratio["median"] == 2.0 && json["noise"][0]["median"] == 1.0);
+        assert_eq!(json["labs"][0]["skipped"][0]["subject"], "testpmd io");
+        assert_eq!(json["labs"][1]["failed"][0]["reason"], "no wire");
+    }
+
+    #[test]
+    fn the_tables_say_all_of_it() {
+        let text = sample().markdown();
+        for line in [
+            "| 64 B | gannet echo    | ticks   | ticks/packet | 9.50   | 8.55 | 10.5 |",
+            "- skipped: 64 B, testpmd io: no <testpmd> here",
+            "- FAILED: the whole lab: no wire",
+            "### noise: the peer against itself",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(sample().has_failures() && sample().has_skips() && !sample().is_empty());
+    }
+}
