@@ -41,7 +41,7 @@ impl<P: Packet> Egress<P> {
         mut count: usize,
     ) {
         if self.tx.is_empty() && count == from.len() {
-            return self.tx.swap(from);
+            return self.tx.swap_with(from);
         }
         while count > 0 {
             if self.tx.is_full() {

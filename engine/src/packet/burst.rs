@@ -91,9 +91,9 @@ impl<P> Burst<P> {
         (!self.packets.is_empty()).then(|| self.packets.remove(0))
     }
 
-    /// Changes packets and room with another burst.
+    /// Changes places with another burst, packets and room.
     #[inline]
-    pub fn swap(&mut self, other: &mut Self) {
+    pub fn swap_with(&mut self, other: &mut Self) {
         std::mem::swap(self, other);
     }
 
