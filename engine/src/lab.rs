@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::host::{Addressing, GuardConfig, Host, HostConfig, InterfaceAddress};
 use crate::port::PoolBalance;
-use crate::port::memory::{self, MemoryConfig, MemoryQueue};
+use crate::port::memory::{self, MemoryConfig, MemoryOffloads, MemoryQueue};
 use crate::service::Service;
 use crate::telemetry::Snapshot;
 use crate::time::Time;
@@ -85,8 +85,18 @@ impl<S: Service> Lab<S> {
         change: impl FnOnce(&mut HostConfig),
         finish: impl FnOnce(Host<MemoryQueue>) -> Host<MemoryQueue>,
     ) -> Self {
-        let (queue, wire) =
-            memory::pair(&MemoryConfig { macs: [HOST_MAC, CLIENT_MAC], ..MemoryConfig::default() });
+        Self::granted(MemoryOffloads::default(), service, change, finish)
+    }
+
+    /// As [`of`](Self::of), on a port that was granted these offloads.
+    pub(crate) fn granted(
+        offloads: MemoryOffloads,
+        service: S,
+        change: impl FnOnce(&mut HostConfig),
+        finish: impl FnOnce(Host<MemoryQueue>) -> Host<MemoryQueue>,
+    ) -> Self {
+        let macs = [HOST_MAC, CLIENT_MAC];
+        let (queue, wire) = memory::pair(&MemoryConfig { macs, offloads, ..MemoryConfig::default() });
         let own = |address, prefix_len| InterfaceAddress { address, prefix_len, vlans: Vlans::NONE };
         let own = vec![own(Self::ADDRESS.into(), 24), own(Self::ADDRESS_V6.into(), 64)];
         let mut addressing = Addressing::new(own, GATEWAYS.into()).unwrap_or_default();
@@ -112,6 +122,12 @@ impl<S: Service> Lab<S> {
     pub fn advance(&mut self, by: Duration) {
         self.now = self.now + by;
         self.turn();
+    }
+
+    /// What the port says of the checksums of frames that are sent from now on.
+    #[cfg(test)]
+    pub(crate) fn say(&mut self, checksums: crate::packet::RxChecksums) {
+        self.wire.set_rx_checksums(checksums);
     }
 
     /// Puts a datagram from a client onto the wire, to the host's UDP port `to`. The worker

@@ -86,8 +86,9 @@ impl State {
         self.0.store(TENTATIVE, Relaxed);
     }
 
-    pub(super) fn set_duplicate(&self) {
-        self.0.store(DUPLICATE, Relaxed);
+    /// Somebody else has the address. `false` if it was found to be ours before, or that it is not.
+    pub(super) fn set_duplicate(&self) -> bool {
+        self.0.compare_exchange(TENTATIVE, DUPLICATE, Relaxed, Relaxed).is_ok()
     }
 
     /// Nobody else has the address, unless that was found out in the meantime.
@@ -362,7 +363,7 @@ mod tests {
         }
         own.ipv6()[0].state.set_tentative();
         assert!(!possible("fd00::1"), "it may be ours");
-        own.ipv6()[0].state.set_duplicate();
+        assert!(own.ipv6()[0].state.set_duplicate());
         assert!(possible("fd00::1"), "it is another host's");
     }
 
@@ -424,7 +425,7 @@ mod tests {
         let clone = own.clone();
         let state = &clone.ipv6()[0].state;
         state.set_tentative();
-        state.set_duplicate();
+        assert!(state.set_duplicate() && !state.set_duplicate());
         state.settle();
         assert_eq!(own.duplicates().map(IpAddr::V6).collect::<Vec<_>>(), [ip6("fd00::1")]);
     }

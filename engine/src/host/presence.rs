@@ -139,8 +139,7 @@ impl<Q: FrameQueue> Host<Q> {
 
     /// Somebody else has an address that we were about to use, or asks for it at the same time.
     pub(super) fn object(&mut self, own: &Own6) {
-        if own.state.is_tentative() {
-            own.state.set_duplicate();
+        if own.state.set_duplicate() {
             self.counters.add(Counter::DuplicateAddress, 1);
         }
     }

@@ -19,6 +19,14 @@ impl UdpPorts {
         (1..=u16::MAX).all(|port| self.contains(port))
     }
 
+    /// The ports from the lowest on.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        let words = (0..=u16::MAX).step_by(64).zip(self.0.iter()).filter(|&(_, &word)| word != 0);
+        words.flat_map(|(first, &word)| {
+            (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| first + bit)
+        })
+    }
+
     /// Whether the service listens on `port`.
     #[inline]
     pub fn contains(&self, port: u16) -> bool {
@@ -57,6 +65,8 @@ mod tests {
         let ports: UdpPorts = [7, 63, 64, 65535].into_iter().collect();
         assert!([7, 63, 64, 65535].iter().all(|&port| ports.contains(port)));
         assert!([0, 8, 62, 66, 65534].iter().all(|&port| !ports.contains(port)));
+        assert_eq!(ports.iter().collect::<Vec<_>>(), [7, 63, 64, 65535]);
+        assert_eq!(UdpPorts::all().iter().count(), 65_535);
         assert!(UdpPorts::all().is_all() && !ports.is_all());
         assert!(UdpPorts::all().contains(1) && !UdpPorts::all().contains(0));
     }

@@ -9,9 +9,12 @@ use proptest::sample::select;
 
 use super::properties::mutated;
 use super::{finish, frame, sent};
-use crate::host::{FragmentPolicy, HostConfig, UdpPorts};
+use crate::host::{Addressing, FragmentPolicy, Host, HostConfig, InterfaceAddress, UdpPorts};
+use crate::packet::{RxChecksum, RxChecksums};
+use crate::port::memory::{MemoryOffloads, MemoryQueue};
 use crate::telemetry::Snapshot;
 use crate::wire::checksum::{Sum, udp_checksum};
+use crate::wire::vlan::{VlanId, Vlans};
 use crate::{Datagram, Lab, Outbox, Service, Time, Verdict};
 
 /// Does what the payload's last byte says, and keeps what it saw.
@@ -55,8 +58,10 @@ struct Outcome {
     counted: Snapshot,
 }
 
-fn outcome(mut lab: Lab<Fickle>, frames: &[Vec<u8>]) -> Outcome {
-    for frame in frames {
+/// `said` is what the port says of the checksums of each frame.
+fn outcome(mut lab: Lab<Fickle>, frames: &[Vec<u8>], said: &[RxChecksum]) -> Outcome {
+    for (frame, &udp) in frames.iter().zip(said.iter().cycle()) {
+        lab.say(RxChecksums { ipv4: RxChecksum::Unknown, udp });
         assert!(lab.send_frame(frame), "the wire takes it");
     }
     while lab.turn() > 0 {}
@@ -75,6 +80,34 @@ fn ports() -> impl Strategy<Value = UdpPorts> {
     ]
 }
 
+/// Two addresses of the link without tags, one of them on a network of two hosts, and one in a VLAN.
+fn several_addresses() -> Addressing {
+    let own =
+        |address: [u8; 4], prefix_len, vlans| InterfaceAddress { address: address.into(), prefix_len, vlans };
+    let vlan = Vlans::one(VlanId::new(300).expect("an identifier"));
+    let own = vec![
+        own([10, 77, 0, 1], 24, Vlans::NONE),
+        own([192, 0, 2, 0], 31, Vlans::NONE),
+        own([10, 77, 0, 9], 24, vlan),
+    ];
+    Addressing::new(own, Vec::new()).expect("no gateway")
+}
+
+/// What a port may have been granted.
+fn offloads() -> impl Strategy<Value = MemoryOffloads> {
+    let grant = || proptest::bool::weighted(0.3);
+    (grant(), grant(), grant(), grant()).prop_map(|(ipv4, udp, tx_udp_checksum, unmarked)| MemoryOffloads {
+        rx_ipv4_checksum: ipv4,
+        rx_udp_checksum: udp,
+        tx_udp_checksum,
+        unmarked_unfilled_checksums: unmarked,
+    })
+}
+
+fn said() -> impl Strategy<Value = RxChecksum> {
+    select(vec![RxChecksum::Unknown, RxChecksum::Good, RxChecksum::Bad, RxChecksum::Unfilled])
+}
+
 /// A datagram that is plain or nearly so: some bytes of the headers may be others, and then the
 /// header's sum may be right all the same.
 fn nearly_plain() -> impl Strategy<Value = Vec<u8>> {
@@ -87,6 +120,7 @@ fn nearly_plain() -> impl Strategy<Value = Vec<u8>> {
             [127, 0, 0, 1],
             [224, 0, 0, 1],
         ]),
+        select(vec![[10, 77, 0, 1], [10, 77, 0, 1], [192, 0, 2, 0], [10, 77, 0, 9]]),
         select(vec![4660_u16, 1024, 1023, 7, 5000, 53, 0]),
         select(vec![7_u16, 5000, 9, 0]),
     );
@@ -95,8 +129,11 @@ fn nearly_plain() -> impl Strategy<Value = Vec<u8>> {
     let length = prop_oneof![4 => Just(0_i32), 1 => -4..30_i32];
     let is_summed = prop_oneof![4 => Just(true), 1 => Just(false)];
     (ends, payload, proptest::option::weighted(0.4, change), length, is_summed).prop_map(
-        |((source, from, to), payload, change, length, is_summed)| {
-            let mut frame = frame(&payload, |ip| ip[12..16].copy_from_slice(&source));
+        |((source, own, from, to), payload, change, length, is_summed)| {
+            let mut frame = frame(&payload, |ip| {
+                ip[12..16].copy_from_slice(&source);
+                ip[16..20].copy_from_slice(&own);
+            });
             frame[34..36].copy_from_slice(&from.to_be_bytes());
             frame[36..38].copy_from_slice(&to.to_be_bytes());
             fill_udp_checksum(&mut frame, is_summed);
@@ -133,15 +170,23 @@ proptest! {
         ports in ports(),
         burst in 1_usize..40,
         reassembles in any::<bool>(),
+        refuses_reflectors in any::<bool>(),
+        offloads in offloads(),
+        said in vec(said(), 1..8),
     ) {
         let change = |config: &mut HostConfig| {
             (config.udp_ports, config.burst) = (ports.clone(), burst);
+            config.addressing = several_addresses();
+            config.guards.source_port = refuses_reflectors;
             if reassembles {
                 config.fragments = FragmentPolicy::Reassemble;
             }
         };
-        let lane = outcome(Lab::with(Fickle::default(), change), &frames);
-        let one_by_one = outcome(Lab::of(Fickle::default(), change, |host| host.without_lane()), &frames);
+        let lab = |finish: fn(Host<MemoryQueue>) -> Host<MemoryQueue>| {
+            Lab::granted(offloads, Fickle::default(), change, finish)
+        };
+        let lane = outcome(lab(|host| host), &frames, &said);
+        let one_by_one = outcome(lab(Host::without_lane), &frames, &said);
         prop_assert_eq!(lane, one_by_one);
     }
 }
@@ -158,7 +203,7 @@ impl Service for Fragile {
 
 #[test]
 fn a_panic_in_the_middle_of_a_burst_leaves_exact_books() {
-    let counted = |finish: fn(crate::host::Host<_>) -> crate::host::Host<_>| {
+    let counted = |finish: fn(Host<_>) -> Host<_>| {
         let mut lab = Lab::of(Fragile, |_| (), finish);
         for payload in [&b"one"[..], b"two", b"!", b"four", b"five"] {
             assert!(lab.send_frame(&frame(payload, |_| ())));

@@ -142,7 +142,8 @@ impl Mbuf {
     /// References and segments, 16 bits each.
     #[inline]
     fn counts(&self) -> u32 {
-        // SAFETY: refcnt and nb_segs are neighbours (asserted above), 16 bits each: one look, in either byte order.
+        // SAFETY: refcnt and nb_segs are neighbours (asserted above), 16 bits each: one look, in either byte
+        // order. That nobody writes them meanwhile is the driver's promise: it gave the mbuf to us.
         unsafe { self.field::<u32>(sys::DPDK_SYS_MBUF_refcnt).read_unaligned() }
     }
 

@@ -38,6 +38,12 @@ pub enum SocketError {
         /// The address and port.
         endpoint: SocketAddr,
     },
+    /// Many hosts have the address.
+    #[error("{} is the broadcast address of a link, and no host's: give the address of an interface", endpoint.ip())]
+    Broadcast {
+        /// The address and port.
+        endpoint: SocketAddr,
+    },
     /// A link-local address says nothing without its interface.
     #[error(
         "{} is on every link, and a socket needs to know on which: give --ip ::, which takes in all addresses",

@@ -1,6 +1,7 @@
 //! From what is asked for to bound sockets.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use super::config::{SocketConfig, Switch};
@@ -96,6 +97,9 @@ fn bind_all(config: &SocketConfig, granted: &mut Granted) -> Result<Vec<Vec<Boun
         if is_link_local(endpoint.ip()) {
             return Err(SocketError::LinkLocal { endpoint });
         }
+        if is_broadcast(endpoint.ip()) {
+            return Err(SocketError::Broadcast { endpoint });
+        }
         if config.queues > 1 && endpoint.port() != 0 {
             // Another program that shares its port would share ours without a word.
             let alone = open_socket(endpoint, config)?;
@@ -161,6 +165,14 @@ fn readable(bound: &[Bound]) -> Result<Option<Readable>, SocketError> {
     let Some(first) = bound.first().filter(|_| bound.len() > 1) else { return Ok(None) };
     let readable = Readable::of(bound.iter().map(|bound| &*bound.socket));
     readable.map(Some).map_err(SocketError::system(first.endpoint, "epoll_create1"))
+}
+
+/// Whether an address names all hosts of a link. The kernel knows its links: it lets nobody send
+/// there who did not ask to.
+fn is_broadcast(address: IpAddr) -> bool {
+    let connected =
+        UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| socket.connect((address, 9)));
+    address.is_ipv4() && connected.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn is_link_local(address: IpAddr) -> bool {

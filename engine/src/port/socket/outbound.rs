@@ -13,7 +13,7 @@ pub(super) struct Outbound {
     parcels: Vec<Parcel>,
     capacity: usize,
     transmitter: Transmitter,
-    /// Longer datagrams are not joined: the kernel would not take them so.
+    /// Longer datagrams are not joined.
     longest_segment: usize,
 }
 
@@ -46,18 +46,21 @@ impl Outbound {
         if self.parcels.is_empty() {
             return;
         }
-        let mut at = 0;
+        // Why a run is refused may lie in its receiver, the way to whom takes no packets of that
+        // length or none at all: it is forgotten with this burst.
+        let (mut at, mut longest) = (0, self.longest_segment);
         while let Some(socket) = self.parcels.get(at).map(|parcel| parcel.socket) {
             let count = self.parcels[at..].iter().take_while(|parcel| parcel.socket == socket).count();
-            at += self.send(&sockets[socket], at..at + count, counters);
+            at += self.send(&sockets[socket], at..at + count, &mut longest, counters);
         }
         self.parcels.drain(..).for_each(|parcel| stash.put(parcel.packet));
     }
 
-    /// Sends a part of these, which are of one socket. Gives how many datagrams are done with.
-    fn send(&mut self, by: &Bound, range: Range<usize>, counters: &Counters) -> usize {
+    /// Sends a part of these, which are of one socket; those of up to `longest` bytes are joined.
+    /// Gives how many datagrams are done with.
+    fn send(&mut self, by: &Bound, range: Range<usize>, longest: &mut usize, counters: &Counters) -> usize {
         let parcels = &mut self.parcels[range];
-        match self.transmitter.send(&by.socket, parcels, self.longest_segment) {
+        match self.transmitter.send(&by.socket, parcels, *longest) {
             Ok(messages) => {
                 let runs = &self.transmitter.runs()[..messages];
                 let sent = runs.iter().sum();
@@ -70,7 +73,7 @@ impl Outbound {
                 let segment_len = parcels[0].packet_len();
                 if run > 1 && is_about_joining(&error) {
                     // The next try joins no datagrams as long as these.
-                    self.longest_segment = segment_len - 1;
+                    *longest = segment_len - 1;
                     return 0;
                 }
                 let reason = reason(&error);

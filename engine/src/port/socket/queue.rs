@@ -166,8 +166,12 @@ impl SocketQueue {
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<HeapPacket>) {
         let mut lent = std::mem::take(&mut self.lent);
         for (packet, letter) in lent.take() {
-            // The kernel writes the headers.
-            let Letter::Payload { from, to, len } = *letter else { continue };
+            // The kernel writes the headers: what is lent here is never made a whole frame.
+            let Letter::Payload { from, to, len } = *letter else {
+                debug_assert!(false, "a frame for a socket");
+                self.stash.put(packet);
+                continue;
+            };
             if !self.guard.validation.may_send(now, to, len) {
                 self.counters.add(Counter::Originated, 1);
                 self.drop_unsent(packet, Counter::TxAmplification);
@@ -243,8 +247,8 @@ impl SocketQueue {
     fn empty_sockets(&mut self) {
         for bound in &*self.bound {
             let mut drained = 0;
-            while let Some(count) = self.receiver.receive(&bound.socket).ok().filter(|&count| count > 0)
-                && drained < DRAIN_LIMIT
+            while drained < DRAIN_LIMIT
+                && let Some(count) = self.receiver.receive(&bound.socket).ok().filter(|&count| count > 0)
             {
                 drained += count;
                 let datagrams: usize = (0..count).map(|at| self.receiver.message(at).datagrams()).sum();

@@ -614,6 +614,7 @@ fn errors_name_the_address_and_the_way_out() {
     let error = open_on("192.0.2.1", 1).expect_err("it is none of ours");
     assert!(matches!(error, SocketError::NotOurs { .. }) && error.to_string().contains("192.0.2.1"));
     assert!(matches!(open_on("fe80::1", 1), Err(SocketError::LinkLocal { .. })));
+    assert!(matches!(open_on("127.255.255.255", 1), Err(SocketError::Broadcast { .. })));
     let nowhere: Vec<IpAddr> = Vec::new();
     assert!(matches!(open(&SocketConfig::new(nowhere, vec![9000])).map(drop), Err(SocketError::Nowhere)));
 }
