@@ -99,8 +99,9 @@ impl Server {
 
     /// Stops it as a user would, and waits for its end.
     pub(crate) fn stop(self) -> Result<(), Failure> {
-        let interrupt = format!("kill -INT {}", self.child.id());
-        let _ = Command::new("sh").args(["-c", &interrupt]).status();
+        // An interrupt may be ignored where this was started in the background.
+        let terminate = format!("kill -TERM {}", self.child.id());
+        let _ = Command::new("sh").args(["-c", &terminate]).status();
         self.end(PATIENCE)
     }
 
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_server_is_stopped_and_its_end_is_seen() {
-        let script = "trap 'exit 0' INT; echo ready: now; while :; do sleep 0.01; done";
+        let script = "trap 'exit 0' TERM; echo ready: now; while :; do sleep 0.01; done";
         let mut server = Server::start(&mut shell(script)).expect("a shell");
         server.ready().expect("it says so");
         server.stop().expect("in time");
