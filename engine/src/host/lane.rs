@@ -6,7 +6,6 @@
 //! their burst, `answered` of them; they are counted and sent together.
 
 use std::net::Ipv4Addr;
-use std::ops::Range;
 
 use super::Host;
 use super::classify::{Addresses, Ip, Link, Rules, Udp, UdpChecksum};
@@ -19,7 +18,9 @@ use crate::service::{Datagram, Limits, Outbox, Service, Verdict};
 use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::checksum::Sum;
-use crate::wire::plain::{AT_A_TIME, Expected, HEADERS_LEN, Head, Headers, Judged, NO_HEAD, Station};
+use crate::wire::plain::{
+    AT_A_TIME, Eight, Expected, Frames, HEADERS_LEN, Head, Headers, Judged, NO_HEAD, Station,
+};
 use crate::wire::vlan::Vlans;
 use crate::wire::{ethernet, ipv4, udp};
 
@@ -61,16 +62,11 @@ impl Lane {
 }
 
 impl Lane {
-    /// Makes a plain frame that is of `end` bytes, padding aside, into its reply.
+    /// Makes the headers of a plain frame into those of its reply.
     #[inline]
-    fn turn<P: Packet>(&self, packet: &mut P, ip_checksum: u32, end: usize) {
-        let frame = packet.frame_mut();
-        let frame_len = frame.len();
-        if let Some(headers) = frame.first_chunk_mut() {
+    fn turn<P: Packet>(&self, packet: &mut P, ip_checksum: u32) {
+        if let Some(headers) = packet.frame_mut().first_chunk_mut() {
             self.expected.turn(headers, ip_checksum);
-        }
-        if end != frame_len || frame_len < ethernet::MIN_FRAME_LEN {
-            reply::finish(packet, end);
         }
     }
 }
@@ -110,13 +106,17 @@ impl<Q: FrameQueue> Host<Q> {
         while self.answered < self.received.len() {
             self.judge(&mut judged);
             let count = AT_A_TIME.min(self.received.len() - self.answered);
+            // What the port says of a checksum that is right by chance counts all the same.
+            let is_ready = count == AT_A_TIME && judged.verified & judged.whole == ALL && !self.trusted.udp;
             let mut index = 0;
             while index < count {
-                let stop = if judged.verified == ALL && index == 0 {
-                    self.answer::<true, S>(now, &judged, index..count, service)
+                self.is_delivering = true;
+                let stop = if is_ready && index == 0 {
+                    self.answer::<true, S>(now, &judged, 0, AT_A_TIME, service)
                 } else {
-                    self.answer::<false, S>(now, &judged, index..count, service)
+                    self.answer::<false, S>(now, &judged, index, count, service)
                 };
+                self.is_delivering = false;
                 match stop {
                     (_, Stop::End) => break,
                     (next, Stop::Other) => {
@@ -137,51 +137,45 @@ impl<Q: FrameQueue> Host<Q> {
     #[inline]
     fn judge(&self, judged: &mut Judged) {
         let Some(lane) = &self.lane else { return };
-        let next = &self.received[self.answered..];
-        let mut heads = [NO_HEAD; AT_A_TIME];
-        heads.iter_mut().zip(next).for_each(|(into, packet)| *into = head(packet));
-        lane.expected.judge(&heads, judged);
+        let frames = frames(&self.received[self.answered..]);
+        lane.expected.judge(&frames, judged);
         if lane.looks_ports_up {
-            judged.retain(|index| may_pass(heads[index], &self.rules, &self.guard));
+            judged.retain(|index| may_pass(frames.heads[index], &self.rules, &self.guard));
         }
     }
 
-    /// Delivers and answers frames of those that were judged from the first of `indices` on, the
-    /// first that is not answered yet. Says where it stopped and why; that frame is the first
-    /// then that is not answered.
+    /// Delivers and answers frames of those that were judged, from `start` to `end`, the first
+    /// of which is the first that is not answered yet. Says where it stopped and why; that frame
+    /// is the first then that is not answered. `ARE_READY` says that all of the eight have a right
+    /// checksum, by the judge, and are whole.
     #[inline]
-    fn answer<const IS_ALL_VERIFIED: bool, S: Service>(
+    fn answer<const ARE_READY: bool, S: Service>(
         &mut self,
         now: Time,
         judged: &Judged,
-        indices: Range<usize>,
+        start: usize,
+        end: usize,
         service: &mut S,
     ) -> (usize, Stop) {
-        let Some(lane) = &self.lane else { return (indices.start, Stop::Other) };
-        let (begin, start) = (self.answered, indices.start);
-        let mut answered = begin;
-        let (mut plain, mut verified) = (judged.plain >> start, judged.verified >> start);
-        let checksums = &judged.checksums.0[indices];
-        for (packet, &ip_checksum) in self.received[begin..].iter_mut().zip(checksums) {
-            let index = start + (answered - begin);
-            let frame = packet.frame();
-            let frame_len = frame.len();
-            let Some(headers) = frame.first_chunk::<HEADERS_LEN>() else { return (index, Stop::Other) };
-            let udp_len = udp_len(headers);
-            let end = UDP_AT + udp_len;
-            let is_verified = IS_ALL_VERIFIED || verified & 1 == 1;
-            if end > frame_len || !(IS_ALL_VERIFIED || plain & 1 == 1) {
+        let Some(lane) = &self.lane else { return (start, Stop::Other) };
+        let begin = self.answered;
+        let mut index = start;
+        let packets = &mut self.received[begin..begin + (end - start)];
+        for (packet, &ip_checksum) in packets.iter_mut().zip(&judged.checksums.0[start..end]) {
+            let Some(headers) = packet.frame().first_chunk() else { return (index, Stop::Other) };
+            let is = |set: u32| ARE_READY || set >> index & 1 == 1;
+            if !is(judged.plain) {
                 return (index, Stop::Other);
             }
-            (plain, verified) = (plain >> 1, verified >> 1);
+            let udp_len = udp_len(headers);
             let mut checksum = UdpChecksum::Right;
-            // What the port says of a checksum that is right by chance counts all the same.
-            let is_told = self.trusted.udp && packet.rx_checksums().udp != RxChecksum::Unknown;
-            if !is_verified || is_told {
+            if !ARE_READY {
                 let said = if self.trusted.udp { packet.rx_checksums().udp } else { RxChecksum::Unknown };
-                let found = udp_checksum(frame, judged.udp_sum(index), said);
-                let Some(found) = found else { return (index, Stop::Other) };
-                checksum = found;
+                if !is(judged.verified) || said != RxChecksum::Unknown {
+                    let found = udp_checksum(packet.frame(), judged.udp_sum(index), said);
+                    let Some(found) = found else { return (index, Stop::Other) };
+                    checksum = found;
+                }
             }
             let arrival = plain_udp(headers, checksum).arrival(self.port);
             let payload_len = udp_len - udp::HEADER_LEN;
@@ -194,19 +188,20 @@ impl<Q: FrameQueue> Host<Q> {
                 ways: self.is_unguarded.then_some(&self.ways),
             };
             let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
-            self.is_delivering = true;
             let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
-            self.is_delivering = false;
             let (len, touched) = datagram.outcome();
             let is_as_it_came = verdict == Verdict::Reply && len == payload_len && !touched;
             if !is_as_it_came || checksum != UdpChecksum::Right {
                 return (index, Stop::Wanted(Wanted { checksum, verdict, len, touched }));
             }
-            lane.turn(packet, ip_checksum, end);
-            answered += 1;
-            self.answered = answered;
+            lane.turn(packet, ip_checksum);
+            if !is(judged.whole) {
+                reply::finish(packet, UDP_AT + udp_len);
+            }
+            index += 1;
+            self.answered = begin + (index - start);
         }
-        (start + (answered - begin), Stop::End)
+        (index, Stop::End)
     }
 
     /// Does with the first frame that is not answered yet what the service wants.
@@ -255,10 +250,20 @@ impl<Q: FrameQueue> Host<Q> {
     }
 }
 
-/// The head of a frame that has all the headers.
+/// The first eight frames, or as many as there are.
 #[inline]
-fn head<P: Packet>(packet: &P) -> &Head {
-    packet.head(HEADERS_LEN, NO_HEAD)
+fn frames<P: Packet>(packets: &[P]) -> Frames<'_> {
+    let len = |packet: &P| packet.frame_len() as u32;
+    if let Some(eight) = packets.first_chunk::<AT_A_TIME>() {
+        let eight = eight.each_ref();
+        return Frames { heads: eight.map(|packet| packet.head(NO_HEAD)), lens: Eight(eight.map(len)) };
+    }
+    let mut frames = Frames::default();
+    let places = frames.heads.iter_mut().zip(&mut frames.lens.0);
+    places.zip(packets).for_each(|(places, packet)| {
+        (*places.0, *places.1) = (packet.head(NO_HEAD), len(packet));
+    });
+    frames
 }
 
 /// Where the UDP header of a plain frame stands.

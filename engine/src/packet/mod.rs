@@ -44,11 +44,11 @@ pub unsafe trait Packet: Send {
         &mut self.room_mut()[..len]
     }
 
-    /// The first bytes of the room, the frame's and what lies behind them if it is shorter;
-    /// `other` if the frame is of fewer than `at_least` bytes or the room is shorter.
+    /// The first bytes of the room: the frame's, and what lies behind them if it is shorter.
+    /// `other` if the room is shorter too.
     #[inline]
-    fn head<'a, const LEN: usize>(&'a self, at_least: usize, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
-        self.frame().first_chunk().filter(|_| self.frame_len() >= at_least).unwrap_or(other)
+    fn head<'a, const LEN: usize>(&'a self, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
+        self.frame().first_chunk().unwrap_or(other)
     }
 
     /// Sets the length of the frame in bytes. More than the room is cut to the room.

@@ -160,8 +160,8 @@ unsafe impl Packet for HeapPacket {
     }
 
     #[inline]
-    fn head<'a, const LEN: usize>(&'a self, at_least: usize, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
-        if self.start + LEN > self.capacity || self.len < at_least {
+    fn head<'a, const LEN: usize>(&'a self, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
+        if self.start + LEN > self.capacity {
             return other;
         }
         // SAFETY: bytes of the buffer, as above.

@@ -125,8 +125,8 @@ unsafe impl Packet for AfPacketPacket {
     }
 
     #[inline]
-    fn head<'a, const LEN: usize>(&'a self, at_least: usize, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
-        if (self.room as usize) < LEN || self.frame_len() < at_least {
+    fn head<'a, const LEN: usize>(&'a self, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
+        if (self.room as usize) < LEN {
             return other;
         }
         // SAFETY: the room lies within the place, which is mapped, initialised, and this packet's.

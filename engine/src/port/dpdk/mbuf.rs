@@ -224,14 +224,12 @@ unsafe impl Packet for Mbuf {
     }
 
     #[inline]
-    fn head<'a, const LEN: usize>(&'a self, at_least: usize, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
-        let is_there = usize::from(self.data_off()) + LEN <= usize::from(self.buf_len());
-        if is_there && self.frame_len() >= at_least {
-            // SAFETY: the bytes are within the buffer, which is ours while `self` is borrowed.
-            unsafe { &*self.data().cast() }
-        } else {
-            other
+    fn head<'a, const LEN: usize>(&'a self, other: &'a [u8; LEN]) -> &'a [u8; LEN] {
+        if usize::from(self.data_off()) + LEN > usize::from(self.buf_len()) {
+            return other;
         }
+        // SAFETY: the bytes are within the buffer, which is ours while `self` is borrowed.
+        unsafe { &*self.data().cast() }
     }
 
     #[inline]

@@ -2,9 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    __m256i, _mm_loadu_si128, _mm_setr_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256,
+    __m256i, _mm_setr_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256,
     _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_cmpgt_epi8, _mm256_cmpgt_epi32, _mm256_hadd_epi32,
-    _mm256_load_si256, _mm256_loadu_si256, _mm256_loadu2_m128i, _mm256_madd_epi16, _mm256_movemask_ps,
+    _mm256_lddqu_si256, _mm256_load_si256, _mm256_loadu2_m128i, _mm256_madd_epi16, _mm256_movemask_ps,
     _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32,
     _mm256_setr_epi8, _mm256_shuffle_epi8, _mm256_srli_epi32, _mm256_store_si256, _mm256_unpackhi_epi32,
     _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
@@ -12,18 +12,24 @@ use std::arch::x86_64::{
 
 use super::judge::Pattern;
 use super::lanes::Lanes;
-use super::{AT_A_TIME, Eight, Head, Judged};
+use super::{AT_A_TIME, Eight, Frames, Head, Judged};
 
 /// As [`super::judge::judge`].
 #[inline]
-pub(super) fn judge(heads: &[&Head; AT_A_TIME], pattern: &Pattern, judged: &mut Judged) {
+pub(super) fn judge(frames: &Frames<'_>, pattern: &Pattern, judged: &mut Judged) {
     // SAFETY: a kernel of this kind is only made where there is AVX2.
-    unsafe { judge_avx2(heads, pattern, judged) }
+    unsafe {
+        if pattern.has_many() {
+            judge_avx2::<true>(frames, pattern, judged);
+        } else {
+            judge_avx2::<false>(frames, pattern, judged);
+        }
+    }
 }
 
 #[target_feature(enable = "avx2")]
-fn judge_avx2(heads: &[&Head; AT_A_TIME], pattern: &Pattern, judged: &mut Judged) {
-    super::judge::judge::<Wide>(heads, pattern, judged)
+fn judge_avx2<const MANY: bool>(frames: &Frames<'_>, pattern: &Pattern, judged: &mut Judged) {
+    super::judge::judge::<Wide, MANY>(frames, pattern, judged)
 }
 
 /// Wide words. Used within `judge_avx2` only, where there is AVX2.
@@ -46,17 +52,16 @@ impl Lanes for Wide {
     }
 
     #[inline(always)]
-    fn columns(heads: &[&Head; AT_A_TIME], _at: usize) -> [[Self; 4]; 3] {
-        [0, 12, 26].map(|from| {
-            // Frames 0 to 3 are in the lower halves of the rows, frames 4 to 7 in the upper ones.
-            // SAFETY: 16 bytes from 26 on are within the head; no alignment is asked for.
-            let row = |index: usize| unsafe {
-                let (lower, upper): (&Head, &Head) = (heads[index], heads[index + 4]);
-                let (lower, upper) = (lower.as_ptr().add(from), upper.as_ptr().add(from));
-                _mm256_loadu2_m128i(upper.cast(), lower.cast())
-            };
-            transposed([row(0), row(1), row(2), row(3)]).map(Self)
-        })
+    fn columns(heads: &[&Head; AT_A_TIME], _at: usize, from: usize) -> [Self; 4] {
+        let from = from.min(LAST_ROW);
+        // Frames 0 to 3 are in the lower halves of the rows, frames 4 to 7 in the upper ones.
+        // SAFETY: 16 bytes from there on are within the head; no alignment is asked for.
+        let row = |index: usize| unsafe {
+            let (lower, upper): (&Head, &Head) = (heads[index], heads[index + 4]);
+            let (lower, upper) = (lower.as_ptr().add(from), upper.as_ptr().add(from));
+            _mm256_loadu2_m128i(upper.cast(), lower.cast())
+        };
+        transposed([row(0), row(1), row(2), row(3)]).map(Self)
     }
 
     #[inline(always)]
@@ -131,11 +136,17 @@ impl Lanes for Wide {
     }
 }
 
+/// Where the last 16 bytes of a head begin.
+const LAST_ROW: usize = size_of::<Head>() - 16;
+
 /// What 16 words that were taken for numbers with a sign, less 2^15, lack.
 const BIAS: i32 = 16 << 15;
 
 /// The begin of the last 32 bytes of a head, in which all of a short payload is.
 const SHORT_AT: usize = size_of::<Head>() - 32;
+
+/// Where the low byte of the UDP length is.
+const LEN_AT: usize = 39;
 
 /// Eight sums over words of a short payload, less what [`BIAS`] adds.
 #[inline(always)]
@@ -143,14 +154,13 @@ fn short_sums(head: &Head) -> __m256i {
     let at = head.as_ptr();
     // SAFETY: as said at `Wide`; the loads end within the head, the last with it.
     unsafe {
-        let ends = _mm256_broadcastsi128_si256(_mm_loadu_si128(at.add(26).cast()));
-        let len = _mm256_shuffle_epi8(ends, _mm256_set1_epi8(13));
+        let len = _mm256_set1_epi8(head[LEN_AT].cast_signed());
         // A byte counts if the UDP length is greater than its place, and it is of the payload.
         let places = _mm256_setr_epi8(
             127, 127, 127, 127, 127, 127, 127, 127, 127, 127, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19,
             20, 21, 22, 23, 24, 25, 26, 27, 28, 29,
         );
-        let payload = _mm256_loadu_si256(at.add(SHORT_AT).cast());
+        let payload = _mm256_lddqu_si256(at.add(SHORT_AT).cast());
         let masked = _mm256_and_si256(payload, _mm256_cmpgt_epi8(len, places));
         _mm256_madd_epi16(_mm256_xor_si256(masked, _mm256_set1_epi16(i16::MIN)), _mm256_set1_epi16(1))
     }

@@ -13,8 +13,8 @@ pub(super) trait Lanes: Copy {
     fn load(from: &Eight, at: usize) -> Self;
     /// Makes numbers `at` and following these.
     fn store(self, into: &mut Eight, at: usize);
-    /// The columns of heads `at` and following: bytes 0 to 15, 12 to 27, and 26 to 41.
-    fn columns(heads: &[&Head; AT_A_TIME], at: usize) -> [[Self; 4]; 3];
+    /// The columns of heads `at` and following: the 16 bytes from `from` on, 48 at most.
+    fn columns(heads: &[&Head; AT_A_TIME], at: usize, from: usize) -> [Self; 4];
     /// The sums over the payloads of heads `at` and following, as little-endian words. Where a
     /// payload is not short, anything.
     fn payload_sums(heads: &[&Head; AT_A_TIME], at: usize) -> Self;

@@ -3,9 +3,8 @@
 //!
 //! [`Expected`] says what a plain frame is. [`Expected::judge`] looks at eight frames at once: the
 //! fields of their headers are columns, and a column is compared in one instruction. What it
-//! passes is right but for its length, which has to be within the frame's, and for its UDP
-//! checksum, of which it says whether it is right where the payload is short. What it does not
-//! pass may be right too: a look at the single frame tells.
+//! passes is right but for its UDP checksum, of which it says whether it is right where the
+//! payload is short. What it does not pass may be right too: a look at the single frame tells.
 //! [`Expected::turn`] makes a header into that of the reply.
 
 #[cfg(target_arch = "x86_64")]
@@ -40,7 +39,7 @@ pub type Headers = [u8; HEADERS_LEN];
 /// The begin of a frame's buffer: its headers and a short payload, or whatever there is.
 pub type Head = [u8; HEADERS_LEN + SHORT];
 
-/// The head of no plain frame: what stands for a frame that is shorter than the headers.
+/// The head of no plain frame: what stands for a frame whose buffer is shorter than that.
 pub const NO_HEAD: &Head = &[0; HEADERS_LEN + SHORT];
 
 /// A number for each of eight frames.
@@ -51,6 +50,23 @@ pub struct Eight(pub [u32; AT_A_TIME]);
 impl Eight {
     const fn all(value: u32) -> Self {
         Self([value; AT_A_TIME])
+    }
+}
+
+/// Eight frames, or fewer and [`NO_HEAD`] for the others.
+#[derive(Clone, Copy, Debug)]
+pub struct Frames<'a> {
+    /// Their heads.
+    pub heads: [&'a Head; AT_A_TIME],
+    /// Their lengths in bytes.
+    pub lens: Eight,
+}
+
+impl Default for Frames<'_> {
+    /// None.
+    #[inline]
+    fn default() -> Self {
+        Self { heads: [NO_HEAD; AT_A_TIME], lens: Eight::default() }
     }
 }
 
@@ -83,11 +99,13 @@ pub struct Expected {
 /// What is known of eight frames. The lowest bit of a set is the first frame's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
-    /// Those that are plain, if they are as long as their headers say.
+    /// Those that are plain.
     pub plain: u32,
     /// Plain ones of them that have a right UDP checksum. Those with a payload of more than
     /// [`SHORT`] bytes are not among them.
     pub verified: u32,
+    /// Plain ones that end with their packet and are no shorter than a frame may be.
+    pub whole: u32,
     /// The IPv4 header checksum of each frame's reply, read little-endian.
     pub checksums: Eight,
     /// What [`udp_sum`](Self::udp_sum) gives, as little-endian words summed.
@@ -110,15 +128,15 @@ impl Expected {
         Self { kernel, ..self }
     }
 
-    /// Judges eight frames by their heads.
+    /// Judges eight frames.
     #[inline]
-    pub fn judge(&self, heads: &[&Head; AT_A_TIME], judged: &mut Judged) {
+    pub fn judge(&self, frames: &Frames<'_>, judged: &mut Judged) {
         match self.kernel.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2::judge(heads, &self.pattern, judged),
+            Kind::Avx2 => avx2::judge(frames, &self.pattern, judged),
             #[cfg(target_arch = "x86_64")]
-            Kind::Ssse3 => ssse3::judge(heads, &self.pattern, judged),
-            Kind::Portable => judge::judge::<portable::Portable>(heads, &self.pattern, judged),
+            Kind::Ssse3 => ssse3::judge(frames, &self.pattern, judged),
+            Kind::Portable => judge::judge::<portable::Portable, true>(frames, &self.pattern, judged),
         }
     }
 
@@ -136,7 +154,9 @@ impl Judged {
     #[inline]
     pub fn retain(&mut self, is_plain: impl Fn(usize) -> bool) {
         let plain = (0..AT_A_TIME).fold(0, |set, index| set | u32::from(is_plain(index)) << index);
-        (self.plain, self.verified) = (self.plain & plain, self.verified & plain);
+        self.plain &= plain;
+        self.verified &= plain;
+        self.whole &= plain;
     }
 
     /// The sum over the pseudo header and the UDP header of frame `index`: with that over the

@@ -30,9 +30,8 @@ impl Lanes for Portable {
         into.0 = self.0;
     }
 
-    fn columns(heads: &[&Head; AT_A_TIME], _at: usize) -> [[Self; 4]; 3] {
-        let column = |at| Self(heads.map(|head| word(head, at)));
-        [0, 12, 26].map(|at| [column(at), column(at + 4), column(at + 8), column(at + 12)])
+    fn columns(heads: &[&Head; AT_A_TIME], _at: usize, from: usize) -> [Self; 4] {
+        [0, 4, 8, 12].map(|at| Self(heads.map(|head| word(head, from + at))))
     }
 
     fn payload_sums(heads: &[&Head; AT_A_TIME], _at: usize) -> Self {

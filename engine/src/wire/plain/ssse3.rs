@@ -11,18 +11,24 @@ use std::arch::x86_64::{
 
 use super::judge::Pattern;
 use super::lanes::Lanes;
-use super::{AT_A_TIME, Eight, Head, Judged};
+use super::{AT_A_TIME, Eight, Frames, Head, Judged};
 
 /// As [`super::judge::judge`].
 #[inline]
-pub(super) fn judge(heads: &[&Head; AT_A_TIME], pattern: &Pattern, judged: &mut Judged) {
+pub(super) fn judge(frames: &Frames<'_>, pattern: &Pattern, judged: &mut Judged) {
     // SAFETY: a kernel of this kind is only made where there is SSSE3.
-    unsafe { judge_ssse3(heads, pattern, judged) }
+    unsafe {
+        if pattern.has_many() {
+            judge_ssse3::<true>(frames, pattern, judged);
+        } else {
+            judge_ssse3::<false>(frames, pattern, judged);
+        }
+    }
 }
 
 #[target_feature(enable = "ssse3")]
-fn judge_ssse3(heads: &[&Head; AT_A_TIME], pattern: &Pattern, judged: &mut Judged) {
-    super::judge::judge::<Four>(heads, pattern, judged)
+fn judge_ssse3<const MANY: bool>(frames: &Frames<'_>, pattern: &Pattern, judged: &mut Judged) {
+    super::judge::judge::<Four, MANY>(frames, pattern, judged)
 }
 
 /// Four words. Used within `judge_ssse3` only, where there is SSSE3.
@@ -45,16 +51,14 @@ impl Lanes for Four {
     }
 
     #[inline(always)]
-    fn columns(heads: &[&Head; AT_A_TIME], at: usize) -> [[Self; 4]; 3] {
-        let at = at & 4;
-        [0, 12, 26].map(|from| {
-            // SAFETY: 16 bytes from 26 on are within the head; no alignment is asked for.
-            let row = |index| unsafe {
-                let head: &Head = heads[at + index];
-                _mm_loadu_si128(head.as_ptr().add(from).cast())
-            };
-            transposed([row(0), row(1), row(2), row(3)]).map(Self)
-        })
+    fn columns(heads: &[&Head; AT_A_TIME], at: usize, from: usize) -> [Self; 4] {
+        let (at, from) = (at & 4, from.min(LAST_ROW));
+        // SAFETY: 16 bytes from there on are within the head; no alignment is asked for.
+        let row = |index| unsafe {
+            let head: &Head = heads[at + index];
+            _mm_loadu_si128(head.as_ptr().add(from).cast())
+        };
+        transposed([row(0), row(1), row(2), row(3)]).map(Self)
     }
 
     #[inline(always)]
@@ -126,6 +130,9 @@ impl Lanes for Four {
         unsafe { _mm_movemask_ps(_mm_castsi128_ps(self.0)) }.cast_unsigned()
     }
 }
+
+/// Where the last 16 bytes of a head begin.
+const LAST_ROW: usize = size_of::<Head>() - 16;
 
 /// What 16 words that were taken for numbers with a sign, less 2^15, lack.
 const BIAS: i32 = 16 << 15;

@@ -42,9 +42,15 @@ fn plain(payload_len: usize, filling: u8) -> Head {
     head
 }
 
+/// As long as they say, and no shorter than a frame may be.
 fn judged(expected: &Expected, heads: &[Head; AT_A_TIME]) -> Judged {
+    let lens = heads.map(|head| u32::from(u16::from_be_bytes([head[16], head[17]])) + 14);
+    judged_of(expected, heads, Eight(lens.map(|len| len.max(60))))
+}
+
+fn judged_of(expected: &Expected, heads: &[Head; AT_A_TIME], lens: Eight) -> Judged {
     let mut judged = Judged::default();
-    expected.judge(&heads.each_ref(), &mut judged);
+    expected.judge(&Frames { heads: heads.each_ref(), lens }, &mut judged);
     judged
 }
 
@@ -58,6 +64,63 @@ fn a_plain_frame_is_plain_to_every_kernel() {
         }
         let long = judged(&expected, &[plain(SHORT + 1, 5); AT_A_TIME]);
         assert_eq!((long.plain, long.verified), (0xff, 0), "{}", kernel.name());
+    }
+}
+
+#[test]
+fn a_frame_is_as_long_as_its_packet_or_longer() {
+    for kernel in Kernel::available() {
+        let expected = expected(&[7]).with_kernel(kernel);
+        // Packets that end at 59 to 64 bytes, in frames of 59 to 66.
+        for payload in 17..=SHORT {
+            let packet_end = (HEADERS_LEN + payload) as u32;
+            let lens = Eight(std::array::from_fn(|index| 59 + index as u32));
+            let judged = judged_of(&expected, &[plain(payload, 5); AT_A_TIME], lens);
+            let set = |is: &dyn Fn(u32) -> bool| {
+                (0..AT_A_TIME).fold(0, |set, index| set | u32::from(is(lens.0[index])) << index)
+            };
+            let is_there = set(&|len| len >= packet_end);
+            assert_eq!((judged.plain, judged.verified), (is_there, is_there), "{} {payload}", kernel.name());
+            let is_whole = set(&|len| len == packet_end && len >= 60);
+            assert_eq!(judged.whole, is_whole, "{} {payload}", kernel.name());
+        }
+    }
+}
+
+/// With its IP header's sum made right again.
+fn with_bytes(mut head: Head, at: usize, bytes: &[u8]) -> Head {
+    head[at..at + bytes.len()].copy_from_slice(bytes);
+    head[24..26].fill(0);
+    let checksum = Sum::of(&head[14..34]).checksum();
+    head[24..26].copy_from_slice(&checksum);
+    head
+}
+
+#[test]
+fn more_addresses_and_ports_than_a_few_are_known_too() {
+    let addresses: [Ipv4Addr; 6] = std::array::from_fn(|index| [10, 0, 1, index as u8].into());
+    let station = Station {
+        mac: OWN,
+        addresses: &addresses,
+        impossible_sources: &addresses,
+        ports: &[1, 2, 3, 7],
+        mtu: 1500,
+        ttl: 64,
+    };
+    let right = plain(3, 5);
+    let heads = [
+        right,
+        with_bytes(right, 30, &[10, 0, 1, 5]),
+        with_bytes(right, 30, &[10, 0, 1, 6]),
+        with_bytes(right, 26, &[10, 0, 1, 5]),
+        with_bytes(right, 26, &[10, 0, 1, 6]),
+        with_bytes(right, 36, &[0, 3]),
+        with_bytes(right, 36, &[0, 4]),
+        right,
+    ];
+    for kernel in Kernel::available() {
+        let expected = Expected::new(&station).with_kernel(kernel);
+        assert_eq!(judged(&expected, &heads).plain, 0b1011_0011, "{}", kernel.name());
     }
 }
 
