@@ -50,9 +50,12 @@ impl Needs {
         self.queues * (rings + 2 * self.burst + self.held) + caches
     }
 
-    /// Size of an lcore's cache: a few bursts, so that most of them don't reach the shared ring.
+    /// Size of an lcore's cache: a few whole bursts, so that most of them don't reach the shared
+    /// ring; as much as DPDK allows where that is less than a burst.
     fn cache(&self) -> usize {
-        (4 * self.burst).clamp(32, sys::RTE_MEMPOOL_CACHE_MAX_SIZE as usize)
+        let (burst, most) = (self.burst.max(1), sys::RTE_MEMPOOL_CACHE_MAX_SIZE as usize);
+        let bursts = 32_usize.div_ceil(burst).max(4).min(most / burst);
+        if bursts == 0 { most } else { bursts * burst }
     }
 
     /// Bytes of an mbuf's data buffer: DPDK's headroom and the longest frame, in whole KiB,
@@ -200,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_pool_fills_rings_bursts_and_caches_at_once() {
-        assert_eq!(NEEDS.cache(), 128);
+        let cache = |burst| Needs { burst, ..NEEDS }.cache();
+        assert_eq!([0, 1, 5, 32, 200, 512, 513].map(cache), [32, 32, 35, 128, 400, 512, 512]);
         assert_eq!(NEEDS.buffers(), 2 * (1024 + 512 + 64 + 256) + 3 * 192);
     }
 
