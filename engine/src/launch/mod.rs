@@ -227,9 +227,11 @@ impl Launch {
         let plan = Plan::new(&self.app, &self.args, &lcores)?;
         let Some(eal) = lcores.as_eal() else { return Err(UsageError::NoDpdk.into()) };
         let devices = select(&self.args.ports, eal.devices())?;
+        // Datagrams are forwarded between the ports of a worker, and it has all of them.
+        let only_own_packets = devices.len() == 1;
         let open = |(id, device): (usize, crate::port::dpdk::DeviceId)| {
             let config = plan.port(id, device.name(), &self.args);
-            crate::port::dpdk::open(eal, device, &config)
+            crate::port::dpdk::open(eal, device, &crate::port::PortConfig { only_own_packets, ..config })
         };
         let ports = devices.into_iter().enumerate().map(open);
         let ports = ports.collect::<std::result::Result<_, _>>()?;

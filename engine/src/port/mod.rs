@@ -151,6 +151,10 @@ pub struct PortConfig {
     /// Ask the device to tell of received frames, so that a worker can wait for them
     /// ([`FrameQueue::wait_fd`]). Ports that always can do without being asked.
     pub wakeups: bool,
+    /// Nothing is forwarded to the port from another: every packet that it is given to send came
+    /// from itself, so a device may give them back in bulk to one pool
+    /// (`RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE`).
+    pub only_own_packets: bool,
     /// What frames are spread over several queues by.
     pub rss: RssFields,
     /// The secret that the spreading is keyed with; `None` for the port's own key, which
@@ -198,6 +202,7 @@ impl Default for PortConfig {
             promiscuous: false,
             all_multicast: false,
             wakeups: false,
+            only_own_packets: false,
             rss: RssFields::default(),
             rss_key: None,
         }

@@ -75,7 +75,7 @@ impl Plan {
             rss_functions,
             rss_key: rss_key(info.hash_key_size, rss_functions, config.rss_key.as_ref(), &mut granted),
             rx_offloads: offloads(RX_WANTED, info.rx_offload_capa, &mut granted),
-            tx_offloads: transmit_offloads(info, &mut granted),
+            tx_offloads: transmit_offloads(info, config, &mut granted),
             rx_interrupts: config.wakeups,
             granted,
         }
@@ -179,15 +179,26 @@ fn offloads(wanted: &[(u64, &str)], offered: u64, granted: &mut Vec<String>) -> 
     wanted.iter().map(|(bit, _)| bit & offered).sum()
 }
 
-fn transmit_offloads(info: &sys::rte_eth_dev_info, granted: &mut Vec<String>) -> u64 {
-    // Fast free promises that all mbufs of a TX queue come from one pool. Frames forwarded
-    // from other ports come from theirs, and would go back to the wrong one.
-    if info.tx_offload_capa & sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE != 0 {
+fn transmit_offloads(info: &sys::rte_eth_dev_info, config: &PortConfig, granted: &mut Vec<String>) -> u64 {
+    let offered = info.tx_offload_capa;
+    offloads(TX_WANTED, offered, granted) | fast_free(offered, config, granted)
+}
+
+/// Fast free promises that all mbufs of a TX queue have one reference and come from one pool. All
+/// of ours have one reference, and each port has one pool; but frames that are forwarded from
+/// other ports come from theirs, and would go back to the wrong one.
+fn fast_free(offered: u64, config: &PortConfig, granted: &mut Vec<String>) -> u64 {
+    let bit = offered & sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+    if bit == 0 {
+        return 0;
+    }
+    if !config.only_own_packets {
         granted
             .push("mbuf fast free not asked for: forwarded frames come from other ports' pools".to_owned());
+        return 0;
     }
-    let offered = info.tx_offload_capa;
-    offloads(TX_WANTED, offered, granted)
+    granted.push("mbuf fast free granted".to_owned());
+    bit
 }
 
 #[cfg(test)]
@@ -224,6 +235,21 @@ mod tests {
         {
             assert!(lines.contains(line), "{line} is in:\n{lines}");
         }
+    }
+
+    #[test]
+    fn fast_free_is_for_ports_that_send_only_their_own() {
+        let fast_free = sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+        let plan = |info, only_own_packets| {
+            Plan::new(&info, 1500, &PortConfig { only_own_packets, ..Default::default() })
+        };
+        let alone = plan(nic(), true);
+        assert_eq!(alone.tx_offloads, sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_UDP_CKSUM | fast_free);
+        assert!(alone.granted.contains(&"mbuf fast free granted".to_owned()), "{:?}", alone.granted);
+        assert_eq!(plan(nic(), false).tx_offloads & fast_free, 0);
+        let without = plan(sys::rte_eth_dev_info { tx_offload_capa: 0, ..nic() }, true);
+        assert_eq!(without.tx_offloads, 0);
+        assert!(!without.granted.join("\n").contains("fast free"), "nobody misses it");
     }
 
     #[test]
