@@ -17,9 +17,9 @@ use crate::bench::process::{Scratch, Server, number};
 pub(super) const ECHO: &str = "10.77.0.1";
 pub(super) const PORT: u16 = 9_000;
 /// Where the load comes from.
-const LOAD: &str = "10.77.0.2/24";
+pub(super) const LOAD: &str = "10.77.0.2/24";
 /// The address of an echo that answers no ARP, and looks at no address either.
-const NEIGHBOUR: &str = "10.77.0.1=02:00:00:00:00:01";
+pub(super) const NEIGHBOUR: &str = "10.77.0.1=02:00:00:00:00:01";
 
 /// How long the generator waits for the last answers.
 const LINGER: Duration = Duration::from_secs(1);

@@ -42,7 +42,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
 
 /// Packets in a second of all lcores together.
 fn rate(bench: &Bench, traffic: &[&str], wires: u32) -> Result<Values, Failure> {
-    Ok(vec![(Measure::Rate, ring::ring_rate(bench, "gannet", traffic, wires)? / 1e6)])
+    Ok(vec![(Measure::Rate, ring::ring_rate(bench, "gannet", None, traffic, wires)? / 1e6)])
 }
 
 /// Packets that come back in a second over a port of several queues. Rings have one; the ports
