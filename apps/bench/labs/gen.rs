@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::echo::{LOAD, NEIGHBOUR};
 use super::{Bench, needs_dpdk, unique};
+use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
 use crate::bench::peer::testpmd::{Counted, Testpmd};
@@ -27,6 +28,35 @@ const WARM_UP: Duration = Duration::from_millis(200);
 /// Longer than a sender over memif is needed.
 const MARGIN: f64 = 20.0;
 
+const TO_NULL: &str = "net_null";
+const OVER_MEMIF: &str = "memif";
+const PUNCTUAL: &str = "1 Mpps";
+
+/// What is wanted.
+pub(super) const BARS: &[Bar] = &[
+    Bar {
+        what: "flat out",
+        case: TO_NULL,
+        measure: Measure::Rate,
+        of: Of::Ratio(OURS, PEER),
+        wanted: Wanted::AtLeast(1.2),
+    },
+    Bar {
+        what: "flat out",
+        case: OVER_MEMIF,
+        measure: Measure::Rate,
+        of: Of::Ratio(OURS, PEER),
+        wanted: Wanted::AtLeast(1.2),
+    },
+    Bar {
+        what: "send lateness on a core of its own",
+        case: PUNCTUAL,
+        measure: Measure::LatenessP99,
+        of: Of::Row(OURS),
+        wanted: Wanted::AtMost(1.0),
+    },
+];
+
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     needs_dpdk()?;
     let flat_out = |name,
@@ -38,10 +68,10 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         noise: Some(PEER),
     };
     Ok(vec![
-        flat_out("net_null", ours_to_null, peer_to_null),
-        flat_out("memif", |bench| over_memif(bench, ours), |bench| over_memif(bench, peer)),
+        flat_out(TO_NULL, ours_to_null, peer_to_null),
+        flat_out(OVER_MEMIF, |bench| over_memif(bench, ours), |bench| over_memif(bench, peer)),
         Case {
-            name: "1 Mpps",
+            name: PUNCTUAL,
             subjects: vec![Subject::new(OURS, || punctual(bench))],
             ratios: Vec::new(),
             noise: None,

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::Bench;
+use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
 use crate::bench::network::Namespace;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
@@ -21,6 +22,26 @@ const SLEEPS: [(&str, &str); 4] = [
     ("gannet worker, sleeps to 5 ms", "5000"),
 ];
 
+const TOLD: &str = "told by a descriptor";
+
+/// What is wanted.
+pub(super) const BARS: &[Bar] = &[
+    Bar {
+        what: "CPU of a worker that rests",
+        case: TOLD,
+        measure: Measure::Cpu,
+        of: Of::Row(AF_PACKET),
+        wanted: Wanted::AtMost(1.0),
+    },
+    Bar {
+        what: "wake-up, twice that of a bare eventfd at most",
+        case: TOLD,
+        measure: Measure::WakeupP99,
+        of: Of::Ratio(AF_PACKET, EVENTFD),
+        wanted: Wanted::AtLeast(0.5),
+    },
+];
+
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     let sleeps = SLEEPS.map(|(name, micros)| {
         let measure =
@@ -29,7 +50,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     });
     Ok(vec![
         Case {
-            name: "told by a descriptor",
+            name: TOLD,
             subjects: vec![
                 Subject::new(AF_PACKET, || on_wire(bench)),
                 Subject::new(EVENTFD, || receiver(bench, Command::new(ourselves()?), "eventfd", "5", &[])),

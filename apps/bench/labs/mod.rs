@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use gannet::sys::CpuSet;
 
+use super::bars::Bar;
 use super::failure::Failure;
 use super::machine::Machine;
 use super::pairs::Case;
@@ -66,6 +67,22 @@ impl Name {
             Self::Gen => r#gen::cases(bench),
             Self::Idle => idle::cases(bench),
             Self::Micro => micro::cases(bench),
+        }
+    }
+}
+
+impl Name {
+    /// What its figures are meant to reach.
+    pub(crate) fn bars(self) -> &'static [Bar] {
+        match self {
+            Self::Ring => ring::BARS,
+            Self::Memif => memif::BARS,
+            Self::Veth => veth::BARS,
+            Self::Kernel => kernel::BARS,
+            Self::Scale => scale::BARS,
+            Self::Gen => r#gen::BARS,
+            Self::Idle => idle::BARS,
+            Self::Micro => &[],
         }
     }
 }

@@ -10,6 +10,7 @@ use std::process::Command;
 use gannet::wire::plain::{KERNEL_VARIABLE, Kernel};
 
 use super::{Bench, Cpus, needs_dpdk};
+use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
 use crate::bench::peer::testpmd::{Counted, Testpmd};
@@ -27,6 +28,45 @@ const MAC_SWAP: &str = "testpmd macswap";
 const IO: &str = "testpmd io";
 /// The name of the vector kernel that Debian's DPDK is built for the like of: x86-64-v2.
 const BASELINE: &str = "ssse3";
+
+/// What is wanted.
+pub(super) const BARS: &[Bar] = &[
+    Bar {
+        what: "with the IPv4 header checksum, on the baseline ISA (the UDP checksum is verified as well)",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(SSSE3, FIVE_TUPLE_SWAP),
+        wanted: Wanted::AtLeast(2.0),
+    },
+    Bar {
+        what: "the same with AVX2 (the UDP checksum is verified as well)",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(AVX2, FIVE_TUPLE_SWAP),
+        wanted: Wanted::AtLeast(2.5),
+    },
+    Bar {
+        what: "with the UDP checksum on top, on the baseline ISA",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(SSSE3, FIVE_TUPLE_SWAP),
+        wanted: Wanted::AtLeast(1.5),
+    },
+    Bar {
+        what: "what Service and Host cost: 5 % at most",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(AVX2, VECTORS),
+        wanted: Wanted::AtLeast(0.952),
+    },
+    Bar {
+        what: "what Service and Host cost: 5 % at most",
+        case: "mix",
+        measure: Measure::Ticks,
+        of: Of::Ratio(AVX2, VECTORS),
+        wanted: Wanted::AtLeast(0.952),
+    },
+];
 
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     needs_dpdk()?;
