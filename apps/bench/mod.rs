@@ -49,7 +49,7 @@ struct Arguments {
     pairs: u32,
 
     /// How long each measurement takes, in seconds
-    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
     seconds: f64,
 
     /// Write the results to this file as JSON

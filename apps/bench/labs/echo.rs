@@ -99,7 +99,10 @@ pub(super) fn run(
         Load::Rate(rate) => {
             generator.args(["--rate", &format!("{rate:.0}"), "--duration", &format!("{seconds}s")])
         }
-        Load::Search => generator.args(["--search", "--trial", &format!("{seconds}s")]),
+        // It has some twenty trials.
+        Load::Search => {
+            generator.args(["--search", "--linger", "200ms", "--trial", &format!("{}s", seconds / 2.0)])
+        }
     };
     let before = core_time(bench.cpus.worker)?;
     generate(&mut generator, load, bench.seconds, &mut echo)?;
