@@ -29,7 +29,7 @@ const IO: &str = "testpmd io";
 /// The name of the vector kernel that Debian's DPDK is built for the like of: x86-64-v2.
 const BASELINE: &str = "ssse3";
 
-/// What is wanted.
+/// What is wanted. The loop by hand is the faster one of each case.
 pub(super) const BARS: &[Bar] = &[
     Bar {
         what: "with the IPv4 header checksum, on the baseline ISA (the UDP checksum is verified as well)",
@@ -63,7 +63,7 @@ pub(super) const BARS: &[Bar] = &[
         what: "what Service and Host cost: 5 % at most",
         case: "mix",
         measure: Measure::Ticks,
-        of: Of::Ratio(AVX2, VECTORS),
+        of: Of::Ratio(AVX2, SCALAR),
         wanted: Wanted::AtLeast(0.952),
     },
 ];
