@@ -6,10 +6,13 @@
 The loop is that of `gannet echo` on DPDK: the function in which the worker's loop and all that was
 inlined into it stand, and what that calls on the way of a plain datagram. A loop over frames is the
 smallest loop of that function in which a header is turned round, which takes byte shuffles
-(pshufb). What is called on its shortest way is called for each packet.
+(pshufb). What is called on its easiest way, the one with the fewest calls, is called for each packet. A
+compiler may take frames out of their loop; what is round those is the loop over eight frames, whose call
+is the judge, or that over frames which are not plain.
 
 Needs objdump (binutils). Exit: 0, 1 if there is a call for each packet or the loop is not found, 2 usage.
 """
+import heapq
 import re
 import subprocess
 import sys
@@ -19,6 +22,8 @@ WORKER = "drop_in_place<gannet::worker::Worker<gannet::host::Host<gannet::port::
 JUDGE = "gannet::host::Host<Q>>::judge"
 # What a plain datagram's way leads through; the rest of what is called is for others.
 ON_THE_WAY = ("::judge", "judge_avx2", "judge_ssse3", "::settle", "send_first", "rx_burst", "tx_burst", "::lend")
+# One call for eight frames, and one for a frame that is not plain or is not to be sent back as it came.
+FOR_OTHERS = ("::judge", "::take_other", "::conclude")
 SHUFFLE = re.compile(r"^v?pshufb\b")
 
 
@@ -193,31 +198,38 @@ def loops(function):
     return after, bodies
 
 
-def shortest(after, allowed, start, end):
-    """Instructions on the shortest way from one to another, this one included; None if there is none."""
-    steps, left = {start: 0}, [start]
+def easiest(function, after, allowed, start, end):
+    """The way from one instruction to another with the fewest calls, and of these the shortest: how many
+    instructions it has, the last one included, and whom it calls; None if there is none."""
+    best, left, done = {}, [(0, 0, start, ())], set()
     while left:
-        index = left.pop(0)
+        calls, steps, index, callees = heapq.heappop(left)
+        if index == end and steps:
+            return steps, list(callees)
+        if index in done and steps:
+            continue
+        done.add(index)
+        callee = function.code[index][3]
+        callees += (title(callee),) if callee else ()
         for one in after[index]:
-            if one == end:
-                return steps[index] + 1
-            if one in allowed and one not in steps:
-                steps[one] = steps[index] + 1
-                left.append(one)
+            cost = (calls + bool(callee), steps + 1)
+            if (one in allowed or one == end) and cost < best.get(one, (len(after), 0)):
+                best[one] = cost
+                heapq.heappush(left, (*cost, one, callees))
     return None
 
 
 class FrameLoop:
-    """The smallest loop around a byte shuffle: what it may call, and the shortest way round it that
-    turns a frame and calls nothing."""
+    """The smallest loop around a byte shuffle: what it may call, and the easiest way round it that
+    turns a frame."""
 
     def __init__(self, function, after, head, body, shuffle):
         self.body = sorted(body)
-        calling = [index for index in self.body if function.code[index][3]]
-        self.callees = unique(function.code[index][3] for index in calling)
-        allowed = body.difference(calling)
-        there, back = shortest(after, allowed, head, shuffle), shortest(after, allowed, shuffle, head)
-        self.way = there + back if there and back else None
+        self.callees = unique(function.code[index][3] for index in self.body if function.code[index][3])
+        there = easiest(function, after, body, head, shuffle)
+        back = easiest(function, after, body, shuffle, head)
+        self.way = there[0] + back[0]
+        self.calls = unique(there[1] + back[1])
 
 
 def loops_over_frames(function):
@@ -272,18 +284,18 @@ def main():
     frames = loops_over_frames(root)
     if not frames:
         fail("no loop over frames is found in the worker's loop")
-    print("| loop over frames | bytes | instructions | on the way of a plain frame | calls on it | for other frames |")
+    print("| loop over frames | bytes | instructions | on its easiest way | calls on that | all that it may call |")
     print("|---|---|---|---|---|---|")
     for number, loop in enumerate(frames, 1):
-        sizes = f"{bytes_of(root, loop.body)} | {len(loop.body)} | {loop.way or 'all'}"
-        calls = "none" if loop.way else listed(loop.callees)
-        print(f"| {number} | {sizes} | **{calls}** | {listed(loop.callees)} |")
+        sizes = f"{bytes_of(root, loop.body)} | {len(loop.body)} | {loop.way}"
+        print(f"| {number} | {sizes} | **{listed(loop.calls)}** | {listed(loop.callees)} |")
     print("\n| function | bytes | instructions | calls |\n|---|---|---|---|")
     for function in on_the_way(root):
         name = "the worker's loop, with all that is inlined" if function is root else f"`{short(function.name)}`"
         print(f"| {name} | {function.size()} | {len(function.code)} | {listed(function.callees())} |")
-    if not all(loop.way for loop in frames):
-        fail("a plain frame makes a call in a loop over frames")
+    per_packet = [call for loop in frames for call in loop.calls if not call.endswith(FOR_OTHERS)]
+    if per_packet or all(loop.calls for loop in frames):
+        fail(f"plain frames make calls in a loop over frames: {listed(unique(per_packet))}")
 
 if __name__ == "__main__":
     main()

@@ -152,9 +152,9 @@ def looped(side):
     return loops_over_frames(function)
 
 [loop] = looped(("je 5", 5, None))
-assert (loop.body, loop.callees, loop.way) == ([2, 3, 4, 5, 6, 7], ["g"], 5), vars(loop)
+assert (loop.body, loop.callees, loop.way, loop.calls) == ([2, 3, 4, 5, 6, 7], ["g"], 5, []), vars(loop)
 [loop] = looped(("nop", None, None))
-assert (loop.callees, loop.way) == (["g"], None), vars(loop)
+assert (loop.callees, loop.way, loop.calls) == (["g"], 6, ["g"]), vars(loop)
 PYTHON
 }
 
@@ -167,7 +167,7 @@ test_hot_loop_calls_nothing_for_a_plain_frame() {
     fi
     expect 0 "$scripts/hot_loop.py" "$target/release/gannet"
     output_has "| loop over frames | bytes | instructions |"
-    output_has '| **none** |'
+    output_has '| **nothing** |'
     output_has "| the worker's loop, with all that is inlined |"
     output_has "| \`shim_rte_eth_rx_burst\` |"
 }
