@@ -25,6 +25,8 @@ const NULL: &str = "--vdev=net_null0,no-rx=1";
 const FLOWS: &str = "1024";
 /// What is not measured at the start.
 const WARM_UP: Duration = Duration::from_millis(200);
+/// Two memifs greet each other on threads that share their CPUs with loops which spin.
+const MEMIF_WARM_UP: Duration = Duration::from_millis(1_500);
 /// Longer than a sender over memif is needed.
 const MARGIN: f64 = 20.0;
 
@@ -155,6 +157,6 @@ fn over_memif(bench: &Bench, start: fn(&Bench, &str) -> Result<Sender, Failure>)
     let device = |role| format!("--vdev=net_memif0,role={role},socket-abstract=no,socket={socket}");
     let sink = testpmd(&bench.cpus.swapped().eal(MEMORY), &device("server"), "rxonly")?;
     let _sender = start(bench, &device("client"))?;
-    thread::sleep(WARM_UP);
+    thread::sleep(MEMIF_WARM_UP);
     Ok(vec![(Measure::Rate, sink.measure(Counted::Received, bench.seconds)? / 1e6)])
 }
