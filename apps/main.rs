@@ -29,6 +29,9 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "error: {error}");
         return ExitCode::FAILURE;
     }
+    if let Err(error) = gannet::wire::plain::Kernel::chosen() {
+        return usage_error(&error.to_string());
+    }
     let mut args = match gannet::command_line() {
         Ok(words) => words.into_iter(),
         Err(error) => error.exit(),

@@ -1,6 +1,6 @@
 //! The version line: what was built, from what, and what of this CPU is used.
 
-/// `gannet 0.1.0 (commit 0123456789ab, DPDK 22.11.11, checksum kernel avx2)`
+/// `gannet 0.1.0 (commit 0123456789ab, DPDK 22.11.11, vector kernel avx2)`
 pub(crate) fn line() -> String {
     let commit = env!("GANNET_GIT_COMMIT");
     let built = env!("GANNET_DPDK_VERSION");
@@ -11,6 +11,6 @@ pub(crate) fn line() -> String {
             format!("{running}, built with {built}")
         }
     });
-    let kernel = gannet::wire::checksum::kernel_name();
-    format!("gannet {} (commit {commit}, {dpdk}, checksum kernel {kernel})", env!("CARGO_PKG_VERSION"))
+    let kernel = gannet::wire::plain::Kernel::best().name();
+    format!("gannet {} (commit {commit}, {dpdk}, vector kernel {kernel})", env!("CARGO_PKG_VERSION"))
 }

@@ -2,8 +2,9 @@
 //!
 //! A lab (`labs`) has cases, a case has subjects that do the same work. They are measured in
 //! turn (`pairs`), each in a process of its own (`subject`, `peer`), and what comes of it is
-//! summed up (`stats`), told (`report`) and drawn (`plot`).
+//! summed up (`stats`), held against what is wanted (`bars`), told (`report`) and drawn (`plot`).
 
+mod bars;
 mod failure;
 mod labs;
 mod machine;
@@ -48,7 +49,7 @@ struct Arguments {
     pairs: u32,
 
     /// How long each measurement takes, in seconds
-    #[arg(long, value_name = "S", default_value_t = 2.0, value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
     seconds: f64,
 
     /// Write the results to this file as JSON
@@ -124,6 +125,7 @@ fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
         machine,
         pairs: arguments.pairs,
         seconds: arguments.seconds,
+        bars: Vec::new(),
         noise: Vec::new(),
         labs: Vec::new(),
     };
@@ -158,6 +160,7 @@ fn run_lab(
         }
         Err(why) => lab.leave(None, None, why),
     }
+    report.bars.extend(name.bars().iter().filter_map(|bar| bar.judge(&lab)));
     report.labs.push(lab);
 }
 

@@ -29,7 +29,8 @@ impl Wire {
 pub(crate) struct Namespace(String);
 
 impl Namespace {
-    fn new() -> Result<Self, Failure> {
+    /// A new one, with its loopback interface and nothing else.
+    pub(crate) fn new() -> Result<Self, Failure> {
         let name = unique();
         let output = Command::new("ip").args(["netns", "add", &name]).output();
         let output = output.map_err(|error| Failure::Skip(format!("the program ip (iproute2): {error}")))?;

@@ -25,6 +25,16 @@ pub(crate) enum Measure {
     RttP999,
     /// Time of one operation.
     Time,
+    /// How late a datagram leaves, half of them earlier.
+    LatenessP50,
+    /// How late a datagram leaves, 99 % of them earlier.
+    LatenessP99,
+    /// Share of a CPU that is used while nothing comes.
+    Cpu,
+    /// Time from a packet's sending to its service, half of them faster.
+    WakeupP50,
+    /// Time from a packet's sending to its service, 99 % of them faster.
+    WakeupP99,
 }
 
 impl Measure {
@@ -39,6 +49,11 @@ impl Measure {
             Self::RttP99 => "RTT p99",
             Self::RttP999 => "RTT p99.9",
             Self::Time => "time",
+            Self::LatenessP50 => "lateness p50",
+            Self::LatenessP99 => "lateness p99",
+            Self::Cpu => "idle CPU",
+            Self::WakeupP50 => "wake-up p50",
+            Self::WakeupP99 => "wake-up p99",
         }
     }
 
@@ -48,8 +63,16 @@ impl Measure {
             Self::Ticks | Self::BusyTicks | Self::CoreTicks => "ticks/packet",
             Self::Rate => "Mpps",
             Self::RttP50 | Self::RttP99 | Self::RttP999 => "us",
+            Self::LatenessP50 | Self::LatenessP99 | Self::WakeupP50 | Self::WakeupP99 => "us",
             Self::Time => "ns",
+            Self::Cpu => "%",
         }
+    }
+
+    /// Whether a value makes sense. Of nothing that is measured there is none, but of rest.
+    fn is_sane(self, value: f64) -> bool {
+        let may_be_none = matches!(self, Self::Cpu | Self::LatenessP50 | Self::LatenessP99);
+        value.is_finite() && (value > 0.0 || (may_be_none && value == 0.0))
     }
 
     /// How many times better `of` is than `to`.
@@ -163,7 +186,7 @@ fn add(subject: &mut Subject<'_>, rounds: &mut Result<Rounds, Failure>) {
 /// A run whose values make sense.
 fn measured(subject: &mut Subject<'_>) -> Result<Values, Failure> {
     let values = (subject.measure)()?;
-    match values.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
+    match values.iter().find(|(measure, value)| !measure.is_sane(*value)) {
         Some((measure, value)) => Err(Failure::Failed(format!("{} of {value}", measure.name()))),
         None => Ok(values),
     }
@@ -217,7 +240,10 @@ fn collect(case: &Case<'_>, rounds: Vec<Result<Rounds, Failure>>, outcome: &mut 
 fn compare(of: &'static str, to: &'static str, first: &Rounds, second: &Rounds) -> Vec<Compared> {
     let each = first.iter().filter_map(|(&measure, values)| {
         let pairs = values.iter().zip(second.get(&measure)?);
-        let ratios: Vec<_> = pairs.map(|(&of, &to)| measure.ratio(of, to)).collect();
+        // There is none to what is nothing.
+        let ratios =
+            pairs.map(|(&of, &to)| measure.ratio(of, to)).filter(|ratio| ratio.is_finite() && *ratio > 0.0);
+        let ratios: Vec<_> = ratios.collect();
         Some(Compared { of, to, measure, summary: Summary::of(&ratios)? })
     });
     each.collect()

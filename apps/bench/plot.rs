@@ -11,6 +11,15 @@ const BAR: usize = 16;
 const STEP: usize = 22;
 const HEAD: usize = 40;
 
+/// Colours for a light page and a dark one, as the reader has it.
+const STYLE: &str = "<style>
+.page { fill: #ffffff; } text { fill: #1f2328; } line { stroke: #1f2328; } .ours { fill: #4c9be8; } .peer { fill: #b4bac2; }
+@media (prefers-color-scheme: dark) {
+.page { fill: #0d1117; } text { fill: #e6edf3; } line { stroke: #e6edf3; } .ours { fill: #2f6fb5; } .peer { fill: #59616b; }
+}
+</style>
+";
+
 /// The rows of one case and measure, on one scale.
 struct Group<'a> {
     title: String,
@@ -23,7 +32,7 @@ pub(crate) fn svg(report: &Report) -> String {
     let height: usize = HEAD + groups.iter().map(|group| HEAD + STEP * group.rows.len()).sum::<usize>();
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
+         font-family=\"sans-serif\" font-size=\"13\">\n{STYLE}<rect class=\"page\" width=\"100%\" height=\"100%\"/>\n"
     );
     let _ = writeln!(text, "<text x=\"10\" y=\"24\">{}</text>", escape(&report.machine.line()));
     let mut top = HEAD;
@@ -60,14 +69,14 @@ fn draw(text: &mut String, group: &Group<'_>, mut top: usize) -> usize {
     );
     top += HEAD;
     for row in &group.rows {
-        let colour = if row.subject.starts_with("gannet") { "#1f77b4" } else { "#b0b0b0" };
+        let class = if row.subject.starts_with("gannet") { "ours" } else { "peer" };
         let (middle, baseline) = (top + BAR / 2, top + BAR - 3);
         let [low, median, high] = [row.summary.p25, row.summary.median, row.summary.p75].map(scale);
         let _ = writeln!(
             text,
             "<text x=\"{}\" y=\"{baseline}\" text-anchor=\"end\">{}</text>\n\
-             <rect x=\"{LEFT}\" y=\"{top}\" width=\"{median:.1}\" height=\"{BAR}\" fill=\"{colour}\"/>\n\
-             <line x1=\"{:.1}\" y1=\"{middle}\" x2=\"{:.1}\" y2=\"{middle}\" stroke=\"black\"/>\n\
+             <rect x=\"{LEFT}\" y=\"{top}\" width=\"{median:.1}\" height=\"{BAR}\" class=\"{class}\"/>\n\
+             <line x1=\"{:.1}\" y1=\"{middle}\" x2=\"{:.1}\" y2=\"{middle}\"/>\n\
              <text x=\"{:.1}\" y=\"{baseline}\">{}</text>",
             LEFT - 8,
             escape(row.subject),
@@ -118,6 +127,8 @@ mod tests {
         assert!(svg.contains("ring, a &lt; b &amp; c: ticks (ticks/packet)"));
         // The background is a rectangle, too.
         assert_eq!(svg.matches("<rect").count(), 1 + 2);
+        assert_eq!((svg.matches("class=\"ours\"").count(), svg.matches("class=\"peer\"").count()), (1, 1));
+        assert!(svg.contains("prefers-color-scheme: dark"));
         assert!(svg.contains(">gannet echo<") && svg.contains(">9.50<"));
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::bars::Verdict;
 use super::failure::Failure;
 use super::machine::Machine;
 use super::pairs::{Compared, Outcome};
@@ -18,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) pairs: u32,
     /// Of each measurement.
     pub(crate) seconds: f64,
+    /// What is wanted, and whether it was reached.
+    pub(crate) bars: Vec<Verdict>,
     /// The peer against itself.
     pub(crate) noise: Vec<Ratio>,
     pub(crate) labs: Vec<Lab>,
@@ -131,6 +134,10 @@ impl Report {
             self.pairs,
             self.seconds
         );
+        if !self.bars.is_empty() {
+            text += "\n### bars: what is wanted, and what it came to\n";
+            text += &bars(&self.bars);
+        }
         for lab in &self.labs {
             let _ = write!(text, "\n### {}\n", lab.name);
             text += &rows(&lab.rows);
@@ -161,6 +168,16 @@ fn rows(rows: &[Row]) -> String {
         ]
     });
     table(["case", "subject", "measure", "unit", "median", "p25", "p75"], cells.collect())
+}
+
+fn bars(bars: &[Verdict]) -> String {
+    let cells = bars.iter().map(|bar| {
+        let of = bar.to.map_or(bar.of.to_owned(), |to| format!("{} over {to}", bar.of));
+        let what = format!("{}, {}: {}", bar.lab, bar.case, bar.what);
+        let measured = format!("{} {}", bar.figure(), bar.unit);
+        [what, of, bar.measure.to_owned(), bar.wanted.clone(), measured, bar.word()]
+    });
+    table(["bar", "of", "measure", "wanted", "measured", "met"], cells.collect())
 }
 
 fn ratios(ratios: &[Ratio]) -> String {
@@ -228,6 +245,7 @@ fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::bars::{Bar, Of, Wanted};
     use super::super::pairs::{Measure, Measured, Missing};
     use super::*;
 
@@ -248,10 +266,26 @@ pub(crate) mod tests {
         };
         let mut lab = Lab::new("ring");
         let noise = lab.add("64 B", outcome);
+        let bar = Bar {
+            what: "speed",
+            case: "64 B",
+            measure: Measure::Ticks,
+            of: Of::Ratio("gannet echo", "testpmd 5tswap"),
+            wanted: Wanted::AtLeast(2.5),
+        };
+        let bars = bar.judge(&lab).into_iter().collect();
         let mut broken = Lab::new("veth");
         broken.leave(None, None, Failure::Failed("no wire".to_owned()));
         let version = "gannet 0.1.0".to_owned();
-        Report { version, machine: Machine::here(), pairs: 10, seconds: 1.0, noise, labs: vec![lab, broken] }
+        Report {
+            version,
+            machine: Machine::here(),
+            pairs: 10,
+            seconds: 1.0,
+            bars,
+            noise,
+            labs: vec![lab, broken],
+        }
     }
 
     #[test]
@@ -266,6 +300,9 @@ pub(crate) mod tests {
         let ratio = &json["labs"][0]["ratios"][0];
         assert_eq!((&ratio["of"], &ratio["to"]), (&"gannet echo".into(), &"testpmd 5tswap".into()));
         assert!(ratio["median"] == 2.0 && json["noise"][0]["median"] == 1.0);
+        let bar = &json["bars"][0];
+        assert_eq!((&bar["wanted"], &bar["met"]), (&">= 2.5".into(), &false.into()));
+        assert_eq!((&bar["measured"], &bar["of"], &bar["to"]), (&2.0.into(), &ratio["of"], &ratio["to"]));
         assert_eq!(json["labs"][0]["skipped"][0]["subject"], "testpmd io");
         assert_eq!(json["labs"][1]["failed"][0]["reason"], "no wire");
     }
@@ -275,6 +312,7 @@ pub(crate) mod tests {
         let text = sample().markdown();
         for line in [
             "| 64 B | gannet echo    | ticks   | ticks/packet | 9.50   | 8.55 | 10.5 |",
+            "| ring, 64 B: speed | gannet echo over testpmd 5tswap | ticks   | >= 2.5 | 2.000 times | NO  |",
             "- skipped: 64 B, testpmd io: no <testpmd> here",
             "- FAILED: the whole lab: no wire",
             "### noise: the peer against itself",

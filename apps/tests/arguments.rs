@@ -63,8 +63,16 @@ fn the_version_is_one_line() {
         assert_eq!(version.lines().count(), 1, "{version}");
         assert!(version.starts_with(concat!("gannet ", env!("CARGO_PKG_VERSION"), " (commit ")), "{version}");
         let dpdk = if cfg!(feature = "dpdk") { "DPDK 2" } else { "no DPDK" };
-        assert!(version.contains(dpdk) && version.contains("checksum"), "{version}");
+        assert!(version.contains(dpdk) && version.contains("vector kernel "), "{version}");
     }
+}
+
+#[test]
+fn a_vector_kernel_is_chosen_by_name() {
+    let version = |kernel| Program::start(gannet("--version").env("GANNET_KERNEL", kernel)).end();
+    let portable = version("portable");
+    assert!(portable.code == Some(0) && portable.stdout.contains("vector kernel portable"), "{portable:?}");
+    check(version("mmx"), 2, &["GANNET_KERNEL is 'mmx'", "portable"]);
 }
 
 #[test]

@@ -17,9 +17,9 @@ use crate::bench::process::{Scratch, Server, number};
 pub(super) const ECHO: &str = "10.77.0.1";
 pub(super) const PORT: u16 = 9_000;
 /// Where the load comes from.
-const LOAD: &str = "10.77.0.2/24";
+pub(super) const LOAD: &str = "10.77.0.2/24";
 /// The address of an echo that answers no ARP, and looks at no address either.
-const NEIGHBOUR: &str = "10.77.0.1=02:00:00:00:00:01";
+pub(super) const NEIGHBOUR: &str = "10.77.0.1=02:00:00:00:00:01";
 
 /// How long the generator waits for the last answers.
 const LINGER: Duration = Duration::from_secs(1);
@@ -99,7 +99,10 @@ pub(super) fn run(
         Load::Rate(rate) => {
             generator.args(["--rate", &format!("{rate:.0}"), "--duration", &format!("{seconds}s")])
         }
-        Load::Search => generator.args(["--search", "--trial", &format!("{seconds}s")]),
+        // It has some twenty trials.
+        Load::Search => {
+            generator.args(["--search", "--linger", "200ms", "--trial", &format!("{}s", seconds / 2.0)])
+        }
     };
     let before = core_time(bench.cpus.worker)?;
     generate(&mut generator, load, bench.seconds, &mut echo)?;

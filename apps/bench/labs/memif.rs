@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::echo::{self, Echo, Load, Outcome};
 use super::{Bench, needs_dpdk, unique};
+use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
 use crate::bench::process::{Scratch, Server, ourselves};
@@ -24,6 +25,42 @@ enum Who {
     Peer,
 }
 
+const SATURATED: &str = "saturated";
+const LOSS: &str = "0.5 % loss";
+const HALF: &str = "half of the peer's load";
+
+/// What is wanted.
+pub(super) const BARS: &[Bar] = &[
+    Bar {
+        what: "throughput",
+        case: LOSS,
+        measure: Measure::Rate,
+        of: Of::Ratio(OURS, PEER),
+        wanted: Wanted::AtLeast(0.97),
+    },
+    Bar {
+        what: "no more busy ticks a packet",
+        case: SATURATED,
+        measure: Measure::BusyTicks,
+        of: Of::Ratio(OURS, PEER),
+        wanted: Wanted::AtLeast(1.0),
+    },
+    Bar {
+        what: "round trips",
+        case: HALF,
+        measure: Measure::RttP50,
+        of: Of::Row(OURS),
+        wanted: Wanted::AtMost(5.0),
+    },
+    Bar {
+        what: "round trips no worse",
+        case: HALF,
+        measure: Measure::RttP999,
+        of: Of::Ratio(OURS, PEER),
+        wanted: Wanted::AtLeast(1.0),
+    },
+];
+
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     needs_dpdk()?;
     let subjects = |measure: fn(&Bench, Who) -> Result<Values, Failure>| {
@@ -38,9 +75,9 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     let half = |bench: &Bench, who| run(bench, who, Load::Rate(half_of_the_peers(bench)?))?.round_trips();
     let case = |name, subjects, noise| Case { name, subjects, ratios: ratios.clone(), noise };
     Ok(vec![
-        case("saturated", subjects(saturated), Some(PEER)),
-        case("0.5 % loss", subjects(found), None),
-        case("half of the peer's load", subjects(half), None),
+        case(SATURATED, subjects(saturated), Some(PEER)),
+        case(LOSS, subjects(found), None),
+        case(HALF, subjects(half), None),
     ])
 }
 

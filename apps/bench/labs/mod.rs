@@ -1,6 +1,8 @@
 //! The labs: which subjects do which work, and how they are compared.
 
 mod echo;
+mod r#gen;
+mod idle;
 mod kernel;
 mod memif;
 mod micro;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use gannet::sys::CpuSet;
 
+use super::bars::Bar;
 use super::failure::Failure;
 use super::machine::Machine;
 use super::pairs::Case;
@@ -30,6 +33,10 @@ pub(crate) enum Name {
     Kernel,
     /// One lcore against two
     Scale,
+    /// Datagrams made flat out, and at a steady rate
+    Gen,
+    /// CPU and wake-up of a worker that rests
+    Idle,
     /// The parts of a packet's way, one by one
     Micro,
 }
@@ -43,6 +50,8 @@ impl Name {
             Self::Veth => "veth",
             Self::Kernel => "kernel",
             Self::Scale => "scale",
+            Self::Gen => "gen",
+            Self::Idle => "idle",
             Self::Micro => "micro",
         }
     }
@@ -55,7 +64,25 @@ impl Name {
             Self::Veth => veth::cases(bench),
             Self::Kernel => kernel::cases(bench),
             Self::Scale => scale::cases(bench),
+            Self::Gen => r#gen::cases(bench),
+            Self::Idle => idle::cases(bench),
             Self::Micro => micro::cases(bench),
+        }
+    }
+}
+
+impl Name {
+    /// What its figures are meant to reach.
+    pub(crate) fn bars(self) -> &'static [Bar] {
+        match self {
+            Self::Ring => ring::BARS,
+            Self::Memif => memif::BARS,
+            Self::Veth => veth::BARS,
+            Self::Kernel => kernel::BARS,
+            Self::Scale => scale::BARS,
+            Self::Gen => r#gen::BARS,
+            Self::Idle => idle::BARS,
+            Self::Micro => &[],
         }
     }
 }
@@ -91,6 +118,11 @@ impl Cpus {
         };
         let second = all.iter().rev().nth(1).copied().filter(|_| all.len() > 2);
         Ok(Self { main, worker, second })
+    }
+
+    /// The same with the two changed round, for what works beside that which is measured.
+    pub(crate) fn swapped(self) -> Self {
+        Self { main: self.worker, worker: self.main, ..self }
     }
 
     /// EAL arguments for a main lcore 0 that rests and a worker lcore 1, in memory of small pages

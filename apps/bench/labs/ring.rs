@@ -7,53 +7,118 @@
 
 use std::process::Command;
 
+use gannet::wire::plain::{KERNEL_VARIABLE, Kernel};
+
 use super::{Bench, Cpus, needs_dpdk};
+use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
-use crate::bench::peer::testpmd::Testpmd;
+use crate::bench::peer::testpmd::{Counted, Testpmd};
 use crate::bench::process::{json_of, number, ourselves};
 
 /// Memory for the EAL in MiB.
 const MEMORY: u32 = 256;
-const ECHO: &str = "gannet echo";
-const PLAIN: &str = "plain loop";
-const FIVE_TUPLE_SWAP: &str = "testpmd 5tswap";
+pub(crate) const AVX2: &str = "gannet echo, AVX2";
+pub(crate) const SSSE3: &str = "gannet echo, SSSE3";
+pub(crate) const PORTABLE: &str = "gannet echo, portable";
+pub(crate) const VECTORS: &str = "by hand, AVX2";
+pub(crate) const SCALAR: &str = "by hand, one by one";
+pub(crate) const FIVE_TUPLE_SWAP: &str = "testpmd 5tswap";
+const MAC_SWAP: &str = "testpmd macswap";
+const IO: &str = "testpmd io";
+/// The name of the vector kernel that Debian's DPDK is built for the like of: x86-64-v2.
+const BASELINE: &str = "ssse3";
+
+/// What is wanted. The loop by hand is the faster one of each case.
+pub(super) const BARS: &[Bar] = &[
+    Bar {
+        what: "with the IPv4 header checksum, on the baseline ISA (the UDP checksum is verified as well)",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(SSSE3, FIVE_TUPLE_SWAP),
+        wanted: Wanted::AtLeast(2.0),
+    },
+    Bar {
+        what: "the same with AVX2 (the UDP checksum is verified as well)",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(AVX2, FIVE_TUPLE_SWAP),
+        wanted: Wanted::AtLeast(2.5),
+    },
+    Bar {
+        what: "with the UDP checksum on top, on the baseline ISA",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(SSSE3, FIVE_TUPLE_SWAP),
+        wanted: Wanted::AtLeast(1.5),
+    },
+    Bar {
+        what: "what Service and Host cost: 5 % at most",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(AVX2, VECTORS),
+        wanted: Wanted::AtLeast(0.952),
+    },
+    Bar {
+        what: "what Service and Host cost: 5 % at most",
+        case: "mix",
+        measure: Measure::Ticks,
+        of: Of::Ratio(AVX2, SCALAR),
+        wanted: Wanted::AtLeast(0.952),
+    },
+];
 
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     needs_dpdk()?;
     let mut first = case(bench, "64 B", &["--traffic", "one"]);
     first.noise = Some(FIVE_TUPLE_SWAP);
-    first.subjects.push(Subject::new("testpmd macswap", || testpmd(bench, "macswap")));
-    first.subjects.push(Subject::new("testpmd io", || testpmd(bench, "io")));
-    first.ratios.extend([(ECHO, "testpmd macswap"), (ECHO, "testpmd io")]);
+    first.subjects.extend([
+        Subject::new(PORTABLE, || echo(bench, "gannet", "portable", &["--traffic", "one"])),
+        Subject::new(MAC_SWAP, || testpmd(bench, "macswap")),
+        Subject::new(IO, || testpmd(bench, "io")),
+    ]);
+    first.ratios.extend([(PORTABLE, FIVE_TUPLE_SWAP), (AVX2, MAC_SWAP), (AVX2, IO)]);
     Ok(vec![first, case(bench, "mix", &["--traffic", "mix"])])
 }
 
 fn case<'a>(bench: &'a Bench, name: &'static str, traffic: &'static [&'static str]) -> Case<'a> {
+    let ours = |name, runs, kernel| Subject::new(name, move || echo(bench, runs, kernel, traffic));
     Case {
         name,
         subjects: vec![
-            Subject::new(ECHO, move || echo(bench, "gannet", traffic)),
+            ours(AVX2, "gannet", "avx2"),
             Subject::new(FIVE_TUPLE_SWAP, || testpmd(bench, "5tswap")),
-            Subject::new(PLAIN, move || echo(bench, "plain", traffic)),
+            ours(SSSE3, "gannet", BASELINE),
+            ours(VECTORS, "vectors", "avx2"),
+            ours(SCALAR, "plain", "avx2"),
         ],
-        ratios: vec![(ECHO, FIVE_TUPLE_SWAP), (ECHO, PLAIN)],
+        ratios: vec![(AVX2, FIVE_TUPLE_SWAP), (SSSE3, FIVE_TUPLE_SWAP), (AVX2, VECTORS), (AVX2, SCALAR)],
         noise: None,
     }
 }
 
 /// Ours, in a process of its own, since DPDK starts once per process.
-fn echo(bench: &Bench, runs: &str, traffic: &[&str]) -> Result<Values, Failure> {
-    let rate = ring_rate(bench, runs, traffic, 1)?;
+fn echo(bench: &Bench, runs: &str, kernel: &str, traffic: &[&str]) -> Result<Values, Failure> {
+    if Kernel::named(kernel).is_err() {
+        return Err(Failure::Skip(format!("this processor has no {}", kernel.to_uppercase())));
+    }
+    let rate = ring_rate(bench, runs, Some(kernel), traffic, 1)?;
     Ok(vec![(Measure::Ticks, bench.ticks(rate)?), (Measure::Rate, rate / 1e6)])
 }
 
-/// Frames in a second, of all `wires` together.
-pub(super) fn ring_rate(bench: &Bench, runs: &str, traffic: &[&str], wires: u32) -> Result<f64, Failure> {
+/// Frames in a second, of all `wires` together, with that vector kernel or the best.
+pub(super) fn ring_rate(
+    bench: &Bench,
+    runs: &str,
+    kernel: Option<&str>,
+    traffic: &[&str],
+    wires: u32,
+) -> Result<f64, Failure> {
     let eal = format!("--eal={} --no-shconf", bench.cpus.eal(MEMORY));
     let mut command = Command::new(ourselves()?);
     command.args(["bench", "subject", "ring", "--loop", runs, "--wires", &wires.to_string(), &eal]);
     command.args(["--seconds", &bench.seconds.as_secs_f64().to_string()]).args(traffic);
+    command.envs(kernel.map(|kernel| (KERNEL_VARIABLE, kernel)));
     let result = json_of(&mut command)?;
     Ok(number(&result, "/packets")? / number(&result, "/seconds")?)
 }
@@ -63,7 +128,7 @@ fn testpmd(bench: &Bench, mode: &str) -> Result<Values, Failure> {
     let mut testpmd = Testpmd::start(Command::new("dpdk-testpmd"), &words)?;
     testpmd.command("start tx_first 31")?;
     std::thread::sleep(WARM_UP);
-    let rate = testpmd.measure(bench.seconds)?;
+    let rate = testpmd.measure(Counted::Received, bench.seconds)?;
     Ok(vec![(Measure::Ticks, bench.ticks(rate)?), (Measure::Rate, rate / 1e6)])
 }
 

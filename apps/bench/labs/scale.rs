@@ -4,11 +4,41 @@
 use super::echo::Load;
 use super::veth::{self, Who};
 use super::{Bench, needs_dpdk, ring};
+use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
 use crate::bench::pairs::{Case, Measure, Subject, Values};
 
 const ONE: &str = "gannet echo, one lcore";
 const TWO: &str = "gannet echo, two lcores";
+
+const SHORT: &str = "a wire each, 64 B";
+const SHARED: &str = "one port for both, af_packet";
+const MIX: &str = "a wire each, mix";
+
+/// What is wanted.
+pub(super) const BARS: &[Bar] = &[
+    Bar {
+        what: "two lcores over one",
+        case: SHORT,
+        measure: Measure::Rate,
+        of: Of::Ratio(TWO, ONE),
+        wanted: Wanted::AtLeast(1.9),
+    },
+    Bar {
+        what: "two lcores over one",
+        case: MIX,
+        measure: Measure::Rate,
+        of: Of::Ratio(TWO, ONE),
+        wanted: Wanted::AtLeast(1.9),
+    },
+    Bar {
+        what: "two lcores over one",
+        case: SHARED,
+        measure: Measure::Rate,
+        of: Of::Ratio(TWO, ONE),
+        wanted: Wanted::AtLeast(1.9),
+    },
+];
 
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     needs_dpdk()?;
@@ -25,7 +55,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         noise: Some(ONE),
     };
     let shared = Case {
-        name: "one port for both, af_packet",
+        name: SHARED,
         subjects: vec![
             Subject::new(ONE, || shared_rate(bench, Who::Native)),
             Subject::new(TWO, || shared_rate(bench, Who::NativePair)),
@@ -33,16 +63,12 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ratios: vec![(TWO, ONE)],
         noise: None,
     };
-    Ok(vec![
-        case("a wire each, 64 B", &["--traffic", "one"]),
-        case("a wire each, mix", &["--traffic", "mix"]),
-        shared,
-    ])
+    Ok(vec![case(SHORT, &["--traffic", "one"]), case(MIX, &["--traffic", "mix"]), shared])
 }
 
 /// Packets in a second of all lcores together.
 fn rate(bench: &Bench, traffic: &[&str], wires: u32) -> Result<Values, Failure> {
-    Ok(vec![(Measure::Rate, ring::ring_rate(bench, "gannet", traffic, wires)? / 1e6)])
+    Ok(vec![(Measure::Rate, ring::ring_rate(bench, "gannet", None, traffic, wires)? / 1e6)])
 }
 
 /// Packets that come back in a second over a port of several queues. Rings have one; the ports

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use super::echo::{self, Echo, Load, Outcome};
 use super::{Bench, needs_dpdk, unique};
+use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
 use crate::bench::network::{Namespace, Wire};
-use crate::bench::pairs::{Case, Subject, Values};
+use crate::bench::pairs::{Case, Measure, Subject, Values};
 use crate::bench::process::{Scratch, Server, ourselves};
 
 /// Memory of the EAL in MiB.
@@ -37,6 +38,34 @@ pub(super) enum Who {
     Classical,
 }
 
+const SATURATED: &str = "saturated";
+const LIGHTLY: &str = "20,000 a second";
+
+/// What is wanted.
+pub(super) const BARS: &[Bar] = &[
+    Bar {
+        what: "busy ticks a packet",
+        case: SATURATED,
+        measure: Measure::BusyTicks,
+        of: Of::Ratio(NATIVE, PEER),
+        wanted: Wanted::AtLeast(1.3),
+    },
+    Bar {
+        what: "round trips no worse",
+        case: LIGHTLY,
+        measure: Measure::RttP50,
+        of: Of::Ratio(NATIVE, PEER),
+        wanted: Wanted::AtLeast(1.0),
+    },
+    Bar {
+        what: "round trips no worse",
+        case: LIGHTLY,
+        measure: Measure::RttP99,
+        of: Of::Ratio(NATIVE, PEER),
+        wanted: Wanted::AtLeast(1.0),
+    },
+];
+
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     // What a machine can't do is told before anything takes its time.
     drop(Wire::new()?);
@@ -51,8 +80,8 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     let saturated = |bench: &Bench, who| run(bench, who, Load::FlatOut)?.saturated(bench);
     let light = |bench: &Bench, who| run(bench, who, Load::Rate(LIGHT))?.round_trips();
     Ok(vec![
-        Case { name: "saturated", subjects: subjects(saturated), ratios: ratios.clone(), noise: Some(PEER) },
-        Case { name: "20,000 a second", subjects: subjects(light), ratios, noise: None },
+        Case { name: SATURATED, subjects: subjects(saturated), ratios: ratios.clone(), noise: Some(PEER) },
+        Case { name: LIGHTLY, subjects: subjects(light), ratios, noise: None },
     ])
 }
 

@@ -14,6 +14,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What it prints, unbuffered, when it waits for a command. All else it prints late.
 const PROMPT: &[u8] = b"testpmd> ";
 
+/// Which packets are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Received,
+    Sent,
+}
+
 /// A running testpmd. It is killed if it is dropped before its end.
 pub(crate) struct Testpmd {
     child: Child,
@@ -57,14 +64,14 @@ impl Testpmd {
         self.wait_for_prompt()
     }
 
-    /// Packets that it receives in a second, over `seconds`. Call it once the traffic flows; it
+    /// Packets that it receives or sends in a second, over `seconds`. Call it once the traffic flows; it
     /// ends testpmd.
-    pub(crate) fn measure(mut self, seconds: Duration) -> Result<f64, Failure> {
+    pub(crate) fn measure(mut self, counted: Counted, seconds: Duration) -> Result<f64, Failure> {
         self.command("show port stats all")?;
         thread::sleep(seconds);
         self.command("show port stats all")?;
         let said = self.quit()?;
-        received_per_second(&said)
+        per_second(&said, counted)
             .ok_or_else(|| Failure::Failed(format!("dpdk-testpmd said no rates: {}", last_lines(&said))))
     }
 
@@ -137,8 +144,12 @@ fn last_lines(text: &str) -> String {
 }
 
 /// The rate of the last of two `show port stats all`, all ports together.
-fn received_per_second(said: &str) -> Option<f64> {
-    let after = |line: &str| line.split("Rx-pps:").nth(1)?.split_whitespace().next()?.parse().ok();
+fn per_second(said: &str, counted: Counted) -> Option<f64> {
+    let name = match counted {
+        Counted::Received => "Rx-pps:",
+        Counted::Sent => "Tx-pps:",
+    };
+    let after = |line: &str| line.split(name).nth(1)?.split_whitespace().next()?.parse().ok();
     let rates: Vec<f64> = said.lines().filter_map(after).collect();
     // Each look prints a block per port.
     let ports = rates.len() / 2;
@@ -154,15 +165,19 @@ mod tests {
 
     #[test]
     fn captured_text_is_read() {
-        assert_eq!(received_per_second(SAID), Some(129_810_569.0));
+        assert_eq!(per_second(SAID, Counted::Received), Some(129_810_569.0));
+        assert_eq!(per_second(SAID, Counted::Sent), Some(129_810_569.0));
         assert_eq!(Testpmd::ticks_per_packet(SAID), Some(19.14));
     }
 
     #[test]
     fn several_ports_are_added_up() {
         let look = |a: u64, b: u64| format!("  Rx-pps:  {a}  Rx-bps: 0\n  Rx-pps: {b} Rx-bps: 0\n");
-        assert_eq!(received_per_second(&(look(0, 0) + &look(100, 11))), Some(111.0));
-        assert_eq!((received_per_second("Bye...\n"), Testpmd::ticks_per_packet("Bye...\n")), (None, None));
+        assert_eq!(per_second(&(look(0, 0) + &look(100, 11)), Counted::Received), Some(111.0));
+        assert_eq!(
+            (per_second("Bye...\n", Counted::Sent), Testpmd::ticks_per_packet("Bye...\n")),
+            (None, None)
+        );
     }
 
     #[test]

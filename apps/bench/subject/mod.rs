@@ -4,12 +4,15 @@
 
 mod classical;
 pub(crate) mod frames;
+mod idle;
 #[cfg(feature = "dpdk")]
 mod plain;
 #[cfg(feature = "dpdk")]
 mod recycle;
 #[cfg(feature = "dpdk")]
 pub(crate) mod ring;
+#[cfg(feature = "dpdk")]
+mod vectors;
 
 use clap::Parser;
 
@@ -21,6 +24,8 @@ use super::failure::Failure;
 enum Subject {
     /// A UDP server on one socket of the kernel's
     Classical(classical::Arguments),
+    /// A receiver that rests while nothing comes
+    Idle(idle::Arguments),
     /// An echo on ring ports joined crosswise
     #[cfg(feature = "dpdk")]
     Ring(ring::Arguments),
@@ -31,6 +36,7 @@ pub(super) fn run(words: impl Iterator<Item = String>) -> Result<(), Failure> {
     let words = std::iter::once("gannet bench subject".to_owned()).chain(words);
     match Subject::try_parse_from(words).unwrap_or_else(|error| error.exit()) {
         Subject::Classical(arguments) => classical::run(&arguments),
+        Subject::Idle(arguments) => idle::run(&arguments),
         #[cfg(feature = "dpdk")]
         Subject::Ring(arguments) => ring::run(&arguments),
     }

@@ -1,12 +1,14 @@
 //! An echo written by hand, for one port and one purpose: what `Service` and `Host` are
 //! measured against. It validates and counts what they do of a plain datagram, and has
 //! nothing of what else they are for (ARP, ICMP, IPv6, VLANs, fragments, an outbox).
+//!
+//! Frames are looked at one by one here; `vectors` looks at eight at a time, as a host does.
 
 use gannet::host::UdpPorts;
 use gannet::packet::{Burst, Packet};
 use gannet::port::FrameQueue;
 use gannet::sys::StopFlag;
-use gannet::telemetry::Counter;
+use gannet::telemetry::{Counter, Counters};
 use gannet::wire::checksum::Sum;
 use gannet::wire::ethernet::{self, EtherType, MacAddress};
 use gannet::wire::protocol::Protocol;
@@ -20,16 +22,22 @@ const UDP_AT: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN;
 const HEADERS_LEN: usize = UDP_AT + udp::HEADER_LEN;
 
 /// Echoes on one queue.
-pub(super) struct Plain<Q: FrameQueue> {
+pub(super) struct Plain<Q: FrameQueue, R = Rules> {
     queue: Q,
-    rules: Rules,
+    rules: R,
     rx: Burst<Q::Packet>,
     tx: Burst<Q::Packet>,
-    spent: Burst<Q::Packet>,
+}
+
+/// How the frames of a burst become their replies.
+pub(super) trait Turn {
+    /// Makes valid frames their replies, and moves the others behind them. Says how many are
+    /// valid; the others are counted.
+    fn turn<P: Packet>(&self, frames: &mut [P], counters: &Counters) -> usize;
 }
 
 /// What is ours.
-struct Rules {
+pub(super) struct Rules {
     mac: MacAddress,
     ip: std::net::Ipv4Addr,
     ports: UdpPorts,
@@ -40,46 +48,40 @@ struct Rules {
 /// What of a valid datagram its reply is made from.
 struct Valid {
     udp_len: u16,
-    /// The UDP checksum, which stays right when source and destination change places.
-    checksum: [u8; 2],
+    /// The first four bytes of the reply's IP header.
+    first: [u8; 4],
+    /// The checksum of that header, in the order of bytes that it is written in.
+    checksum: u16,
 }
 
-impl<Q: FrameQueue> Plain<Q> {
-    /// Answers for `own`, whose ports are `ports`.
-    pub(super) fn new(queue: Q, own: Endpoint, ports: UdpPorts, burst: usize) -> Self {
-        let reflectors = [7, 13, 17, 19, 37, 53, 69, 123];
-        let refused = reflectors.into_iter().chain((1..=u16::MAX).filter(|&port| ports.contains(port)));
-        let rules = Rules { mac: own.mac, ip: own.ip, refused: refused.collect(), ports };
-        let [rx, tx, spent] = [(); 3].map(|()| Burst::with_capacity(burst));
-        Self { queue, rules, rx, tx, spent }
+impl<Q: FrameQueue, R: Turn> Plain<Q, R> {
+    pub(super) fn new(queue: Q, rules: R, burst: usize) -> Self {
+        let [rx, tx] = [(); 2].map(|()| Burst::with_capacity(burst));
+        Self { queue, rules, rx, tx }
     }
 
     /// One burst.
     #[inline]
     fn turn(&mut self) {
-        let Self { queue, rules, rx, tx, spent } = self;
+        let Self { queue, rules, rx, tx } = self;
         queue.rx_burst(rx);
         rx.iter().for_each(Packet::prefetch);
-        for mut packet in rx.drain() {
-            let to = match rules.answer(&mut packet) {
-                Ok(()) => &mut *tx,
-                Err(reason) => {
-                    queue.counters().add(reason, 1);
-                    &mut *spent
-                }
-            };
-            // All are as long.
-            let _ = to.push(packet);
-        }
-        if !tx.is_empty() {
-            queue.counters().add(Counter::Delivered, tx.len() as u64);
-            queue.counters().add(Counter::Replied, tx.len() as u64);
+        let valid = rules.turn(&mut *rx, queue.counters());
+        if valid > 0 {
+            queue.counters().add(Counter::Delivered, valid as u64);
+            queue.counters().add(Counter::Replied, valid as u64);
+            // The burst itself is sent if all of it is valid.
+            if valid < rx.len() {
+                tx.append_first(rx, valid);
+            } else {
+                tx.swap_with(rx);
+            }
             queue.tx_burst(tx);
             queue.counters().add(Counter::TxFull, tx.len() as u64);
             queue.free_burst(tx);
         }
-        if !spent.is_empty() {
-            queue.free_burst(spent);
+        if !rx.is_empty() {
+            queue.free_burst(rx);
         }
     }
 
@@ -96,38 +98,71 @@ impl<Q: FrameQueue> Plain<Q> {
 }
 
 /// Polls all in turn until `stop` is set.
-pub(super) fn run<Q: FrameQueue>(mut ends: Vec<Plain<Q>>, stop: &StopFlag) {
+pub(super) fn run<Q: FrameQueue, R: Turn>(mut ends: Vec<Plain<Q, R>>, stop: &StopFlag) {
     while !stop.is_set() {
         ends.iter_mut().for_each(Plain::turn);
     }
     ends.iter_mut().for_each(Plain::drain);
 }
 
+impl Turn for Rules {
+    #[inline]
+    fn turn<P: Packet>(&self, frames: &mut [P], counters: &Counters) -> usize {
+        let mut valid = 0;
+        for at in 0..frames.len() {
+            match self.answer(&mut frames[at]) {
+                Ok(()) => {
+                    keep(frames, valid, at);
+                    valid += 1;
+                }
+                Err(reason) => counters.add(reason, 1),
+            }
+        }
+        valid
+    }
+}
+
+/// Moves the valid frame `at` behind the `valid` others.
+#[inline]
+pub(super) fn keep<P>(frames: &mut [P], valid: usize, at: usize) {
+    if valid < at {
+        frames.swap(valid, at);
+    }
+}
+
 impl Rules {
+    /// Answers for `own`, whose ports are `ports`.
+    pub(super) fn new(own: Endpoint, ports: UdpPorts) -> Self {
+        let reflectors = [7, 13, 17, 19, 37, 53, 69, 123];
+        let refused = reflectors.into_iter().chain((1..=u16::MAX).filter(|&port| ports.contains(port)));
+        Self { mac: own.mac, ip: own.ip, refused: refused.collect(), ports }
+    }
+
+    /// Whether a datagram between these ports is for us and is answered.
+    #[inline(always)]
+    pub(super) fn takes(&self, source_port: u16, port: u16) -> bool {
+        self.ports.contains(port) && source_port != 0 && !self.refused.contains(source_port)
+    }
+
     /// Makes a datagram its reply.
     #[inline(always)]
-    fn answer(&self, packet: &mut impl Packet) -> Result<(), Counter> {
-        let Valid { udp_len, checksum } = self.validate(packet.frame())?;
+    pub(super) fn answer(&self, packet: &mut impl Packet) -> Result<(), Counter> {
+        let Valid { udp_len, first, checksum } = self.validate(packet.frame())?;
+        let len = (UDP_AT + usize::from(udp_len)).max(ethernet::MIN_FRAME_LEN);
         let Some(headers) = packet.room_mut().first_chunk_mut::<HEADERS_LEN>() else { return Ok(()) };
-        let (destination, source, ports) = (quad(headers, 26), quad(headers, 30), quad(headers, 34));
-        headers.copy_within(6..12, 0);
+        let sender: [u8; 6] = bytes(headers, 6);
+        let (ends, ports) = (bytes(headers, 26), bytes(headers, 34));
+        headers[..6].copy_from_slice(&sender);
         headers[6..12].copy_from_slice(&self.mac.0);
-        let [len_high, len_low] = (udp_len + ipv4::HEADER_LEN as u16).to_be_bytes();
-        // Not to be fragmented, 64 hops, UDP.
-        let first = [0x45, headers[15] & !ECN, len_high, len_low];
-        let fields = [first, [0, 0, 0x40, 0], [64, 17, 0, 0], source, destination];
-        let checksum_of_header = !fold(fields.into_iter().map(u32::from_ne_bytes).map(u64::from).sum());
-        let [c, d] = checksum_of_header.to_ne_bytes();
+        // Not to be fragmented, 64 hops, UDP, whose length and checksum stay as they are.
         headers[14..18].copy_from_slice(&first);
-        headers[18..22].copy_from_slice(&[0, 0, 0x40, 0]);
-        headers[22..26].copy_from_slice(&[64, 17, c, d]);
-        headers[26..30].copy_from_slice(&source);
-        headers[30..34].copy_from_slice(&destination);
-        let [a, b, c, d] = ports;
-        headers[34..38].copy_from_slice(&[c, d, a, b]);
-        headers[38..40].copy_from_slice(&udp_len.to_be_bytes());
-        headers[40..42].copy_from_slice(&checksum);
-        packet.set_frame_len((UDP_AT + usize::from(udp_len)).max(ethernet::MIN_FRAME_LEN));
+        let [a, b] = checksum.to_ne_bytes();
+        headers[18..26].copy_from_slice(&[0, 0, 0x40, 0, 64, 17, a, b]);
+        headers[26..34].copy_from_slice(&u64::from_ne_bytes(ends).rotate_left(32).to_ne_bytes());
+        headers[34..38].copy_from_slice(&u32::from_ne_bytes(ports).rotate_left(16).to_ne_bytes());
+        if packet.frame_len() != len {
+            packet.set_frame_len(len);
+        }
         Ok(())
     }
 
@@ -152,9 +187,9 @@ impl Rules {
         {
             return Err(Counter::Ipv4Malformed);
         }
-        if fold((14..34).step_by(4).map(|at| u64::from(u32::from_ne_bytes(quad(headers, at)))).sum())
-            != 0xffff
-        {
+        let four = |at| u64::from(u32::from_ne_bytes(bytes(headers, at)));
+        let addresses = four(26) + four(30);
+        if fold(four(14) + four(18) + four(22) + addresses) != 0xffff {
             return Err(Counter::Ipv4Checksum);
         }
         if headers[30..34] != self.ip.octets() {
@@ -170,35 +205,43 @@ impl Rules {
         if headers[23] != Protocol::UDP.0 {
             return Err(Counter::ProtocolUnknown);
         }
-        self.validate_udp(frame, headers, total_len - ipv4::HEADER_LEN)
+        let udp_len = self.validate_udp(frame, headers, addresses, total_len - ipv4::HEADER_LEN)?;
+        let [len_high, len_low] = (udp_len + ipv4::HEADER_LEN as u16).to_be_bytes();
+        let first = [0x45, headers[15] & !ECN, len_high, len_low];
+        let fresh = [first, [0, 0, 0x40, 0], [64, 17, 0, 0]].map(|four| u64::from(u32::from_ne_bytes(four)));
+        Ok(Valid { udp_len, first, checksum: !fold(fresh.into_iter().sum::<u64>() + addresses) })
     }
 
+    /// Its length. `addresses` is the sum of the two.
     #[inline(always)]
-    fn validate_udp(&self, frame: &[u8], headers: &[u8; HEADERS_LEN], room: usize) -> Result<Valid, Counter> {
+    fn validate_udp(
+        &self,
+        frame: &[u8],
+        headers: &[u8; HEADERS_LEN],
+        addresses: u64,
+        room: usize,
+    ) -> Result<u16, Counter> {
         let udp_len = word(headers, 38);
         let datagram = frame.get(UDP_AT..UDP_AT + usize::from(udp_len));
         let Some(datagram) = datagram.filter(|_| (8..=room).contains(&usize::from(udp_len))) else {
             return Err(Counter::UdpMalformed);
         };
-        let checksum = [headers[40], headers[41]];
-        if checksum != [0, 0] {
-            let (source, destination) = (quad(headers, 26), quad(headers, 30));
-            let pseudo_header = Sum::pseudo_header_v4(source, destination, Protocol::UDP.0, udp_len);
-            if !(pseudo_header + Sum::of(datagram)).is_valid() {
-                return Err(Counter::UdpChecksum);
-            }
+        let pseudo_header =
+            addresses + u64::from(u16::from(Protocol::UDP.0).to_be()) + u64::from(udp_len.to_be());
+        let sum = || u64::from(u16::from_ne_bytes(Sum::of(datagram).fold()));
+        // Zero says that there is none.
+        if headers[40..42] != [0, 0] && fold(pseudo_header + sum()) != 0xffff {
+            return Err(Counter::UdpChecksum);
         }
         let (source_port, port) = (word(headers, 34), word(headers, 36));
-        if !self.ports.contains(port) {
-            return Err(Counter::UdpPortClosed);
+        if self.takes(source_port, port) {
+            return Ok(udp_len);
         }
-        if source_port == 0 {
-            return Err(Counter::SourcePort);
-        }
-        if self.refused.contains(source_port) {
-            return Err(Counter::ReflectorPort);
-        }
-        Ok(Valid { udp_len, checksum })
+        Err(match source_port {
+            _ if !self.ports.contains(port) => Counter::UdpPortClosed,
+            0 => Counter::SourcePort,
+            _ => Counter::ReflectorPort,
+        })
     }
 }
 
@@ -208,10 +251,10 @@ fn word(headers: &[u8; HEADERS_LEN], at: usize) -> u16 {
     u16::from_be_bytes([headers[at], headers[at + 1]])
 }
 
-/// The 4 bytes at `at`.
+/// Some bytes from `at` on.
 #[inline(always)]
-fn quad(headers: &[u8; HEADERS_LEN], at: usize) -> [u8; 4] {
-    [headers[at], headers[at + 1], headers[at + 2], headers[at + 3]]
+fn bytes<const LEN: usize>(headers: &[u8; HEADERS_LEN], at: usize) -> [u8; LEN] {
+    std::array::from_fn(|index| headers[at + index])
 }
 
 /// A sum of 32-bit words as one of 16-bit words, with the carries added (RFC 1071), in the
@@ -235,6 +278,7 @@ mod tests {
     use super::super::frames::write;
     use super::super::recycle::{WRONGS, spoil};
     use super::super::ring::{Echo, host};
+    use super::super::vectors::Vectors;
     use super::*;
 
     const OWN: Endpoint = Endpoint {
@@ -248,7 +292,10 @@ mod tests {
         port: 20_000,
     };
 
-    /// What becomes of one frame: the answer, and how many were dropped.
+    /// Eight that are judged at a time, and one.
+    const FRAMES: usize = 9;
+
+    /// What becomes of a burst of such frames: the answers, and how many were dropped.
     fn outcome<T>(
         (len, wrong): (usize, Option<usize>),
         serve: impl FnOnce(MemoryQueue) -> T,
@@ -256,7 +303,7 @@ mod tests {
         let (queue, mut wire) =
             memory::pair(&MemoryConfig { macs: [OWN.mac, OTHER.mac], ..MemoryConfig::default() });
         let counters = Arc::clone(queue.counters());
-        let mut burst = Burst::with_capacity(1);
+        let mut burst = Burst::with_capacity(FRAMES);
         wire.alloc_burst(&mut burst);
         for packet in burst.iter_mut() {
             write(packet, OTHER, OWN, len);
@@ -270,26 +317,41 @@ mod tests {
         (answers, counters.snapshot().total(Kind::RxDrop))
     }
 
+    /// The same by a loop by hand.
+    fn by_hand(frame: (usize, Option<usize>), rules: impl Turn) -> (Vec<Vec<u8>>, u64) {
+        outcome(frame, |queue| {
+            let mut plain = Plain::new(queue, rules, 32);
+            plain.turn();
+            plain
+        })
+    }
+
     #[test]
-    fn it_does_what_a_host_does() {
+    fn loops_by_hand_do_what_a_host_does() {
         let ports = || [OWN.port].into_iter().collect::<UdpPorts>();
         let wrongs = (0..WRONGS).map(Some).chain([None]);
-        let all = wrongs.flat_map(|wrong| [60, 64, 1_499].map(|len| (len, wrong)));
+        let all = wrongs.flat_map(|wrong| [60, 64, 65, 1_499].map(|len| (len, wrong)));
         for frame in all {
-            let by_hand = outcome(frame, |queue| {
-                let mut plain = Plain::new(queue, OWN, ports(), 32);
-                plain.turn();
-                plain
-            });
             let by_host = outcome(frame, |queue| {
                 let mut worker = Worker::new(vec![host(queue, OWN, ports())], Echo, 0);
                 worker.poll_once(Time::from_nanos(1));
                 worker
             });
-            assert_eq!(by_hand, by_host, "{frame:?}");
+            assert_eq!(by_hand(frame, Rules::new(OWN, ports())), by_host, "{frame:?}");
+            assert_eq!(by_hand(frame, Vectors::new(OWN, ports())), by_host, "vectors, {frame:?}");
             let (_, wrong) = frame;
-            let wanted = if wrong.is_some() { (0, 1) } else { (1, 0) };
-            assert_eq!((by_hand.0.len(), by_hand.1), wanted, "{frame:?}");
+            let wanted = if wrong.is_some() { (0, FRAMES) } else { (FRAMES, 0) };
+            assert_eq!((by_host.0.len(), by_host.1 as usize), wanted, "{frame:?}");
         }
+    }
+
+    #[test]
+    fn invalid_frames_change_places_with_valid_ones_that_keep_their_order() {
+        let mut frames = [0, 1, 2, 3, 4];
+        let valid = [1, 2, 4].into_iter().fold(0, |valid, at| {
+            keep(&mut frames, valid, at);
+            valid + 1
+        });
+        assert_eq!((valid, &frames[..3]), (3, &[1, 2, 4][..]));
     }
 }

@@ -16,12 +16,14 @@ use gannet::port::dpdk::{self, DpdkQueue, Eal};
 use gannet::port::{FrameQueue, OpenPort, PortConfig, PortControl};
 use gannet::sys::{Clock, StopFlag};
 use gannet::telemetry::{Counter, Counters, Kind, Snapshot};
+use gannet::wire::plain::Kernel;
 use gannet::wire::vlan::Vlans;
 use gannet::{Datagram, Outbox, Service, Time, Verdict, Worker};
 
 use super::frames::{self, Endpoint};
-use super::plain::{self, Plain};
+use super::plain::{self, Plain, Rules, Turn};
 use super::recycle::{Recycling, spoil};
+use super::vectors::Vectors;
 use crate::bench::failure::Failure;
 
 const BURST: usize = 32;
@@ -45,6 +47,8 @@ enum Loop {
     Gannet,
     /// A loop by hand that validates and counts the same
     Plain,
+    /// The same with the engine's vector kernels
+    Vectors,
 }
 
 /// What goes round
@@ -125,6 +129,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         serde_json::json!({
             "packets": packets,
             "seconds": elapsed.as_secs_f64(),
+            "kernel": Kernel::best().name(),
             "invalid_share": wrong as f64 / totals[Counter::Received].max(1) as f64,
         })
     );
@@ -239,12 +244,18 @@ fn looping<Q: FrameQueue + 'static>(
             let mut worker = Worker::new(hosts, Echo, 0);
             Box::new(move || worker.run(&Clock::start(), &stop))
         }
-        Loop::Plain => {
-            let ends = each.map(|((queue, own), ports)| Plain::new(queue, own, ports, BURST)).collect();
-            Box::new(move || plain::run(ends, &stop))
-        }
+        Loop::Plain => by_hand(each.map(|((queue, own), ports)| (queue, Rules::new(own, ports))), stop),
+        Loop::Vectors => by_hand(each.map(|((queue, own), ports)| (queue, Vectors::new(own, ports))), stop),
     };
     Work { run, counters }
+}
+
+fn by_hand<Q: FrameQueue + 'static, R: Turn + Send + 'static>(
+    ends: impl Iterator<Item = (Q, R)>,
+    stop: StopFlag,
+) -> Box<dyn FnOnce() + Send> {
+    let ends = ends.map(|(queue, rules)| Plain::new(queue, rules, BURST)).collect();
+    Box::new(move || plain::run(ends, &stop))
 }
 
 /// A host with the default guards of a stateless service.

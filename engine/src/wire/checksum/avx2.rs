@@ -8,19 +8,14 @@ use std::arch::x86_64::{
 use std::mem;
 
 use super::Sum;
+use crate::wire::plain::Kernel;
 
-/// Whether this processor has AVX2. The standard library looks once; from then on this is
-/// one relaxed load, and nothing where the build's target has AVX2 anyway.
-#[inline]
-pub(super) fn is_available() -> bool {
-    is_x86_feature_detected!("avx2")
-}
-
-/// The sum over `bytes`, of any length and alignment; `None` on a processor without AVX2.
+/// The sum over `bytes`, of any length and alignment; `None` without AVX2, and where it is not to
+/// be used.
 #[inline]
 pub(super) fn sum(bytes: &[u8]) -> Option<Sum> {
-    // SAFETY: the processor has AVX2.
-    is_available().then(|| unsafe { sum_avx2(bytes) })
+    // SAFETY: a kernel has AVX2 only where the processor does.
+    Kernel::best().has_avx2().then(|| unsafe { sum_avx2(bytes) })
 }
 
 #[target_feature(enable = "avx2")]

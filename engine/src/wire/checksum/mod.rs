@@ -25,15 +25,6 @@ use std::ops::Add;
 /// 4.0-7.5 ns, at 192 bytes 5.5 to 4.5 ns, at 1,472 bytes 45 to 15 ns.
 const VECTOR_THRESHOLD: usize = 192;
 
-/// The kernel that sums long inputs on this processor, for the version line.
-pub fn kernel_name() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if avx2::is_available() {
-        return "avx2";
-    }
-    "scalar"
-}
-
 /// An unfolded ones-complement sum over 16-bit words.
 ///
 /// The words are summed as they lie in memory, which gives the same bytes on machines of

@@ -10,6 +10,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod judge;
+mod kernel;
 mod lanes;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -23,6 +24,8 @@ use std::net::Ipv4Addr;
 use super::checksum::Sum;
 use super::ethernet::MacAddress;
 use super::{ethernet, ipv4, udp};
+use kernel::Kind;
+pub use kernel::{KERNEL_VARIABLE, Kernel, NoSuchKernel};
 
 /// Length in bytes of the headers of a plain frame.
 pub const HEADERS_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
@@ -167,48 +170,5 @@ impl Judged {
     #[inline]
     pub fn udp_sum(&self, index: usize) -> Sum {
         Sum::of_little_endian(self.udp_sums.0[index])
-    }
-}
-
-/// Which instructions frames are judged with. A value names a kernel that runs on this processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kernel(Kind);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Ssse3,
-    Portable,
-}
-
-impl Kernel {
-    /// The kernels that run on this processor, the best first.
-    pub fn available() -> Vec<Self> {
-        #[cfg(target_arch = "x86_64")]
-        let vectors = [
-            is_x86_feature_detected!("avx2").then_some(Kind::Avx2),
-            is_x86_feature_detected!("ssse3").then_some(Kind::Ssse3),
-        ];
-        #[cfg(not(target_arch = "x86_64"))]
-        let vectors = [None; 0];
-        vectors.into_iter().flatten().chain([Kind::Portable]).map(Self).collect()
-    }
-
-    /// The fastest on this processor.
-    pub fn best() -> Self {
-        Self::available().first().copied().unwrap_or(Self(Kind::Portable))
-    }
-
-    /// `avx2`, `ssse3` or `portable`.
-    pub fn name(self) -> &'static str {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => "avx2",
-            #[cfg(target_arch = "x86_64")]
-            Kind::Ssse3 => "ssse3",
-            Kind::Portable => "portable",
-        }
     }
 }
