@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use gannet::Companion;
-use gannet::telemetry::{Counter, Report};
+use gannet::telemetry::{Counter, Exhibit, Family, FamilyKind, Report};
 
 use super::board::Board;
 use super::generator::Order;
@@ -22,6 +22,14 @@ use super::trial::Trial;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long their MAC addresses may take where nobody answers.
 const HEAD_START: Duration = Duration::from_millis(100);
+
+/// What the lcores measure, among the metrics.
+const ROUND_TRIPS: Family = Family::new(
+    "gannet_gen_round_trip_seconds",
+    FamilyKind::Histogram,
+    &["member"],
+    "From the moment that a datagram was meant to leave to its answer, by the lcore that heard it.",
+);
 
 /// What joins the control plane and the lcores.
 #[derive(Debug)]
@@ -171,6 +179,12 @@ impl Companion for Conductor {
             self.order(&Order::Probe);
             self.stage = Stage::Probing(Instant::now());
         }
+    }
+
+    fn exhibits(&self) -> Vec<Exhibit> {
+        let lines = self.wires.get().into_iter().flat_map(|wires| &wires.board.lines).enumerate();
+        let members = lines.map(|(member, line)| (member.to_string(), Arc::clone(&line.round_trips)));
+        vec![Exhibit { family: ROUND_TRIPS, members: members.collect() }]
     }
 
     fn look(&mut self) -> ControlFlow<()> {

@@ -67,6 +67,7 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
     let setup = Setup::new(&mut launch, args)?;
     let wires = Arc::new(OnceLock::new());
     let mut conductor = setup.conductor(&wires);
+    let launch = launch.built_from(crate::version::COMMIT);
     let report = launch.serve_beside(&mut conductor, |lcores| setup.generators(lcores.len(), &wires))?;
     drop(report);
     screen::say(&conductor.results().to_string());
