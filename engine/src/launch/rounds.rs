@@ -30,14 +30,24 @@ pub(super) struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
+    /// A watchdog that barks after that `patience`, and devices that are asked for their statistics if
+    /// somebody wants them.
     pub(super) fn new(
-        status: Arc<Status>,
+        status: &Arc<Status>,
         links: Vec<Link<'a>>,
-        watchdog: Watchdog,
+        patience: Duration,
         asks_devices: bool,
     ) -> Self {
-        let (manager, figures) = (ServiceManager::from_environment(), Vec::new());
-        Self { status, watchdog, manager, asks_devices, links, looked_at_links: None, renewed: None, figures }
+        Self {
+            status: Arc::clone(status),
+            watchdog: Watchdog::new(patience),
+            manager: ServiceManager::from_environment(),
+            asks_devices,
+            links,
+            looked_at_links: None,
+            renewed: None,
+            figures: Vec::new(),
+        }
     }
 
     /// Does what is due.

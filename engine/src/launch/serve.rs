@@ -3,9 +3,8 @@
 use std::io::{BufWriter, Write};
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -19,10 +18,9 @@ use super::lcores::{Job, Lcores};
 use super::panic::guarded;
 use super::plan::{Plan, check_fragments, place_addresses};
 use super::rounds::Rounds;
-use super::status::{LcoreStatus, PortStatus, QueueStatus, Status};
+use super::status::{LcoreStatus, Status};
 #[cfg(feature = "dpdk")]
 use super::telemetry_socket;
-use super::watchdog::Watchdog;
 use super::{Launch, say};
 use crate::host::{Addressing, HashKey, Host, HostConfig};
 use crate::idle::Idle;
@@ -233,22 +231,10 @@ where
     let Aside { signals, start, ports, links, capture, clock, companion } = aside;
     let stop = StopFlag::default();
     let (sender, ended) = bounded(teams.len());
-    let mut status = Status {
-        app: launch.app.name,
-        commit: launch.commit,
-        started: SystemTime::now(),
-        clock,
-        is_ready: AtomicBool::new(false),
-        ports: ports.iter().cloned().map(PortStatus::new).collect(),
-        queues: Vec::new(),
-        lcores: Vec::new(),
-        exhibits: companion.exhibits(),
-    };
+    let mut status = Status::new(launch, clock, ports, companion.exhibits());
     let mut jobs = Vec::new();
     for ((lcore, queues), service) in teams.into_iter().zip(services) {
-        let queue =
-            |queue: &Q| QueueStatus { lcore, port: queue.port(), counters: Arc::clone(queue.counters()) };
-        status.queues.extend(queues.iter().map(queue));
+        status.add_queues(lcore, queues.iter().map(|queue| (queue.port(), queue.counters())));
         let forwards = plan.forwards(queues.len());
         let worker = Worker::new(queues, service, forwards).resting(Idle::new(launch.args.idle));
         status.lcores.push(LcoreStatus::new(lcore, Arc::clone(worker.lcore())));
@@ -256,7 +242,6 @@ where
     }
     drop(sender);
     let status = Arc::new(status);
-    let watchdog = Watchdog::new(launch.args.watchdog);
     let is_on_dpdk = matches!(launch.args.io, Io::Dpdk);
     #[cfg(feature = "dpdk")]
     let _answering = is_on_dpdk.then(|| telemetry_socket::serve(&status));
@@ -265,7 +250,7 @@ where
         stop,
         start,
         ended,
-        rounds: Rounds::new(Arc::clone(&status), links, watchdog, plan.metrics.is_some() || is_on_dpdk),
+        rounds: Rounds::new(&status, links, launch.args.watchdog, plan.metrics.is_some() || is_on_dpdk),
         configured: launch.configured.clone(),
         companion,
         duration: launch.args.duration,

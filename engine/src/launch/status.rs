@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use super::Launch;
 use super::eal_args::LcoreId;
 use crate::port::{PortDescription, PortId};
 use crate::sys::Clock;
-use crate::telemetry::{Counters, Exhibit, LcoreCounters};
+use crate::telemetry::{Counters, Exhibit, LcoreCounters, LcoreSnapshot};
 
 /// How a program is doing.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub(super) struct LcoreStatus {
     pub(super) stalls: AtomicU64,
     /// The bits of a number from 0 to 1.
     busy_ratio: AtomicU64,
+    /// The most that [`polling_ticks`](Self::polling_ticks) gave.
+    polling_ticks: AtomicU64,
 }
 
 impl PortStatus {
@@ -73,8 +76,21 @@ impl PortStatus {
 
 impl LcoreStatus {
     pub(super) fn new(lcore: LcoreId, counters: Arc<LcoreCounters>) -> Self {
-        let is_moving = AtomicBool::new(true);
-        Self { lcore, counters, is_moving, stalls: AtomicU64::new(0), busy_ratio: AtomicU64::new(0) }
+        Self {
+            lcore,
+            counters,
+            is_moving: AtomicBool::new(true),
+            stalls: AtomicU64::new(0),
+            busy_ratio: AtomicU64::new(0),
+            polling_ticks: AtomicU64::new(0),
+        }
+    }
+
+    /// Ticks that were neither busy nor asleep. Each of these is read by itself, so that their difference
+    /// may be a turn too large or too small; a counter that falls would look as if it began anew.
+    pub(super) fn polling_ticks(&self, now: &LcoreSnapshot) -> u64 {
+        let ticks = now.ticks.saturating_sub(now.busy_ticks).saturating_sub(now.asleep_ticks);
+        self.polling_ticks.fetch_max(ticks, Relaxed).max(ticks)
     }
 
     pub(super) fn busy_ratio(&self) -> f64 {
@@ -87,6 +103,36 @@ impl LcoreStatus {
 }
 
 impl Status {
+    /// Of a program whose workers are yet to come.
+    pub(super) fn new(
+        launch: &Launch,
+        clock: Clock,
+        ports: &[PortDescription],
+        exhibits: Vec<Exhibit>,
+    ) -> Self {
+        Self {
+            app: launch.app.name,
+            commit: launch.commit,
+            started: SystemTime::now(),
+            clock,
+            is_ready: AtomicBool::new(false),
+            ports: ports.iter().cloned().map(PortStatus::new).collect(),
+            queues: Vec::new(),
+            lcores: Vec::new(),
+            exhibits,
+        }
+    }
+
+    /// Adds the queues of an lcore.
+    pub(super) fn add_queues<'a>(
+        &mut self,
+        lcore: LcoreId,
+        queues: impl Iterator<Item = (PortId, &'a Arc<Counters>)>,
+    ) {
+        let queue = |(port, counters)| QueueStatus { lcore, port, counters: Arc::clone(counters) };
+        self.queues.extend(queues.map(queue));
+    }
+
     /// The name of a port.
     pub(super) fn port_name(&self, id: PortId) -> &str {
         self.ports.get(usize::from(id.0)).map_or("", |port| &port.description.name)
@@ -95,5 +141,19 @@ impl Status {
     /// Whether every lcore's loop goes round.
     pub(super) fn all_move(&self) -> bool {
         self.lcores.iter().all(|lcore| lcore.is_moving.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_was_polled_away_never_falls() {
+        let lcore = LcoreStatus::new(LcoreId(1), Arc::default());
+        let polled = |ticks, busy_ticks| {
+            lcore.polling_ticks(&LcoreSnapshot { ticks, busy_ticks, asleep_ticks: 10, ..Default::default() })
+        };
+        assert_eq!([polled(100, 20), polled(100, 30), polled(120, 30)], [70, 70, 80]);
     }
 }

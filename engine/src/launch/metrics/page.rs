@@ -96,10 +96,9 @@ fn queues(
 
 fn lcores(status: &Status, page: &mut Exposition) {
     let mut times = page.family(&of::LCORE_TIME);
-    for LcoreStatus { lcore, counters, .. } in &status.lcores {
-        let now = counters.snapshot();
-        // Each is read by itself, so that the parts may be more than the whole for a moment.
-        let polling = now.ticks.saturating_sub(now.busy_ticks).saturating_sub(now.asleep_ticks);
+    for worker in &status.lcores {
+        let (lcore, now) = (&worker.lcore, worker.counters.snapshot());
+        let polling = worker.polling_ticks(&now);
         let states = [("busy", now.busy_ticks), ("polling", polling), ("asleep", now.asleep_ticks)];
         for (state, ticks) in states {
             times.add(&[("lcore", lcore), ("state", &state)], ticks_in_seconds(&status.clock, ticks));
