@@ -11,7 +11,8 @@ const END: &str = "<!-- end -->\n";
 fn table() -> String {
     let row = |family: Family| {
         let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
-        let suffixes = if family.kind == FamilyKind::Histogram { "`_bucket`, `_sum`, `_count`" } else { "" };
+        let suffixes =
+            if family.kind == FamilyKind::Histogram { " (`_bucket`, `_sum`, `_count`)" } else { "" };
         let name = family.sample_name();
         format!("| `{name}`{suffixes} | {} | {} | {} |\n", family.kind.name(), labels.join(", "), family.help)
     };
