@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use gannet::Companion;
 use gannet::telemetry::{Counter, Exhibit, Family, FamilyKind, Report};
+use gannet::{Companion, LcoreId};
 
 use super::board::Board;
 use super::generator::Order;
@@ -27,13 +27,14 @@ const HEAD_START: Duration = Duration::from_millis(100);
 const ROUND_TRIPS: Family = Family::new(
     "gannet_gen_round_trip_seconds",
     FamilyKind::Histogram,
-    &["member"],
+    &["lcore"],
     "From the moment that a datagram was meant to leave to its answer, by the lcore that heard it.",
 );
 
 /// What joins the control plane and the lcores.
 #[derive(Debug)]
 pub(crate) struct Wires {
+    pub(crate) lcores: Vec<LcoreId>,
     pub(crate) board: Arc<Board>,
     pub(crate) orders: Vec<Sender<Order>>,
     pub(crate) results: Receiver<Box<Tally>>,
@@ -182,8 +183,9 @@ impl Companion for Conductor {
     }
 
     fn exhibits(&self) -> Vec<Exhibit> {
-        let lines = self.wires.get().into_iter().flat_map(|wires| &wires.board.lines).enumerate();
-        let members = lines.map(|(member, line)| (member.to_string(), Arc::clone(&line.round_trips)));
+        let lines =
+            self.wires.get().into_iter().flat_map(|wires| wires.lcores.iter().zip(&wires.board.lines));
+        let members = lines.map(|(lcore, line)| (lcore.to_string(), Arc::clone(&line.round_trips)));
         vec![Exhibit { family: ROUND_TRIPS, members: members.collect() }]
     }
 

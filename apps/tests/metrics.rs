@@ -201,7 +201,7 @@ fn the_dashboard_and_the_page_of_docs_name_metrics_that_are_served() {
     let mut generator = Program::start(&mut gannet(&arguments));
     let of_generator = address(&mut generator);
     generator.ready();
-    let trips = "gannet_gen_round_trip_seconds_count{member=\"0\"}";
+    let trips = "gannet_gen_round_trip_seconds_count{lcore=";
     let both = page(&metrics, TEXT) + &wait_until(&of_generator, trips, |count| count > 0.0);
     let samples = both.lines().filter(|line| !line.starts_with('#'));
     let served: BTreeSet<_> =

@@ -7,12 +7,16 @@
 //! stats = "10s"
 //! ```
 
+use std::fs::File;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use clap::{Arg, ArgAction, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// The longest file, in bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// What is wrong with a file of `--config`.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +71,7 @@ pub(super) struct Entry {
 impl ConfigFile {
     /// Reads a file of arguments of that command.
     pub(super) fn read(path: &Path, command: &Command) -> Result<Self, ConfigError> {
-        let text =
-            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = text(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text, command)
     }
 
@@ -99,6 +102,18 @@ impl ConfigFile {
     pub(super) fn words_of(&self, key: &str) -> &[String] {
         self.entries.iter().find(|entry| entry.key == key).map_or(&[], |entry| &entry.words)
     }
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            "it is longer than 1 MiB, so it is something else",
+        ));
+    }
+    Ok(text)
 }
 
 /// The words of a command line that say the same.
@@ -182,6 +197,13 @@ mod tests {
             assert_eq!(file.words_of(key), words, "{key}");
         }
         assert_eq!(file.entries.iter().find(|entry| entry.key == "ttl").map(|entry| entry.line), Some(4));
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_none() {
+        let command = CommonArgs::augment_args(Command::new("echo"));
+        let error = ConfigFile::read(Path::new("/dev/zero"), &command).expect_err("too long").to_string();
+        assert!(error.starts_with("--config /dev/zero: it is longer than 1 MiB"), "{error}");
     }
 
     #[test]
