@@ -199,6 +199,13 @@ mod tests {
         assert_eq!(file.entries.iter().find(|entry| entry.key == "ttl").map(|entry| entry.line), Some(4));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_file_has_is_read_or_refused(text: String, key in "[a-z-]{1,9}", value in "\\PC*") {
+            let _ = (parse(&text), parse(&format!("{key} = {value}")), parse(&format!("ttl = {value}")));
+        }
+    }
+
     #[test]
     fn a_file_without_an_end_is_none() {
         let command = CommonArgs::augment_args(Command::new("echo"));

@@ -139,6 +139,15 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_in_the_file_system_hears_too() {
+        let path = env::temp_dir().join(format!("gannet-notify-{}", std::process::id()));
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        ServiceManager::new(Some(path.as_os_str()), None).stopping();
+        std::fs::remove_file(&path).expect("it was there");
+        assert_eq!(heard(&socket).as_deref(), Some("STOPPING=1\nSTATUS=stopping"));
+    }
+
+    #[test]
     fn without_one_nothing_is_said() {
         let mut manager = ServiceManager::new(None, Some("nonsense"));
         manager.ready("ready");

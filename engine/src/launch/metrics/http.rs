@@ -201,6 +201,17 @@ mod tests {
         assert!(Refusal::Method.answer().contains("\r\nAllow: GET, HEAD\r\n"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(head: Vec<u8>, line in "[A-Z]{0,4} /metrics[ -~]{0,9} HTTP/1.[01]\\PC*") {
+            let answered = |head: &[u8]| match parse(head) {
+                Ok(request) => answer(request, "page").starts_with("HTTP/1.1 200 "),
+                Err(refusal) => refusal.answer().starts_with("HTTP/1.1 "),
+            };
+            proptest::prop_assert!(answered(&head) && answered(line.as_bytes()));
+        }
+    }
+
     #[test]
     fn readers_get_the_text_that_they_like() {
         for (accept, format) in [
