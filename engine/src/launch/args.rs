@@ -117,7 +117,7 @@ pub struct CommonArgs {
     pub metrics: Option<SocketAddr>,
 
     /// Say so when an lcore's loop has stood still for this long
-    #[arg(long, value_name = "TIME", value_parser = parse_interval, default_value = "2s", help_heading = "Run")]
+    #[arg(long, value_name = "TIME", value_parser = parse_patience, default_value = "2s", help_heading = "Run")]
     pub watchdog: Duration,
 
     /// Write dropped frames to this file as pcapng, with the reason as their comment; with
@@ -386,6 +386,14 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     if interval < Duration::from_millis(10) { Err("10ms is the shortest".to_owned()) } else { Ok(interval) }
 }
 
+fn parse_patience(text: &str) -> Result<Duration, String> {
+    let patience = parse_duration(text)?;
+    let is_long_enough = patience >= Duration::from_millis(100);
+    is_long_enough
+        .then_some(patience)
+        .ok_or_else(|| "100ms is the shortest: to wait for packets is no stall".to_owned())
+}
+
 fn parse_endpoint(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an address and a port, as in 127.0.0.1:9464 or [::1]:9464".to_owned())
 }
@@ -525,6 +533,7 @@ mod tests {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert!(parse_interval("1ms").is_err());
+        assert!(parse_patience("99ms").is_err() && parse_patience("100ms").is_ok());
     }
 
     #[test]
