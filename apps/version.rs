@@ -1,8 +1,10 @@
 //! The version line: what was built, from what, and what of this CPU is used.
 
+/// The commit that it was built from, abbreviated; `unknown` outside of a repository.
+pub(crate) const COMMIT: &str = env!("GANNET_GIT_COMMIT");
+
 /// `gannet 0.1.0 (commit 0123456789ab, DPDK 22.11.11, vector kernel avx2)`
 pub(crate) fn line() -> String {
-    let commit = env!("GANNET_GIT_COMMIT");
     let built = env!("GANNET_DPDK_VERSION");
     let dpdk = gannet::dpdk_version().map_or("no DPDK".to_owned(), |running| {
         if running.strip_prefix("DPDK ") == Some(built) {
@@ -12,5 +14,5 @@ pub(crate) fn line() -> String {
         }
     });
     let kernel = gannet::wire::plain::Kernel::best().name();
-    format!("gannet {} (commit {commit}, {dpdk}, vector kernel {kernel})", env!("CARGO_PKG_VERSION"))
+    format!("gannet {} (commit {COMMIT}, {dpdk}, vector kernel {kernel})", env!("CARGO_PKG_VERSION"))
 }

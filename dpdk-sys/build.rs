@@ -14,7 +14,8 @@ const DOCUMENTATION: &str = "bindings/documentation.rs";
 
 /// The libraries whose functions the bindings call. Shared DPDK needs no more: the EAL
 /// loads the drivers of its PMD folder by itself.
-const SHARED: &[&str] = &["rte_net_ring", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_eal"];
+const SHARED: &[&str] =
+    &["rte_net_ring", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_telemetry", "rte_eal"];
 
 /// What is bound, as regular expressions; the types that these use come along.
 const FUNCTIONS: &[&str] = &[
@@ -32,6 +33,8 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_dev_rx_intr_(enable|disable|ctl_q)",
     "rte_epoll_wait",
     "rte_log_(register|get_level|set_level)",
+    "rte_telemetry_register_cmd",
+    "rte_tel_data_(start_dict|add_array_string|add_dict_string)",
     "shim_.*",
 ];
 

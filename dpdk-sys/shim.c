@@ -67,6 +67,36 @@ int shim_rte_eth_link_get_nowait(uint16_t port, uint32_t *speed)
 	return error < 0 ? error : link.link_status == RTE_ETH_LINK_UP;
 }
 
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+#define TEL_UINT RTE_TEL_UINT_VAL
+#define tel_add_array_uint rte_tel_data_add_array_uint
+#define tel_add_dict_uint rte_tel_data_add_dict_uint
+#else
+#define TEL_UINT RTE_TEL_U64_VAL
+#define tel_add_array_uint rte_tel_data_add_array_u64
+#define tel_add_dict_uint rte_tel_data_add_dict_u64
+#endif
+
+int shim_rte_tel_data_start_array_uint(struct rte_tel_data *data)
+{
+	return rte_tel_data_start_array(data, TEL_UINT);
+}
+
+int shim_rte_tel_data_start_array_string(struct rte_tel_data *data)
+{
+	return rte_tel_data_start_array(data, RTE_TEL_STRING_VAL);
+}
+
+int shim_rte_tel_data_add_array_uint(struct rte_tel_data *data, uint64_t value)
+{
+	return tel_add_array_uint(data, value);
+}
+
+int shim_rte_tel_data_add_dict_uint(struct rte_tel_data *data, const char *name, uint64_t value)
+{
+	return tel_add_dict_uint(data, name, value);
+}
+
 size_t shim_mbuf_size(void)
 {
 	return sizeof(struct rte_mbuf);

@@ -16,6 +16,7 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
+#include <rte_telemetry.h>
 #include <rte_version.h>
 
 /* Macros made with RTE_BIT64 or shifts of casts: no tokens that bindgen evaluates. */
@@ -96,6 +97,14 @@ uint16_t shim_rte_mbuf_refcnt_update(struct rte_mbuf *mbuf, int16_t value);
 int shim_rte_ring_dequeue(struct rte_ring *ring, void **object);
 /** `rte_eth_link_get_nowait`: 1 if the link is up, 0 if it is down, negative on error. Its speed in Mbit/s. */
 int shim_rte_eth_link_get_nowait(uint16_t port, uint32_t *speed);
+/** `rte_tel_data_start_array` of unsigned numbers. */
+int shim_rte_tel_data_start_array_uint(struct rte_tel_data *data);
+/** `rte_tel_data_start_array` of strings. */
+int shim_rte_tel_data_start_array_string(struct rte_tel_data *data);
+/** `rte_tel_data_add_array_uint`, which had another name before DPDK 23.03. */
+int shim_rte_tel_data_add_array_uint(struct rte_tel_data *data, uint64_t value);
+/** `rte_tel_data_add_dict_uint`, which had another name before DPDK 23.03. */
+int shim_rte_tel_data_add_dict_uint(struct rte_tel_data *data, const char *name, uint64_t value);
 /** `sizeof(struct rte_mbuf)`, as the C compiler has it. */
 size_t shim_mbuf_size(void);
 /** `offsetof(struct rte_mbuf, …)` by the field's name, as the C compiler has it; `SIZE_MAX` for another name. */

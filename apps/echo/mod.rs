@@ -19,7 +19,7 @@ struct NoArguments {}
 /// Runs the application on the words behind its name.
 pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
     let (launch, NoArguments {}) = Launch::try_parse_from(APP, args)?;
-    launch.serve(|_lcore| Echo)?;
+    launch.built_from(crate::version::COMMIT).serve(|_lcore| Echo)?;
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! What the lcores show while they run: relaxed words, a cache line each, that nobody waits for.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use gannet::telemetry::Durations;
 
 /// What one lcore shows.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub(crate) struct Line {
     pub(crate) is_sending: AtomicBool,
     /// Which of its probes were answered, a bit for each target; any lcore may hear that.
     pub(crate) answered: AtomicU64,
+    /// The round trips of all trials, for the metrics.
+    pub(crate) round_trips: Arc<Durations>,
 }
 
 impl Line {

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use gannet::Companion;
-use gannet::telemetry::{Counter, Report};
+use gannet::telemetry::{Counter, Exhibit, Family, FamilyKind, Report};
+use gannet::{Companion, LcoreId};
 
 use super::board::Board;
 use super::generator::Order;
@@ -23,9 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long their MAC addresses may take where nobody answers.
 const HEAD_START: Duration = Duration::from_millis(100);
 
+/// What the lcores measure, among the metrics.
+const ROUND_TRIPS: Family = Family::new(
+    "gannet_gen_round_trip_seconds",
+    FamilyKind::Histogram,
+    &["lcore"],
+    "From the moment that a datagram was meant to leave to its answer, by the lcore that heard it.",
+);
+
 /// What joins the control plane and the lcores.
 #[derive(Debug)]
 pub(crate) struct Wires {
+    pub(crate) lcores: Vec<LcoreId>,
     pub(crate) board: Arc<Board>,
     pub(crate) orders: Vec<Sender<Order>>,
     pub(crate) results: Receiver<Box<Tally>>,
@@ -171,6 +180,13 @@ impl Companion for Conductor {
             self.order(&Order::Probe);
             self.stage = Stage::Probing(Instant::now());
         }
+    }
+
+    fn exhibits(&self) -> Vec<Exhibit> {
+        let lines =
+            self.wires.get().into_iter().flat_map(|wires| wires.lcores.iter().zip(&wires.board.lines));
+        let members = lines.map(|(lcore, line)| (lcore.to_string(), Arc::clone(&line.round_trips)));
+        vec![Exhibit { family: ROUND_TRIPS, members: members.collect() }]
     }
 
     fn look(&mut self) -> ControlFlow<()> {

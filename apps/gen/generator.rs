@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
+use gannet::telemetry::Durations;
 use gannet::{Datagram, Outbox, Role, SendError, Service, Tick, Time, Verdict};
 
 use super::board::{Board, Line};
@@ -64,6 +65,7 @@ pub(crate) struct Generator {
     next_flow: usize,
     windows: Vec<Window>,
     tally: Box<Tally>,
+    round_trips: Arc<Durations>,
 }
 
 enum Phase {
@@ -106,7 +108,9 @@ impl Generator {
     pub(crate) fn new(parts: Parts, orders: Receiver<Order>, results: Sender<Box<Tally>>) -> Self {
         let windows = std::iter::repeat_with(Window::new).take(parts.place.lcores).collect();
         let tally = Box::new(Tally::new());
-        Self { parts, orders, results, phase: Phase::Resting, next_flow: 0, windows, tally }
+        let own = parts.board.lines.get(parts.place.lcore);
+        let round_trips = own.map(|line| Arc::clone(&line.round_trips)).unwrap_or_default();
+        Self { parts, orders, results, phase: Phase::Resting, next_flow: 0, windows, tally, round_trips }
     }
 
     fn line(&self) -> &Line {
@@ -225,7 +229,9 @@ impl Generator {
         }
         self.tally.reordered += u64::from(arrival == Arrival::Reordered);
         self.tally.received += 1;
-        self.tally.measure(now.as_nanos().saturating_sub(stamp.intended));
+        let round_trip = now.as_nanos().saturating_sub(stamp.intended);
+        self.tally.measure(round_trip);
+        self.round_trips.record(round_trip);
     }
 
     /// A datagram that is none of ours, or not as it was sent; a replay's answers all are.

@@ -39,7 +39,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use crossbeam_channel::{bounded, unbounded};
-use gannet::{App, Error, Launch, UdpPortArg};
+use gannet::{App, Error, Launch, LcoreId, UdpPortArg};
 
 use args::{GenArgs, MAX_TARGETS, Rate, ReplayPace};
 use board::Board;
@@ -67,7 +67,8 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
     let setup = Setup::new(&mut launch, args)?;
     let wires = Arc::new(OnceLock::new());
     let mut conductor = setup.conductor(&wires);
-    let report = launch.serve_beside(&mut conductor, |lcores| setup.generators(lcores.len(), &wires))?;
+    let launch = launch.built_from(crate::version::COMMIT);
+    let report = launch.serve_beside(&mut conductor, |lcores| setup.generators(lcores, &wires))?;
     drop(report);
     screen::say(&conductor.results().to_string());
     if let Some(path) = &setup.args.hgrm {
@@ -165,7 +166,8 @@ impl Setup {
     }
 
     /// A generator for each lcore, wired to the control plane.
-    fn generators(&self, lcores: usize, wires: &OnceLock<Wires>) -> Vec<Generator> {
+    fn generators(&self, ids: &[LcoreId], wires: &OnceLock<Wires>) -> Vec<Generator> {
+        let lcores = ids.len();
         let board = Arc::new(Board::new(lcores));
         let probes = self.args.to.len().min(self.flows.flows.len().div_ceil(lcores.max(1)));
         let (results, tallies) = unbounded();
@@ -191,7 +193,7 @@ impl Setup {
         };
         let generators = (0..lcores).map(generator).collect();
         // Nobody else sets it.
-        let _ = wires.set(Wires { board, orders, results: tallies, probes });
+        let _ = wires.set(Wires { lcores: ids.to_vec(), board, orders, results: tallies, probes });
         generators
     }
 }

@@ -3078,6 +3078,18 @@ impl Default for rte_eth_xstat_name {
         }
     }
 }
+#[repr(C)]
+#[derive(Debug)]
+pub struct rte_tel_data {
+    _unused: [u8; 0],
+}
+pub type telemetry_cb = ::core::option::Option<
+    unsafe extern "C" fn(
+        cmd: *const ::core::ffi::c_char,
+        params: *const ::core::ffi::c_char,
+        info: *mut rte_tel_data,
+    ) -> ::core::ffi::c_int,
+>;
 pub const DPDK_SYS_RTE_MBUF_F_RX_IP_CKSUM_MASK: u64 = 144;
 pub const DPDK_SYS_RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN: u64 = 0;
 pub const DPDK_SYS_RTE_MBUF_F_RX_IP_CKSUM_BAD: u64 = 16;
@@ -3286,6 +3298,21 @@ unsafe extern "C" {
         nb_rx_desc: *mut u16,
         nb_tx_desc: *mut u16,
     ) -> ::core::ffi::c_int;
+    pub fn rte_tel_data_start_dict(d: *mut rte_tel_data) -> ::core::ffi::c_int;
+    pub fn rte_tel_data_add_array_string(
+        d: *mut rte_tel_data,
+        str_: *const ::core::ffi::c_char,
+    ) -> ::core::ffi::c_int;
+    pub fn rte_tel_data_add_dict_string(
+        d: *mut rte_tel_data,
+        name: *const ::core::ffi::c_char,
+        val: *const ::core::ffi::c_char,
+    ) -> ::core::ffi::c_int;
+    pub fn rte_telemetry_register_cmd(
+        cmd: *const ::core::ffi::c_char,
+        fn_: telemetry_cb,
+        help: *const ::core::ffi::c_char,
+    ) -> ::core::ffi::c_int;
     pub fn rte_version() -> *const ::core::ffi::c_char;
     pub fn shim_rte_errno() -> ::core::ffi::c_int;
     pub fn shim_rte_lcore_id() -> ::core::ffi::c_uint;
@@ -3306,6 +3333,14 @@ unsafe extern "C" {
         object: *mut *mut ::core::ffi::c_void,
     ) -> ::core::ffi::c_int;
     pub fn shim_rte_eth_link_get_nowait(port: u16, speed: *mut u32) -> ::core::ffi::c_int;
+    pub fn shim_rte_tel_data_start_array_uint(data: *mut rte_tel_data) -> ::core::ffi::c_int;
+    pub fn shim_rte_tel_data_start_array_string(data: *mut rte_tel_data) -> ::core::ffi::c_int;
+    pub fn shim_rte_tel_data_add_array_uint(data: *mut rte_tel_data, value: u64) -> ::core::ffi::c_int;
+    pub fn shim_rte_tel_data_add_dict_uint(
+        data: *mut rte_tel_data,
+        name: *const ::core::ffi::c_char,
+        value: u64,
+    ) -> ::core::ffi::c_int;
     pub fn shim_mbuf_size() -> usize;
     pub fn shim_mbuf_offset(field: *const ::core::ffi::c_char) -> usize;
 }

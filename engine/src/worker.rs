@@ -124,8 +124,8 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
         let _running = lcore.begin();
         let mut rest = self.idle.waits().then(|| Rest::new(&self.queues, stop));
         let mut begin = clock.ticks();
+        let mut now = clock.time(begin);
         while !stop.is_set() {
-            let now = clock.time(begin);
             let turn = self.turn(now);
             if turn.received == 0 && self.queues.iter().all(Q::is_exhausted) {
                 break;
@@ -139,7 +139,9 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
                 Pause::Wait(longest) => woken = rest.as_mut().and_then(|rest| self.wait(rest, now, longest)),
             }
             let end = clock.ticks();
-            lcore.turn(end.saturating_sub(begin), turn.is_busy());
+            let then = std::mem::replace(&mut now, clock.time(end));
+            let nanos = now.as_nanos().saturating_sub(then.as_nanos());
+            lcore.turn(end.saturating_sub(begin), nanos, turn.is_busy());
             if let Some(was_woken) = woken {
                 lcore.waited(end.saturating_sub(begin), was_woken);
             }

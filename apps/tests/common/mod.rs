@@ -6,8 +6,10 @@ pub(crate) mod client;
 pub(crate) mod echo;
 pub(crate) mod frames;
 pub(crate) mod network;
+pub(crate) mod notify;
 pub(crate) mod program;
 pub(crate) mod report;
+pub(crate) mod scrape;
 pub(crate) mod siege;
 pub(crate) mod wire;
 

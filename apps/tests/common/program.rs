@@ -82,11 +82,21 @@ impl Program {
         kibibytes * 1024
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, by its name without SIG.
+    pub(crate) fn signal(&self, signal: &str) {
+        let kill = format!("kill -s {signal} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+    }
+
     /// Sends it a signal, `INT` or `TERM`; it has to stop within a second.
     pub(crate) fn stop(self, signal: &str) -> Ended {
         let begin = Instant::now();
-        let kill = format!("kill -s {signal} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+        self.signal(signal);
         let ended = self.end();
         let took = begin.elapsed();
         assert!(took < Duration::from_secs(1), "it took {took:?} to stop: {ended:#?}");

@@ -1,6 +1,6 @@
 //! The command line: `PROGRAM [EAL arguments] -- [application arguments]`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -88,6 +88,11 @@ pub struct CommonArgs {
     #[arg(long, value_name = "FAULTS", help_heading = "Ports")]
     pub fault: Option<FaultConfig>,
 
+    /// Read arguments from this file, in TOML, under the names that they have here; those of the
+    /// command line count. SIGHUP reads it again
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    pub config: Option<PathBuf>,
+
     /// Stop after this time: 10s, 500ms, 2m
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Run")]
     pub duration: Option<Duration>,
@@ -105,6 +110,15 @@ pub struct CommonArgs {
     /// Write the end report to this file as JSON
     #[arg(long, value_name = "FILE", help_heading = "Run")]
     pub json: Option<PathBuf>,
+
+    /// Serve metrics at this address, as http://ADDR:PORT/metrics in OpenMetrics text; port 0 takes
+    /// a free one and says which
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_endpoint, help_heading = "Run")]
+    pub metrics: Option<SocketAddr>,
+
+    /// Say so when an lcore's loop has stood still for this long
+    #[arg(long, value_name = "TIME", value_parser = parse_patience, default_value = "2s", help_heading = "Run")]
+    pub watchdog: Duration,
 
     /// Write dropped frames to this file as pcapng, with the reason as their comment; with
     /// reason=NAME (repeatable) those that are counted so; with reason=all every frame
@@ -372,6 +386,18 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     if interval < Duration::from_millis(10) { Err("10ms is the shortest".to_owned()) } else { Ok(interval) }
 }
 
+fn parse_patience(text: &str) -> Result<Duration, String> {
+    let patience = parse_duration(text)?;
+    let is_long_enough = patience >= Duration::from_millis(100);
+    is_long_enough
+        .then_some(patience)
+        .ok_or_else(|| "100ms is the shortest: to wait for packets is no stall".to_owned())
+}
+
+fn parse_endpoint(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "write an address and a port, as in 127.0.0.1:9464 or [::1]:9464".to_owned())
+}
+
 /// The two halves of a command line, without the program's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Halves {
@@ -507,6 +533,7 @@ mod tests {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert!(parse_interval("1ms").is_err());
+        assert!(parse_patience("99ms").is_err() && parse_patience("100ms").is_ok());
     }
 
     #[test]

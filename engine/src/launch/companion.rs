@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::telemetry::Report;
+use crate::telemetry::{Exhibit, Report};
 
 /// What a program does on the control plane while its workers run: it watches what they tell it
 /// (through atomics or channels of its own), says how it goes, and ends the run.
@@ -12,6 +12,11 @@ use crate::telemetry::Report;
 pub trait Companion: Send {
     /// The ports are open, the addresses are known to be ours, and the ready line is printed.
     fn ready(&mut self) {}
+
+    /// What it measures, for the metrics. Asked once, when the services are made.
+    fn exhibits(&self) -> Vec<Exhibit> {
+        Vec::new()
+    }
 
     /// Called some twenty times a second from then on. `Break` stops the workers.
     fn look(&mut self) -> ControlFlow<()> {

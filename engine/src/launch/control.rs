@@ -1,6 +1,5 @@
 //! The control plane: signals, the run's duration, lines of statistics. It never touches a packet.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, TryRecvError};
@@ -8,16 +7,17 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::companion::Companion;
 use super::eal_args::LcoreId;
 use super::panic::Panicked;
+use super::reload::Configured;
+use super::rounds::Rounds;
 use super::say;
+use super::status::Status;
 use crate::host::{Addressing, LinkUp};
 use crate::port::PortControl;
 use crate::sys::{Signals, StopFlag};
-use crate::telemetry::{Counters, Kind, LcoreCounters, LcoreSnapshot, Snapshot};
+use crate::telemetry::{Kind, LcoreSnapshot, Snapshot};
 
 /// How long the control plane sleeps between looks at its workers.
 const NAP: Duration = Duration::from_millis(50);
-/// How often it looks at the ports' links.
-const LINK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A worker that ended, and how.
 #[derive(Debug)]
@@ -47,8 +47,8 @@ impl<'a> Link<'a> {
         Self { name, control, hosts, is_up }
     }
 
-    /// Says what changed, here and, where the link came up, on it.
-    fn look(&mut self) {
+    /// Says what changed, here and, where the link came up, on it. Gives whether it is up.
+    pub(super) fn look(&mut self) -> bool {
         let was_up = std::mem::replace(&mut self.is_up, self.control.is_link_up());
         match (was_up, self.is_up) {
             (false, true) => {
@@ -58,6 +58,12 @@ impl<'a> Link<'a> {
             (true, false) => tracing::warn!("{}: the link is down", self.name),
             _ => {}
         }
+        self.is_up
+    }
+
+    /// The device's own statistics.
+    pub(super) fn extended_statistics(&mut self) -> Vec<(String, u64)> {
+        self.control.extended_statistics()
     }
 }
 
@@ -67,9 +73,8 @@ pub(super) struct Control<'a> {
     pub(super) stop: StopFlag,
     pub(super) start: Start<'a>,
     pub(super) ended: Receiver<Ended>,
-    pub(super) counters: Vec<Arc<Counters>>,
-    pub(super) lcores: Vec<(LcoreId, Arc<LcoreCounters>)>,
-    pub(super) links: Vec<Link<'a>>,
+    pub(super) rounds: Rounds<'a>,
+    pub(super) configured: Option<Configured>,
     pub(super) companion: &'a mut dyn Companion,
     pub(super) duration: Option<Duration>,
     pub(super) stats: Option<Duration>,
@@ -80,7 +85,6 @@ impl Control<'_> {
     /// all workers stop. Gives the lcore whose service panicked, if one did.
     pub(super) fn run(mut self) -> Option<LcoreId> {
         let begin = Instant::now();
-        let mut looked = begin;
         let (totals, lcores) = self.totals();
         let mut statistics = Statistics { begin, last: begin, before: totals, lcores_before: lcores };
         let (mut panicked, mut is_ready) = (None, false);
@@ -101,20 +105,38 @@ impl Control<'_> {
                 Ok(Ended { lcore, result: Err(Panicked) }) => panicked = Some(lcore),
                 // All senders are gone when all workers have ended.
                 Err(TryRecvError::Disconnected) => break,
-                Ok(Ended { result: Ok(()), .. }) | Err(TryRecvError::Empty) => {}
+                Ok(Ended { lcore, result: Ok(()) }) => self.rounds.dismiss(lcore),
+                Err(TryRecvError::Empty) => {}
             }
-            if looked.elapsed() >= LINK_INTERVAL {
-                self.links.iter_mut().for_each(Link::look);
-                looked = Instant::now();
+            self.rounds.make(Instant::now());
+            if self.signals.take_hang_up() {
+                self.reload(is_ready);
             }
             if self.stats.is_some_and(|interval| statistics.last.elapsed() >= interval) {
                 statistics.print(self.totals());
             }
         }
+        self.rounds.manager.stopping();
         self.stop.set();
         // A worker may panic in its last turn; wait for all of them.
         let failed = self.ended.iter().filter(|ended| ended.result.is_err()).map(|ended| ended.lcore).next();
         panicked.or(failed)
+    }
+
+    /// Reads the configuration again, and takes over what can change while workers run.
+    fn reload(&mut self, is_ready: bool) {
+        let Some(configured) = &mut self.configured else { return };
+        self.rounds.manager.reloading();
+        match configured.reload() {
+            Ok(reloaded) => {
+                self.stats = reloaded.args.stats;
+                self.rounds.watchdog.set_patience(reloaded.args.watchdog);
+            }
+            Err(error) => tracing::error!("SIGHUP: all stays as it was: {error}"),
+        }
+        if is_ready {
+            self.rounds.manager.ready(&(self.start.ready)());
+        }
     }
 
     fn say_ready(&self) {
@@ -125,7 +147,9 @@ impl Control<'_> {
                 );
             }
         }
-        say((self.start.ready)());
+        let line = (self.start.ready)();
+        say(&line);
+        self.rounds.ready(&line);
     }
 
     /// How long to sleep: until the next thing is due, and never long.
@@ -136,9 +160,10 @@ impl Control<'_> {
     }
 
     fn totals(&self) -> (Snapshot, Vec<(LcoreId, LcoreSnapshot)>) {
+        let Status { queues, lcores, .. } = &*self.rounds.status;
         let mut totals = Snapshot::default();
-        self.counters.iter().for_each(|counters| totals += &counters.snapshot());
-        (totals, self.lcores.iter().map(|(lcore, counters)| (*lcore, counters.snapshot())).collect())
+        queues.iter().for_each(|queue| totals += &queue.counters.snapshot());
+        (totals, lcores.iter().map(|worker| (worker.lcore, worker.counters.snapshot())).collect())
     }
 }
 

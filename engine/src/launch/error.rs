@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use super::config_file::ConfigError;
 use super::eal_args::{EalArgsError, LcoreId};
 use crate::host::GatewayOffLink;
 use crate::port::af_packet::AfPacketError;
@@ -22,6 +23,9 @@ pub enum Error {
     /// An application argument; also what `--help` prints.
     #[error("{0}")]
     Arguments(#[from] clap::Error),
+    /// The file of `--config`.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// An EAL argument on a native port.
     #[error(transparent)]
     EalArguments(#[from] EalArgsError),
@@ -65,6 +69,14 @@ pub enum Error {
     Report {
         /// The file.
         path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody can listen there.
+    #[error("--metrics {address}: {source}; name an address of this machine and a port that is free")]
+    Metrics {
+        /// The address asked for.
+        address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
@@ -190,7 +202,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Arguments(error) => u8::try_from(error.exit_code()).unwrap_or(2),
-            Self::EalArguments(_) | Self::Usage(_) => 2,
+            Self::EalArguments(_) | Self::Usage(_) | Self::Config(_) => 2,
             #[cfg(feature = "dpdk")]
             Self::Eal(error) if error.is_usage() => 2,
             _ => 1,

@@ -36,14 +36,23 @@
 mod args;
 mod capture;
 mod companion;
+mod config_file;
 mod control;
 mod eal_args;
 mod error;
 mod lcores;
+mod metrics;
 mod panic;
 mod plan;
+mod reload;
+mod rounds;
 mod serve;
+mod service_manager;
 mod sockets;
+mod status;
+#[cfg(feature = "dpdk")]
+mod telemetry_socket;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -55,6 +64,7 @@ use clap::{Args, Command, FromArgMatches};
 pub use args::{AddressArg, CommonArgs, FragmentsArg, Io, NeighbourArg, UdpPortArg, parse_duration};
 pub use capture::{CaptureConfig, CaptureConfigError, CapturedFrames};
 pub use companion::Companion;
+pub use config_file::ConfigError;
 pub use eal_args::{EalArgsError, LcoreId};
 pub use error::{Error, UsageError};
 pub use sockets::SocketArgs;
@@ -62,6 +72,7 @@ pub use sockets::SocketArgs;
 use args::Halves;
 use lcores::Lcores;
 use plan::Plan;
+use reload::Configured;
 use serve::serve;
 
 use crate::port::{FrameQueue, OpenPort, af_packet, fault, pcap};
@@ -89,6 +100,9 @@ pub struct Launch {
     app: App,
     eal: Vec<String>,
     args: CommonArgs,
+    commit: &'static str,
+    /// How the arguments were found, where a file has a part in it.
+    configured: Option<Configured>,
 }
 
 /// Runs a service as a program of its own: `PROGRAM [EAL arguments] -- [application arguments]`.
@@ -135,11 +149,17 @@ impl Launch {
         let halves = Halves::split(args);
         let mut command = command::<A>(app, &program);
         misplaced(&command, &halves.eal, &program)?;
-        let words = std::iter::once(app.name.to_owned()).chain(halves.application);
-        let matches = command.try_get_matches_from_mut(words)?;
+        let configured = Configured::find(&command, halves.application.clone())?;
+        let matches = match &configured {
+            Some(configured) => configured.matches()?,
+            None => {
+                let words = std::iter::once(app.name.to_owned()).chain(halves.application);
+                command.try_get_matches_from_mut(words)?
+            }
+        };
         let common = CommonArgs::from_arg_matches(&matches)?;
         let own = A::from_arg_matches(&matches)?;
-        Ok((Self { app, eal: halves.eal, args: common }, own))
+        Ok((Self { app, eal: halves.eal, args: common, commit: "", configured }, own))
     }
 
     /// The common arguments.
@@ -150,6 +170,12 @@ impl Launch {
     /// The common arguments, for a program that settles some of them itself.
     pub fn args_mut(&mut self) -> &mut CommonArgs {
         &mut self.args
+    }
+
+    /// Says what the program was built from, a commit: its metrics have that.
+    pub fn built_from(mut self, commit: &'static str) -> Self {
+        self.commit = commit;
+        self
     }
 
     /// Serves until the program is stopped: by SIGINT or SIGTERM, at the end of `--duration`,
@@ -185,7 +211,10 @@ impl Launch {
     ) -> Result<Report> {
         start_log(&self.eal);
         plan::check(&self.args)?;
-        let signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
+        let mut signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
+        if self.configured.is_some() {
+            signals.catch_hang_ups().map_err(Error::system("catching SIGHUP"))?;
+        }
         match &self.args.io {
             Io::Dpdk => self.serve_dpdk(signals, companion, make),
             io if !self.args.ports.is_empty() => Err(UsageError::PortsWithoutEal(io.to_string()).into()),

@@ -9,6 +9,7 @@ use super::args::{AddressArg, CommonArgs, FragmentsArg, Io, UdpPortArg};
 use super::capture::CaptureFile;
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
+use super::metrics::Listener;
 use super::sockets;
 use crate::host::{Addressing, FragmentPolicy, HashKey, HostConfig, InterfaceAddress, UdpPorts};
 use crate::idle::Idle;
@@ -32,6 +33,8 @@ pub(super) struct Plan {
     pub(super) report: Option<File>,
     /// Where captured frames go; opened now for the same reason.
     pub(super) capture: Option<CaptureFile>,
+    /// Where metrics are served; listened at from now on for the same reason.
+    pub(super) metrics: Option<Listener>,
 }
 
 impl Plan {
@@ -53,6 +56,7 @@ impl Plan {
             outbox: burst * OUTBOX_BURSTS,
             report: args.json.as_deref().map(create_report).transpose()?,
             capture: args.capture.as_ref().map(CaptureFile::open).transpose()?,
+            metrics: args.metrics.map(Listener::bind).transpose()?,
         };
         plan.port = PortConfig {
             queues: lcores.workers().len(),

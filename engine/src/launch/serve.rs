@@ -17,15 +17,17 @@ use super::error::Error;
 use super::lcores::{Job, Lcores};
 use super::panic::guarded;
 use super::plan::{Plan, check_fragments, place_addresses};
+use super::rounds::Rounds;
+use super::status::{LcoreStatus, Status};
+#[cfg(feature = "dpdk")]
+use super::telemetry_socket;
 use super::{Launch, say};
 use crate::host::{Addressing, HashKey, Host, HostConfig};
 use crate::idle::Idle;
 use crate::port::{FrameQueue, OpenPort, PortControl, PortDescription, PortId};
 use crate::service::{Role, Service};
 use crate::sys::{Clock, Signals, StopFlag, random_bytes};
-use crate::telemetry::{
-    CaptureReport, Counters, LcoreCounters, LcoreReport, PortReport, QueueReport, Report,
-};
+use crate::telemetry::{CaptureReport, LcoreReport, PortReport, QueueReport, Report};
 use crate::worker::{DatagramQueue, Worker};
 
 /// Serves open ports until the program is stopped.
@@ -48,6 +50,7 @@ where
     let addressing = place_addresses(&launch.args, &descriptions)?;
     check_fragments(&launch.args, &descriptions)?;
     describe(&descriptions, &addressing);
+    say_metrics(plan);
     let others = other_files(&launch.args);
     let capture = plan.capture.as_ref().map(|file| file.start(&descriptions, others)).transpose()?;
     let hosts = hosts(plan, queues, descriptions.iter().zip(&addressing), S::ROLE, &launch.args)?;
@@ -61,7 +64,8 @@ where
     let start = Start { ready, addressing: &addressing };
     let links = links(&mut controls, &teams);
     let begin = Instant::now();
-    let aside = Aside { signals, start, links, capture, clock, companion: &mut *companion };
+    let aside =
+        Aside { signals, start, ports: &descriptions, links, capture, clock, companion: &mut *companion };
     let end = run(launch, lcores, plan, aside, teams, services)?;
     conclude(launch, plan, begin, controls, companion, end)
 }
@@ -90,6 +94,13 @@ fn describe(ports: &[PortDescription], addressing: &[Addressing]) {
             port.name, port.driver, port.mac, port.mtu
         ));
         port.granted.iter().for_each(|line| say(format_args!("  {line}")));
+    }
+}
+
+/// Says where metrics are served.
+pub(super) fn say_metrics(plan: &Plan) {
+    if let Some(listener) = &plan.metrics {
+        say(format_args!("metrics: http://{}/metrics", listener.address()));
     }
 }
 
@@ -184,17 +195,9 @@ pub(super) fn endpoint(address: IpAddr, udp_port: &str) -> Option<String> {
     }
 }
 
-/// A queue that a worker serves, as the control plane sees it.
-struct View {
-    lcore: LcoreId,
-    port: PortId,
-    counters: Arc<Counters>,
-}
-
 /// What is left of a run.
 pub(super) struct End {
-    views: Vec<View>,
-    lcores: Vec<(LcoreId, Arc<LcoreCounters>)>,
+    status: Arc<Status>,
     /// The lcore whose service panicked.
     panicked: Option<LcoreId>,
     capture: Option<CaptureReport>,
@@ -204,6 +207,7 @@ pub(super) struct End {
 pub(super) struct Aside<'a> {
     pub(super) signals: Signals,
     pub(super) start: Start<'a>,
+    pub(super) ports: &'a [PortDescription],
     /// The ports' links, where they have any.
     pub(super) links: Vec<Link<'a>>,
     pub(super) capture: Option<Capture>,
@@ -224,37 +228,40 @@ where
     Q: DatagramQueue + 'static,
     S: Service + 'static,
 {
-    let Aside { signals, start, links, capture, clock, companion } = aside;
+    let Aside { signals, start, ports, links, capture, clock, companion } = aside;
     let stop = StopFlag::default();
     let (sender, ended) = bounded(teams.len());
-    let mut views = Vec::new();
-    let mut workers = Vec::new();
+    let mut status = Status::new(launch, clock, ports, companion.exhibits());
     let mut jobs = Vec::new();
     for ((lcore, queues), service) in teams.into_iter().zip(services) {
-        let view = |queue: &Q| View { lcore, port: queue.port(), counters: Arc::clone(queue.counters()) };
-        views.extend(queues.iter().map(view));
+        status.add_queues(lcore, queues.iter().map(|queue| (queue.port(), queue.counters())));
         let forwards = plan.forwards(queues.len());
         let worker = Worker::new(queues, service, forwards).resting(Idle::new(launch.args.idle));
-        workers.push((lcore, Arc::clone(worker.lcore())));
+        status.lcores.push(LcoreStatus::new(lcore, Arc::clone(worker.lcore())));
         jobs.push((lcore, job(lcore, worker, clock, stop.clone(), sender.clone())));
     }
     drop(sender);
+    let status = Arc::new(status);
+    let is_on_dpdk = matches!(launch.args.io, Io::Dpdk);
+    #[cfg(feature = "dpdk")]
+    let _answering = is_on_dpdk.then(|| telemetry_socket::serve(&status));
     let control = Control {
         signals,
         stop,
         start,
         ended,
-        counters: views.iter().map(|view| Arc::clone(&view.counters)).collect(),
-        lcores: workers.clone(),
-        links,
+        rounds: Rounds::new(&status, links, launch.args.watchdog, plan.metrics.is_some() || is_on_dpdk),
+        configured: launch.configured.clone(),
         companion,
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
-    let end = Mutex::new(End { views, lcores: workers, panicked: None, capture: None });
+    let end = Mutex::new(End { status: Arc::clone(&status), panicked: None, capture: None });
     lcores.run(jobs, || {
         let writing = capture.map(Capture::write);
+        let serving = plan.metrics.as_ref().map(|listener| listener.serve(&status));
         let panicked = control.run();
+        drop(serving);
         let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
         (end.panicked, end.capture) = (panicked, writing.map(Writing::finish));
     })?;
@@ -316,12 +323,13 @@ fn close(launch: &Launch, begin: Instant, controls: Vec<Box<dyn PortControl>>, e
         extended_statistics: control.extended_statistics().into_iter().collect(),
         pools: control.close(),
     });
-    let queues = end.views.iter().map(|view| QueueReport {
-        lcore: view.lcore.0,
-        port: view.port,
-        counters: view.counters.snapshot(),
+    let queues = end.status.queues.iter().map(|queue| QueueReport {
+        lcore: queue.lcore.0,
+        port: queue.port,
+        counters: queue.counters.snapshot(),
     });
-    let lcores = end.lcores.iter().map(|(lcore, counters)| LcoreReport::new(lcore.0, counters.snapshot()));
+    let lcores = end.status.lcores.iter();
+    let lcores = lcores.map(|worker| LcoreReport::new(worker.lcore.0, worker.counters.snapshot()));
     Report::new(launch.app.name, elapsed, ports.collect(), queues.collect(), lcores.collect())
 }
 

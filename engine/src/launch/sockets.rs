@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::args::{AddressArg, CommonArgs, UdpPortArg};
 use super::companion::Companion;
-use super::control::Start;
+use super::control::{Link, Start};
 use super::eal_args::LcoreId;
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
 use super::plan::Plan;
-use super::serve::{Aside, conclude, endpoint, random_key, run, staff};
+use super::serve::{Aside, conclude, endpoint, random_key, run, say_metrics, staff};
 use super::{Launch, say};
 use crate::port::PortId;
 use crate::port::socket::{self, SocketConfig, Switch};
@@ -114,15 +114,19 @@ pub(super) fn serve<S: Service + 'static>(
     make: impl FnOnce(&[LcoreId]) -> Vec<S>,
 ) -> Result<Report, Error> {
     let config = config(&launch.args, plan, S::ROLE)?;
-    let port = socket::open(&config)?;
+    let mut port = socket::open(&config)?;
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
     say(format_args!("port 0: socket, {}", addresses.join(", ")));
     port.control.description().granted.iter().for_each(|line| say(format_args!("  {line}")));
+    say_metrics(plan);
     let (teams, services) = staff(lcores, vec![port.queues], make)?;
     let ready = Box::new(|| ready(launch, plan, &config));
     let start = Start { ready, addressing: &[] };
-    let (links, clock) = (Vec::new(), Clock::start());
-    let aside = Aside { signals, start, links, capture: None, clock, companion: &mut *companion };
+    let (ports, clock) = ([port.control.description().clone()], Clock::start());
+    let links = vec![Link::new(port.control.as_mut(), Vec::new())];
+    let companion_too = &mut *companion;
+    let aside =
+        Aside { signals, start, ports: &ports, links, capture: None, clock, companion: companion_too };
     let begin = Instant::now();
     let end = run(launch, lcores, plan, aside, teams, services)?;
     conclude(launch, plan, begin, vec![port.control], companion, end)

@@ -3,6 +3,7 @@
 mod affinity;
 mod clock;
 mod cpu_time;
+mod monotonic;
 mod processor;
 mod random;
 mod signals;
@@ -11,6 +12,7 @@ mod wait;
 pub use affinity::CpuSet;
 pub use clock::Clock;
 pub use cpu_time::CpuClock;
+pub use monotonic::monotonic_micros;
 pub use processor::{ProcessorTooOld, check_processor};
 pub use random::{RandomError, random_bytes};
 pub use signals::{Signals, StopFlag};

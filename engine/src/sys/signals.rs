@@ -1,4 +1,4 @@
-//! Stopping: SIGINT and SIGTERM, and the flag that workers look at.
+//! Stopping: SIGINT and SIGTERM, and the flag that workers look at. SIGHUP, where it means something.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -52,9 +52,15 @@ const CAUGHT: [libc::c_int; 2] = [libc::SIGINT, libc::SIGTERM];
 /// The signal that came, or 0. One per process, as signals are.
 static CAME: AtomicI32 = AtomicI32::new(0);
 
+/// SIGHUP came, and nobody has looked yet.
+static HUNG_UP: AtomicBool = AtomicBool::new(false);
+
 /// SIGINT and SIGTERM, caught in whichever thread they are delivered. The second one of a
 /// kind ends the process, for whom a clean stop takes too long. On drop they are as before.
-pub struct Signals([libc::sigaction; CAUGHT.len()]);
+pub struct Signals {
+    before: [libc::sigaction; CAUGHT.len()],
+    hang_up_before: Option<libc::sigaction>,
+}
 
 impl Signals {
     /// Catches both from now on.
@@ -66,16 +72,26 @@ impl Signals {
         // SAFETY: all zeros is a valid action.
         let mut before: [libc::sigaction; CAUGHT.len()] = unsafe { MaybeUninit::zeroed().assume_init() };
         for (signal, before) in CAUGHT.into_iter().zip(&mut before) {
-            // SAFETY: all zeros is a valid action, with an empty mask.
-            let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-            action.sa_sigaction = note as *const () as usize;
-            action.sa_flags = libc::SA_RESTART | libc::SA_RESETHAND;
-            // SAFETY: both actions are ours; the handler does no more than store a word.
-            if unsafe { libc::sigaction(signal, &action, before) } != 0 {
-                return Err(io::Error::last_os_error());
-            }
+            *before = catch(signal, libc::SA_RESTART | libc::SA_RESETHAND)?;
         }
-        Ok(Self(before))
+        Ok(Self { before, hang_up_before: None })
+    }
+
+    /// Catches SIGHUP from now on, which else ends the process.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn catch_hang_ups(&mut self) -> io::Result<()> {
+        HUNG_UP.store(false, Relaxed);
+        if self.hang_up_before.is_none() {
+            self.hang_up_before = Some(catch(libc::SIGHUP, libc::SA_RESTART)?);
+        }
+        Ok(())
+    }
+
+    /// Whether a SIGHUP came since this was asked last.
+    pub fn take_hang_up(&self) -> bool {
+        HUNG_UP.swap(false, Relaxed)
     }
 
     /// Sleeps for `timeout`, unless one has come. Gives the name of the one that has.
@@ -93,13 +109,31 @@ impl Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        for (signal, before) in CAUGHT.into_iter().zip(&self.0) {
+        let hang_up = self.hang_up_before.iter().map(|before| (libc::SIGHUP, before));
+        for (signal, before) in CAUGHT.into_iter().zip(&self.before).chain(hang_up) {
             // SAFETY: an action that the kernel gave us.
             unsafe { libc::sigaction(signal, before, ptr::null_mut()) };
         }
     }
 }
 
+/// Catches a signal, and gives what was done about it before.
+fn catch(signal: libc::c_int, flags: libc::c_int) -> io::Result<libc::sigaction> {
+    // SAFETY: all zeros is a valid action, with an empty mask.
+    let (mut action, mut before): (libc::sigaction, libc::sigaction) =
+        unsafe { (MaybeUninit::zeroed().assume_init(), MaybeUninit::zeroed().assume_init()) };
+    action.sa_sigaction = note as *const () as usize;
+    action.sa_flags = flags;
+    // SAFETY: both actions are ours; the handler does no more than store a word.
+    match unsafe { libc::sigaction(signal, &action, &mut before) } {
+        0 => Ok(before),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 extern "C" fn note(signal: libc::c_int) {
-    CAME.store(signal, Relaxed);
+    match signal {
+        libc::SIGHUP => HUNG_UP.store(true, Relaxed),
+        _ => CAME.store(signal, Relaxed),
+    }
 }

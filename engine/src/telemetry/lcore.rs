@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::{Durations, DurationsSnapshot};
 use crate::sys::CpuClock;
 
 /// What an lcore's worker did with its time: relaxed atomic words with one writer, on a cache
@@ -19,6 +20,7 @@ pub struct LcoreCounters {
     waits: AtomicU64,
     wakeups: AtomicU64,
     cpu: Mutex<CpuTime>,
+    turns: Durations,
 }
 
 /// The CPU time of the worker's thread, touched by the worker at its begin and end only.
@@ -43,13 +45,25 @@ impl LcoreCounters {
         Running(self)
     }
 
-    /// A turn of the loop took so many ticks, its rest included.
+    /// A turn of the loop took so many ticks, its rest included, and, which is the same, so many
+    /// nanoseconds.
     #[inline]
-    pub(crate) fn turn(&self, ticks: u64, is_busy: bool) {
+    pub(crate) fn turn(&self, ticks: u64, nanos: u64, is_busy: bool) {
         add(&self.ticks, ticks);
         if is_busy {
             add(&self.busy_ticks, ticks);
+            self.turns.record(nanos);
         }
+    }
+
+    /// How long the turns with work took.
+    pub fn turns(&self) -> DurationsSnapshot {
+        self.turns.snapshot()
+    }
+
+    /// A number that moves as long as the worker does: its ticks.
+    pub(crate) fn pulse(&self) -> u64 {
+        self.ticks.load(Relaxed)
     }
 
     /// The worker waited for so many ticks; a descriptor woke it, or the time was up.
@@ -144,14 +158,15 @@ mod tests {
     #[test]
     fn turns_and_waits_add_up() {
         let counters = LcoreCounters::default();
-        counters.turn(100, true);
-        counters.turn(300, false);
+        counters.turn(100, 50, true);
+        counters.turn(300, 150, false);
         counters.waited(250, true);
         counters.waited(10, false);
         let now = counters.snapshot();
         assert_eq!((now.ticks, now.busy_ticks, now.asleep_ticks), (400, 100, 260));
         assert_eq!((now.waits, now.wakeups, now.busy_ratio()), (2, 1, 0.25));
-        counters.turn(600, true);
+        assert_eq!((counters.turns().count(), counters.turns().nanos()), (1, 50), "those with work");
+        counters.turn(600, 300, true);
         assert_eq!(counters.snapshot().since(&now).busy_ratio(), 1.0);
         assert_eq!(LcoreSnapshot::default().busy_ratio(), 0.0);
     }

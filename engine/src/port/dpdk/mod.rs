@@ -21,6 +21,7 @@
 //! | `packed` | the same without hugepages: its mbufs side by side |
 //! | `registry` | what the process has open, and the balance of its pools at the end |
 //! | `ledger` | debug builds: who owns each mbuf |
+//! | `telemetry` | commands of our own on DPDK's telemetry socket |
 //! | `rings` | two ports of shared memory, joined crosswise: the lab without a NIC |
 //!
 //! # Ownership of buffers
@@ -44,6 +45,7 @@ mod preflight;
 mod queue;
 mod registry;
 mod rings;
+pub mod telemetry;
 mod wakeup;
 
 pub use device::{DeviceId, DpdkError};

@@ -1,0 +1,159 @@
+//! What the control plane shares with those who look in from outside: the server of metrics and DPDK's
+//! telemetry. They read it whenever they like, and stop nobody.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use super::Launch;
+use super::eal_args::LcoreId;
+use crate::port::{PortDescription, PortId};
+use crate::sys::Clock;
+use crate::telemetry::{Counters, Exhibit, LcoreCounters, LcoreSnapshot};
+
+/// How a program is doing.
+#[derive(Debug)]
+pub(super) struct Status {
+    pub(super) app: &'static str,
+    /// What the program was built from, where it says so.
+    pub(super) commit: &'static str,
+    pub(super) started: SystemTime,
+    /// What makes seconds of ticks.
+    pub(super) clock: Clock,
+    pub(super) is_ready: AtomicBool,
+    pub(super) ports: Vec<PortStatus>,
+    pub(super) queues: Vec<QueueStatus>,
+    pub(super) lcores: Vec<LcoreStatus>,
+    /// What the program itself measures.
+    pub(super) exhibits: Vec<Exhibit>,
+}
+
+/// A port.
+#[derive(Debug)]
+pub(super) struct PortStatus {
+    pub(super) description: PortDescription,
+    pub(super) is_link_up: AtomicBool,
+    extended_statistics: Mutex<Vec<(String, u64)>>,
+}
+
+/// An lcore's queue of a port.
+#[derive(Clone, Debug)]
+pub(super) struct QueueStatus {
+    pub(super) lcore: LcoreId,
+    pub(super) port: PortId,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// A worker lcore.
+#[derive(Debug)]
+pub(super) struct LcoreStatus {
+    pub(super) lcore: LcoreId,
+    pub(super) counters: Arc<LcoreCounters>,
+    /// Its loop goes round.
+    pub(super) is_moving: AtomicBool,
+    /// Times that it was found to stand still.
+    pub(super) stalls: AtomicU64,
+    /// The bits of a number from 0 to 1.
+    busy_ratio: AtomicU64,
+    /// The most that [`polling_ticks`](Self::polling_ticks) gave.
+    polling_ticks: AtomicU64,
+}
+
+impl PortStatus {
+    pub(super) fn new(description: PortDescription) -> Self {
+        Self { description, is_link_up: AtomicBool::new(true), extended_statistics: Mutex::default() }
+    }
+
+    /// What the device counted when it was last asked.
+    pub(super) fn extended_statistics(&self) -> Vec<(String, u64)> {
+        self.extended_statistics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_extended_statistics(&self, statistics: Vec<(String, u64)>) {
+        *self.extended_statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+    }
+}
+
+impl LcoreStatus {
+    pub(super) fn new(lcore: LcoreId, counters: Arc<LcoreCounters>) -> Self {
+        Self {
+            lcore,
+            counters,
+            is_moving: AtomicBool::new(true),
+            stalls: AtomicU64::new(0),
+            busy_ratio: AtomicU64::new(0),
+            polling_ticks: AtomicU64::new(0),
+        }
+    }
+
+    /// Ticks that were neither busy nor asleep. Each of these is read by itself, so that their difference
+    /// may be a turn too large or too small; a counter that falls would look as if it began anew.
+    pub(super) fn polling_ticks(&self, now: &LcoreSnapshot) -> u64 {
+        let ticks = now.ticks.saturating_sub(now.busy_ticks).saturating_sub(now.asleep_ticks);
+        self.polling_ticks.fetch_max(ticks, Relaxed).max(ticks)
+    }
+
+    pub(super) fn busy_ratio(&self) -> f64 {
+        f64::from_bits(self.busy_ratio.load(Relaxed))
+    }
+
+    pub(super) fn set_busy_ratio(&self, ratio: f64) {
+        self.busy_ratio.store(ratio.to_bits(), Relaxed);
+    }
+}
+
+impl Status {
+    /// Of a program whose workers are yet to come.
+    pub(super) fn new(
+        launch: &Launch,
+        clock: Clock,
+        ports: &[PortDescription],
+        exhibits: Vec<Exhibit>,
+    ) -> Self {
+        Self {
+            app: launch.app.name,
+            commit: launch.commit,
+            started: SystemTime::now(),
+            clock,
+            is_ready: AtomicBool::new(false),
+            ports: ports.iter().cloned().map(PortStatus::new).collect(),
+            queues: Vec::new(),
+            lcores: Vec::new(),
+            exhibits,
+        }
+    }
+
+    /// Adds the queues of an lcore.
+    pub(super) fn add_queues<'a>(
+        &mut self,
+        lcore: LcoreId,
+        queues: impl Iterator<Item = (PortId, &'a Arc<Counters>)>,
+    ) {
+        let queue = |(port, counters)| QueueStatus { lcore, port, counters: Arc::clone(counters) };
+        self.queues.extend(queues.map(queue));
+    }
+
+    /// The name of a port.
+    pub(super) fn port_name(&self, id: PortId) -> &str {
+        self.ports.get(usize::from(id.0)).map_or("", |port| &port.description.name)
+    }
+
+    /// Whether every lcore's loop goes round.
+    pub(super) fn all_move(&self) -> bool {
+        self.lcores.iter().all(|lcore| lcore.is_moving.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_was_polled_away_never_falls() {
+        let lcore = LcoreStatus::new(LcoreId(1), Arc::default());
+        let polled = |ticks, busy_ticks| {
+            lcore.polling_ticks(&LcoreSnapshot { ticks, busy_ticks, asleep_ticks: 10, ..Default::default() })
+        };
+        assert_eq!([polled(100, 20), polled(100, 30), polled(120, 30)], [70, 70, 80]);
+    }
+}
