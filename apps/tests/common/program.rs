@@ -73,6 +73,24 @@ impl Program {
         }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it is ready, or gives its end.
+    pub(crate) fn ready_or_end(&mut self) -> Option<Ended> {
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.stdout.push(line);
+            if self.stdout.last().is_some_and(|line| line.starts_with("ready: ")) {
+                return None;
+            }
+        }
+        let _ = self.child.kill();
+        Some(self.finish())
+    }
+
     /// The memory that it has touched and still has, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());

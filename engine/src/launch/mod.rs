@@ -42,6 +42,7 @@ mod error;
 mod lcores;
 mod panic;
 mod plan;
+mod privileges;
 mod serve;
 mod sockets;
 
@@ -185,6 +186,7 @@ impl Launch {
     ) -> Result<Report> {
         start_log(&self.eal);
         plan::check(&self.args)?;
+        privileges::check(&self.args)?;
         let signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
         match &self.args.io {
             Io::Dpdk => self.serve_dpdk(signals, companion, make),

@@ -17,12 +17,12 @@ use super::error::Error;
 use super::lcores::{Job, Lcores};
 use super::panic::guarded;
 use super::plan::{Plan, check_fragments, place_addresses};
-use super::{Launch, say};
+use super::{Launch, privileges, say};
 use crate::host::{Addressing, HashKey, Host, HostConfig};
 use crate::idle::Idle;
 use crate::port::{FrameQueue, OpenPort, PortControl, PortDescription, PortId};
 use crate::service::{Role, Service};
-use crate::sys::{Clock, Signals, StopFlag, random_bytes};
+use crate::sys::{CapabilitySet, Clock, Signals, StopFlag, random_bytes};
 use crate::telemetry::{
     CaptureReport, Counters, LcoreCounters, LcoreReport, PortReport, QueueReport, Report,
 };
@@ -59,9 +59,10 @@ where
     });
     let ready = Box::new(|| ready(launch, plan, &descriptions, &addressing));
     let start = Start { ready, addressing: &addressing };
+    let needs = privileges::needs(&controls);
     let links = links(&mut controls, &teams);
     let begin = Instant::now();
-    let aside = Aside { signals, start, links, capture, clock, companion: &mut *companion };
+    let aside = Aside { signals, start, needs, links, capture, clock, companion: &mut *companion };
     let end = run(launch, lcores, plan, aside, teams, services)?;
     conclude(launch, plan, begin, controls, companion, end)
 }
@@ -204,6 +205,8 @@ pub(super) struct End {
 pub(super) struct Aside<'a> {
     pub(super) signals: Signals,
     pub(super) start: Start<'a>,
+    /// What the ports go on to need.
+    pub(super) needs: CapabilitySet,
     /// The ports' links, where they have any.
     pub(super) links: Vec<Link<'a>>,
     pub(super) capture: Option<Capture>,
@@ -224,7 +227,7 @@ where
     Q: DatagramQueue + 'static,
     S: Service + 'static,
 {
-    let Aside { signals, start, links, capture, clock, companion } = aside;
+    let Aside { signals, start, needs, links, capture, clock, companion } = aside;
     let stop = StopFlag::default();
     let (sender, ended) = bounded(teams.len());
     let mut views = Vec::new();
@@ -251,6 +254,8 @@ where
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
+    // All is open by now that takes rights, and the threads that are yet to start inherit what is left.
+    privileges::give_up_all_but(needs, &launch.args)?;
     let end = Mutex::new(End { views, lcores: workers, panicked: None, capture: None });
     lcores.run(jobs, || {
         let writing = capture.map(Capture::write);

@@ -11,7 +11,7 @@ use super::error::{Error, UsageError};
 use super::lcores::Lcores;
 use super::plan::Plan;
 use super::serve::{Aside, conclude, endpoint, random_key, run, staff};
-use super::{Launch, say};
+use super::{Launch, privileges, say};
 use crate::port::PortId;
 use crate::port::socket::{self, SocketConfig, Switch};
 use crate::service::{Role, Service};
@@ -121,11 +121,12 @@ pub(super) fn serve<S: Service + 'static>(
     let (teams, services) = staff(lcores, vec![port.queues], make)?;
     let ready = Box::new(|| ready(launch, plan, &config));
     let start = Start { ready, addressing: &[] };
-    let (links, clock) = (Vec::new(), Clock::start());
-    let aside = Aside { signals, start, links, capture: None, clock, companion: &mut *companion };
+    let controls = vec![port.control];
+    let (needs, links, clock) = (privileges::needs(&controls), Vec::new(), Clock::start());
+    let aside = Aside { signals, start, needs, links, capture: None, clock, companion: &mut *companion };
     let begin = Instant::now();
     let end = run(launch, lcores, plan, aside, teams, services)?;
-    conclude(launch, plan, begin, vec![port.control], companion, end)
+    conclude(launch, plan, begin, controls, companion, end)
 }
 
 /// What the sockets are asked for.

@@ -1,8 +1,10 @@
-//! The thin edge to the machine: the clock, signals, waiting, threads, the processor, randomness.
+//! The thin edge to the machine: the clock, signals, waiting, threads, the processor, randomness,
+//! privileges.
 
 mod affinity;
 mod clock;
 mod cpu_time;
+mod privileges;
 mod processor;
 mod random;
 mod signals;
@@ -11,6 +13,7 @@ mod wait;
 pub use affinity::CpuSet;
 pub use clock::Clock;
 pub use cpu_time::CpuClock;
+pub use privileges::{CapabilitySet, PrivilegesError, User, UserError, give_up, refuse_calls};
 pub use processor::{ProcessorTooOld, check_processor};
 pub use random::{RandomError, random_bytes};
 pub use signals::{Signals, StopFlag};
