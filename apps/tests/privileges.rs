@@ -334,16 +334,41 @@ mod dpdk {
     #[test]
     fn dpdk_without_hugepages_takes_what_its_device_does() {
         const NAME: &str = "dpdk_without_hugepages_takes_what_its_device_does";
+        const DEVICE: &str = "--no-shconf --vdev=net_af_packet0,iface=near0";
         Lab::with(NAME, |lab| {
-            let able = match Copy::with(lab, "cap_net_raw,cap_net_admin+ep") {
+            let less = match Copy::with(lab, "cap_net_raw+ep") {
                 Ok(copy) => copy,
                 Err(why) => return skip(NAME, &why),
             };
-            let device = "--no-shconf --vdev=net_af_packet0,iface=near0";
-            let mut engine = able.start(&echo(&eal(&several_lcores(1), device), ADDRESS));
+            let command = echo(&eal(&several_lcores(1), DEVICE), ADDRESS);
+            let ended = less.start(&command).end();
+            assert_eq!(ended.code, Some(1), "{ended:#?}");
+            for word in ["net_af_packet0", "not permitted", "lacks a right", "docs/running.md"] {
+                assert!(ended.stderr.contains(word), "no '{word}': {ended:#?}");
+            }
+            let able = Copy::with(lab, "cap_net_raw,cap_net_admin+ep").expect("it went before");
+            let mut engine = able.start(&command);
             engine.ready();
             bare(&engine, 3);
             assert_eq!(lab.far.udp_client(TO, 500), Tally::all(500));
+            balanced(&lab.scratch, &engine.stop("TERM"));
+        });
+    }
+
+    #[test]
+    fn a_tap_takes_one_capability() {
+        const NAME: &str = "a_tap_takes_one_capability";
+        with_tun(NAME, |lab| {
+            let able = match Copy::with(lab, "cap_net_admin+ep") {
+                Ok(copy) => copy,
+                Err(why) => return skip(NAME, &why),
+            };
+            let device = "--no-shconf --vdev=net_tap0,iface=dtap0";
+            let mut engine = able.start(&echo(&eal(&one_lcore(), device), ADDRESS));
+            engine.ready();
+            tap(lab);
+            bare(&engine, 3);
+            assert_eq!(lab.near.udp_client(TO, 500), Tally::all(500));
             balanced(&lab.scratch, &engine.stop("TERM"));
         });
     }
