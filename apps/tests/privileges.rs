@@ -223,18 +223,21 @@ fn af_packet_takes_one_capability() {
         for word in ["near0", "CAP_NET_RAW", "setcap cap_net_raw+ep"] {
             assert!(ended.stderr.contains(word), "no '{word}': {ended:#?}");
         }
-        let able = match Copy::with(lab, "cap_net_raw+ep") {
-            Ok(copy) => copy,
-            Err(why) => return skip(NAME, &why),
-        };
-        let mut engine = able.start(&command);
-        engine.ready();
-        for thread in bare(&engine, 3) {
-            assert_eq!(thread.numbers("Uid"), [65534; 4]);
+        // In effect at once, and merely permitted.
+        for capabilities in ["cap_net_raw+ep", "cap_net_raw,cap_net_admin+p"] {
+            let able = match Copy::with(lab, capabilities) {
+                Ok(copy) => copy,
+                Err(why) => return skip(NAME, &why),
+            };
+            let mut engine = able.start(&command);
+            engine.ready();
+            for thread in bare(&engine, 3) {
+                assert_eq!(thread.numbers("Uid"), [65534; 4]);
+            }
+            assert_eq!(lab.far.udp_client(TO, 500), Tally::all(500));
+            lab.far.ping("10.77.0.1", &[56]);
+            balanced(&lab.scratch, &engine.stop("TERM"));
         }
-        assert_eq!(lab.far.udp_client(TO, 500), Tally::all(500));
-        lab.far.ping("10.77.0.1", &[56]);
-        balanced(&lab.scratch, &engine.stop("TERM"));
     });
 }
 

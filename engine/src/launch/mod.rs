@@ -186,7 +186,7 @@ impl Launch {
     ) -> Result<Report> {
         start_log(&self.eal);
         plan::check(&self.args)?;
-        privileges::check(&self.args)?;
+        privileges::prepare(&self.args)?;
         let signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
         match &self.args.io {
             Io::Dpdk => self.serve_dpdk(signals, companion, make),

@@ -6,8 +6,11 @@ use super::say;
 use crate::port::PortControl;
 use crate::sys::{CapabilitySet, give_up, refuse_calls};
 
-/// Checks beforehand that the program can become the user that `--user` names.
-pub(super) fn check(args: &CommonArgs) -> Result<(), Error> {
+/// Puts the program's capabilities in effect, and checks that it can become the user that
+/// `--user` names.
+pub(super) fn prepare(args: &CommonArgs) -> Result<(), Error> {
+    // Where that fails, what then lacks a right says so itself.
+    let _ = CapabilitySet::put_in_effect();
     let Some(user) = &args.user else { return Ok(()) };
     let own = CapabilitySet::effective().map_err(Error::system("the capabilities of this process"))?;
     if own.has(CapabilitySet::SET_USER) { Ok(()) } else { Err(Error::CannotBecome(user.name().to_owned())) }

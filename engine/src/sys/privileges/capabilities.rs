@@ -17,6 +17,9 @@ const NAMES: [(u32, &str); 7] = [
     (39, "CAP_BPF"),
 ];
 
+/// `_LINUX_CAPABILITY_VERSION_3`: the low words of the three sets, then the high ones.
+const VERSION_3: u32 = 0x2008_0522;
+
 /// A set of capabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CapabilitySet(pub(super) u64);
@@ -41,9 +44,36 @@ impl CapabilitySet {
         Status::of_this_thread().map(|status| status.effective)
     }
 
+    /// Puts in effect, for the calling thread, all that it is permitted. A program whose file has
+    /// its capabilities as permitted only (`setcap cap_net_raw+p`) starts wherever some of them are
+    /// not to be had, as in a container, and has none in effect at first.
+    ///
+    /// # Errors
+    /// The kernel's, and those of [`effective`](Self::effective).
+    pub fn put_in_effect() -> io::Result<()> {
+        let own = Status::of_this_thread()?;
+        if own.effective == own.permitted {
+            return Ok(());
+        }
+        set(own.permitted, own.inheritable)
+    }
+
     /// Whether it has all of these.
     pub fn has(self, others: Self) -> bool {
         self & others == others
+    }
+}
+
+/// Gives the calling thread these, permitted and in effect (capset(2)). It makes one system call
+/// and nothing else, as a signal's handler has to.
+pub(super) fn set(permitted: CapabilitySet, inheritable: CapabilitySet) -> io::Result<()> {
+    let halves: [fn(u64) -> u32; 2] = [|set| set as u32, |set| (set >> 32) as u32];
+    let sets = halves.map(|half| [half(permitted.0), half(permitted.0), half(inheritable.0)]);
+    let header = [VERSION_3, 0];
+    // SAFETY: a header of two words, 0 for the calling thread, and six words, as that version has them.
+    match unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

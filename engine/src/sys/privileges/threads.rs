@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::capabilities::CapabilitySet;
+use super::capabilities::{CapabilitySet, set};
 use super::status::Status;
 use super::user::User;
 
@@ -16,8 +16,6 @@ const SIGNAL: libc::c_int = libc::SIGURG;
 /// How long to wait between looks at the threads, and how often to look.
 const NAP: Duration = Duration::from_millis(1);
 const LOOKS: usize = 1_000;
-/// `_LINUX_CAPABILITY_VERSION_3`: two words of each set.
-const VERSION_3: u32 = 0x2008_0522;
 
 /// Why rights could not be given up. Some threads may have lost theirs: the program should end.
 #[derive(Debug, thiserror::Error)]
@@ -121,12 +119,7 @@ impl Order {
                 check("setresuid", libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
             }
         }
-        let set = self.capabilities.0;
-        // Effective, permitted, inheritable: the low words, then the high ones.
-        let sets: [[u32; 3]; 2] = [[set as u32, set as u32, 0], [(set >> 32) as u32, (set >> 32) as u32, 0]];
-        let header = [VERSION_3, 0];
-        // SAFETY: a header of two words, 0 for the calling thread, and six words, as that version has them.
-        check("capset", unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) })?;
+        set(self.capabilities, CapabilitySet::NONE).map_err(|error| ("capset", error))?;
         // SAFETY: numbers.
         check("PR_SET_NO_NEW_PRIVS", unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).into() })
     }
