@@ -103,6 +103,21 @@ fn no_thread_keeps_a_right() {
     });
 }
 
+#[test]
+fn rights_go_without_a_filter_too() {
+    Lab::with("rights_go_without_a_filter_too", |lab| {
+        let mut engine = start(lab, &several_lcores(2), WIRE, &format!("{ADDRESS} --no-seccomp"));
+        engine.ready();
+        for thread in Thread::all(&engine) {
+            assert_eq!((thread.capabilities("CapPrm"), thread.field("NoNewPrivs")), (0, "1"), "{}", thread.0);
+            assert_eq!(thread.field("Seccomp"), "0", "{}", thread.0);
+        }
+        let ended = engine.stop("TERM");
+        balanced(&lab.scratch, &ended);
+        assert_eq!(said(&ended), "privileges: no capabilities, no system call is refused");
+    });
+}
+
 /// Its files are in a folder where nobody may not write.
 #[test]
 fn another_user_serves_and_writes_what_was_asked_for() {

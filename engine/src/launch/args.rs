@@ -120,6 +120,10 @@ pub struct CommonArgs {
     #[arg(long, conflicts_with = "user", help_heading = "Run")]
     pub keep_privileges: bool,
 
+    /// Refuse no system calls: the filter takes some 60 ns of each
+    #[arg(long, help_heading = "Run")]
+    pub no_seccomp: bool,
+
     /// What sockets alone have.
     #[command(flatten)]
     pub socket: SocketArgs,
