@@ -33,7 +33,10 @@ mod tests;
 mod trial;
 mod window;
 
+use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -65,17 +68,29 @@ const DEFAULT_RATE: Rate = Rate::At(1000.0);
 pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
     let (mut launch, args) = Launch::try_parse_from::<GenArgs>(APP, args)?;
     let setup = Setup::new(&mut launch, args)?;
+    // Now, since the program may have fewer rights at the end.
+    let hgrm = setup.args.hgrm.as_deref().map(create_hgrm).transpose()?;
     let wires = Arc::new(OnceLock::new());
     let mut conductor = setup.conductor(&wires);
     let launch = launch.built_from(crate::version::COMMIT);
     let report = launch.serve_beside(&mut conductor, |lcores| setup.generators(lcores, &wires))?;
     drop(report);
     screen::say(&conductor.results().to_string());
-    if let Some(path) = &setup.args.hgrm {
-        let failed = |error| Error::Program(format!("--hgrm {}: {error}", path.display()));
-        conductor.results().write_hgrm(path).map_err(failed)?;
+    if let (Some(path), Some(file)) = (&setup.args.hgrm, &hgrm) {
+        conductor.results().write_hgrm(file).map_err(hgrm_failed(path))?;
     }
     conductor.failure.map_or(Ok(()), |failure| Err(Error::Program(failure)))
+}
+
+/// The percentile file. What was in it stays until there is something better.
+fn create_hgrm(path: &Path) -> gannet::Result<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    file.map_err(hgrm_failed(path))
+}
+
+fn hgrm_failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |error| Error::Program(format!("--hgrm {}: {error}", path.display()))
 }
 
 /// What the arguments come to.

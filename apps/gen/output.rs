@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -148,10 +147,14 @@ impl Results {
         serde_json::to_value(json).unwrap_or_default()
     }
 
-    /// Writes the percentile file.
-    pub(crate) fn write_hgrm(&self, path: &Path) -> io::Result<()> {
+    /// Writes the percentile file, in place of what was in it.
+    pub(crate) fn write_hgrm(&self, file: &File) -> io::Result<()> {
         let nothing = Tally::new();
-        let mut file = BufWriter::new(File::create(path)?);
+        // A pipe can't be cut, and need not be.
+        if file.metadata()?.is_file() {
+            file.set_len(0)?;
+        }
+        let mut file = BufWriter::new(file);
         write_hgrm(&mut file, &self.main.as_deref().unwrap_or(&nothing).rtt)?;
         file.flush()
     }

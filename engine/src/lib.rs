@@ -51,7 +51,7 @@
 //! - [`run`] and [`Launch`]: from EAL-style arguments to running lcores and back to a [`Report`](telemetry::Report).
 //! - [`telemetry`]: counters that explain every packet.
 //! - [`idle`]: what a worker does while no packets come.
-//! - [`sys`]: the clock, signals, waiting, affinity, randomness.
+//! - [`sys`]: the clock, signals, waiting, affinity, randomness, privileges.
 //! - [`Lab`]: a service under test, in memory, on a clock that the test moves.
 //!
 //! # What holds everywhere

@@ -73,6 +73,24 @@ impl Program {
         }
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it is ready, or gives its end.
+    pub(crate) fn ready_or_end(&mut self) -> Option<Ended> {
+        let deadline = Instant::now() + PATIENCE;
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.stdout.push(line);
+            if self.stdout.last().is_some_and(|line| line.starts_with("ready: ")) {
+                return None;
+            }
+        }
+        let _ = self.child.kill();
+        Some(self.finish())
+    }
+
     /// The memory that it has touched and still has, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         let status = format!("/proc/{}/status", self.child.id());
@@ -80,11 +98,6 @@ impl Program {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
         kibibytes * 1024
-    }
-
-    /// Its process.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Sends it a signal, by its name without SIG.

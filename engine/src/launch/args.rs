@@ -12,6 +12,7 @@ use super::sockets::SocketArgs;
 use crate::host::{FragmentPolicy, GuardConfig};
 use crate::idle::IdlePolicy;
 use crate::port::fault::FaultConfig;
+use crate::sys::User;
 use crate::wire::ethernet::{MacAddress, MacAddressError};
 
 /// The application arguments that every program has.
@@ -124,6 +125,18 @@ pub struct CommonArgs {
     /// reason=NAME (repeatable) those that are counted so; with reason=all every frame
     #[arg(long, value_name = "FILE[,reason=NAME…]", help_heading = "Run")]
     pub capture: Option<CaptureConfig>,
+
+    /// Become this user when the ports are open (takes root)
+    #[arg(long, value_name = "NAME", help_heading = "Run")]
+    pub user: Option<User>,
+
+    /// Keep the rights that the program was started with, and refuse no system calls
+    #[arg(long, conflicts_with = "user", help_heading = "Run")]
+    pub keep_privileges: bool,
+
+    /// Refuse no system calls: the filter takes some 60 ns of each
+    #[arg(long, help_heading = "Run")]
+    pub no_seccomp: bool,
 
     /// What sockets alone have.
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::port::af_packet::AfPacketError;
 use crate::port::dpdk::{DpdkError, EalError, LaunchError};
 use crate::port::pcap::PcapError;
 use crate::port::socket::SocketError;
-use crate::sys::RandomError;
+use crate::sys::{PrivilegesError, RandomError};
 
 /// Why a program did not start, or did not run to its end.
 ///
@@ -56,6 +56,17 @@ pub enum Error {
     /// No secret keys.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// The program may not become another user.
+    #[error(
+        "--user {0}: this program may not become another user: start it as root (sudo), or as {0} with the rights \
+         that its port needs and without --user (docs/running.md, \"Privileges\")"
+    )]
+    CannotBecome(String),
+    /// Rights could not be given up.
+    #[error(
+        "the rights that are not needed any more could not be given up: {0}; --keep-privileges keeps them"
+    )]
+    Privileges(#[from] PrivilegesError),
     /// A call to the system at start.
     #[error("{what}: {source}")]
     System {

@@ -44,6 +44,7 @@ mod lcores;
 mod metrics;
 mod panic;
 mod plan;
+mod privileges;
 mod reload;
 mod rounds;
 mod serve;
@@ -182,6 +183,11 @@ impl Launch {
     /// or at the end of a replay. `make` is called once per worker lcore, on the main one,
     /// before any of them starts.
     ///
+    /// Before the workers start, every thread of the process gives up the rights that open ports
+    /// don't need ([`give_up`](crate::sys::give_up), [`refuse_calls`](crate::sys::refuse_calls)),
+    /// for good: what takes rights is to be opened before, or
+    /// [`keep_privileges`](CommonArgs::keep_privileges) set.
+    ///
     /// # Errors
     /// [`Error`]; the ports are closed then, too.
     pub fn serve<S: Service + 'static>(self, mut make: impl FnMut(LcoreId) -> S) -> Result<Report> {
@@ -211,6 +217,7 @@ impl Launch {
     ) -> Result<Report> {
         start_log(&self.eal);
         plan::check(&self.args)?;
+        privileges::prepare(&self.args)?;
         let mut signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
         if self.configured.is_some() {
             signals.catch_hang_ups().map_err(Error::system("catching SIGHUP"))?;

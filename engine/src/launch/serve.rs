@@ -21,12 +21,12 @@ use super::rounds::Rounds;
 use super::status::{LcoreStatus, Status};
 #[cfg(feature = "dpdk")]
 use super::telemetry_socket;
-use super::{Launch, say};
+use super::{Launch, privileges, say};
 use crate::host::{Addressing, HashKey, Host, HostConfig};
 use crate::idle::Idle;
 use crate::port::{FrameQueue, OpenPort, PortControl, PortDescription, PortId};
 use crate::service::{Role, Service};
-use crate::sys::{Clock, Signals, StopFlag, random_bytes};
+use crate::sys::{CapabilitySet, Clock, Signals, StopFlag, random_bytes};
 use crate::telemetry::{CaptureReport, LcoreReport, PortReport, QueueReport, Report};
 use crate::worker::{DatagramQueue, Worker};
 
@@ -62,10 +62,20 @@ where
     });
     let ready = Box::new(|| ready(launch, plan, &descriptions, &addressing));
     let start = Start { ready, addressing: &addressing };
+    let needs = privileges::needs(&controls);
     let links = links(&mut controls, &teams);
     let begin = Instant::now();
-    let aside =
-        Aside { signals, start, ports: &descriptions, links, capture, clock, companion: &mut *companion };
+    let companion_too = &mut *companion;
+    let aside = Aside {
+        signals,
+        start,
+        needs,
+        ports: &descriptions,
+        links,
+        capture,
+        clock,
+        companion: companion_too,
+    };
     let end = run(launch, lcores, plan, aside, teams, services)?;
     conclude(launch, plan, begin, controls, companion, end)
 }
@@ -208,6 +218,8 @@ pub(super) struct Aside<'a> {
     pub(super) signals: Signals,
     pub(super) start: Start<'a>,
     pub(super) ports: &'a [PortDescription],
+    /// What the ports go on to need.
+    pub(super) needs: CapabilitySet,
     /// The ports' links, where they have any.
     pub(super) links: Vec<Link<'a>>,
     pub(super) capture: Option<Capture>,
@@ -228,7 +240,7 @@ where
     Q: DatagramQueue + 'static,
     S: Service + 'static,
 {
-    let Aside { signals, start, ports, links, capture, clock, companion } = aside;
+    let Aside { signals, start, ports, needs, links, capture, clock, companion } = aside;
     let stop = StopFlag::default();
     let (sender, ended) = bounded(teams.len());
     let mut status = Status::new(launch, clock, ports, companion.exhibits());
@@ -256,6 +268,8 @@ where
         duration: launch.args.duration,
         stats: launch.args.stats,
     };
+    // All is open by now that takes rights, and the threads that are yet to start inherit what is left.
+    privileges::give_up_all_but(needs, &launch.args)?;
     let end = Mutex::new(End { status: Arc::clone(&status), panicked: None, capture: None });
     lcores.run(jobs, || {
         let writing = capture.map(Capture::write);

@@ -11,7 +11,7 @@ use super::error::{Error, UsageError};
 use super::lcores::Lcores;
 use super::plan::Plan;
 use super::serve::{Aside, conclude, endpoint, random_key, run, say_metrics, staff};
-use super::{Launch, say};
+use super::{Launch, privileges, say};
 use crate::port::PortId;
 use crate::port::socket::{self, SocketConfig, Switch};
 use crate::service::{Role, Service};
@@ -114,7 +114,7 @@ pub(super) fn serve<S: Service + 'static>(
     make: impl FnOnce(&[LcoreId]) -> Vec<S>,
 ) -> Result<Report, Error> {
     let config = config(&launch.args, plan, S::ROLE)?;
-    let mut port = socket::open(&config)?;
+    let port = socket::open(&config)?;
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
     say(format_args!("port 0: socket, {}", addresses.join(", ")));
     port.control.description().granted.iter().for_each(|line| say(format_args!("  {line}")));
@@ -123,13 +123,15 @@ pub(super) fn serve<S: Service + 'static>(
     let ready = Box::new(|| ready(launch, plan, &config));
     let start = Start { ready, addressing: &[] };
     let (ports, clock) = ([port.control.description().clone()], Clock::start());
-    let links = vec![Link::new(port.control.as_mut(), Vec::new())];
+    let mut controls = vec![port.control];
+    let needs = privileges::needs(&controls);
+    let links = controls.iter_mut().map(|control| Link::new(control.as_mut(), Vec::new())).collect();
     let companion_too = &mut *companion;
     let aside =
-        Aside { signals, start, ports: &ports, links, capture: None, clock, companion: companion_too };
+        Aside { signals, start, needs, ports: &ports, links, capture: None, clock, companion: companion_too };
     let begin = Instant::now();
     let end = run(launch, lcores, plan, aside, teams, services)?;
-    conclude(launch, plan, begin, vec![port.control], companion, end)
+    conclude(launch, plan, begin, controls, companion, end)
 }
 
 /// What the sockets are asked for.

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::packet::{Burst, Packet};
+use crate::sys::CapabilitySet;
 use crate::telemetry::Counters;
 use crate::wire::ethernet::MacAddress;
 
@@ -227,6 +228,11 @@ pub trait PortControl: Send {
 
     /// The device's own statistics, by the names that its driver gives them.
     fn extended_statistics(&mut self) -> Vec<(String, u64)>;
+
+    /// What the device goes on to need of the rights that it took to open it, until it is closed.
+    fn keeps(&self) -> CapabilitySet {
+        CapabilitySet::NONE
+    }
 
     /// Closes the device and says how many buffers of its pools came back. Called when
     /// all its queues have been drained and dropped.

@@ -1,9 +1,11 @@
-//! The thin edge to the machine: the clock, signals, waiting, threads, the processor, randomness.
+//! The thin edge to the machine: the clock, signals, waiting, threads, the processor, randomness,
+//! privileges.
 
 mod affinity;
 mod clock;
 mod cpu_time;
 mod monotonic;
+mod privileges;
 mod processor;
 mod random;
 mod signals;
@@ -13,6 +15,7 @@ pub use affinity::CpuSet;
 pub use clock::Clock;
 pub use cpu_time::CpuClock;
 pub use monotonic::monotonic_micros;
+pub use privileges::{CapabilitySet, PrivilegesError, User, UserError, give_up, refuse_calls};
 pub use processor::{ProcessorTooOld, check_processor};
 pub use random::{RandomError, random_bytes};
 pub use signals::{Signals, StopFlag};

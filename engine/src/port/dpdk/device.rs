@@ -97,6 +97,7 @@ pub enum DpdkError {
     },
 }
 
+const RIGHT_MISSING: &str = "this program lacks a right that the device takes: docs/running.md, \"Privileges\", says which, and how to give it";
 const SEE_ABOVE: &str = "the driver's own message is above";
 const FEWER: &str = "ask for less with --rxd, --txd or fewer lcores; the driver's own message is above";
 
@@ -123,6 +124,7 @@ impl Device {
         if code >= 0 {
             return Ok(());
         }
+        let way_out = if code == -libc::EPERM { RIGHT_MISSING } else { way_out };
         Err(DpdkError::Call { device: self.name().to_owned(), call, reason: error_text(code), way_out })
     }
 

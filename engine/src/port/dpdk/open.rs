@@ -15,6 +15,7 @@ use super::queue::DpdkQueue;
 use super::wakeup::RxInterrupt;
 use super::{error_text, registry};
 use crate::port::{Capabilities, OpenPort, PoolBalance, PortConfig, PortControl, PortDescription};
+use crate::sys::CapabilitySet;
 use crate::wire::ethernet::MacAddress;
 
 /// How long `open` waits for a link before it goes on without.
@@ -307,6 +308,12 @@ impl PortControl for DpdkControl {
 
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {
         self.device.extended_statistics()
+    }
+
+    /// libxdp looks its program up and takes it off when the device is closed; without the rights
+    /// the program stays on the interface.
+    fn keeps(&self) -> CapabilitySet {
+        if self.description.driver == "dpdk net_af_xdp" { CapabilitySet::XDP } else { CapabilitySet::NONE }
     }
 
     /// Stops and closes the device. Gives the balances of all DPDK pools if it was the last

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use self::random::SplitMix64;
 use super::{Capabilities, FrameQueue, OpenPort, PoolBalance, PortControl, PortDescription};
 use crate::packet::{Burst, Packet, RxChecksum};
+use crate::sys::CapabilitySet;
 use crate::telemetry::{Counter, Counters};
 
 /// How many later frames overtake a reordered one at most.
@@ -311,6 +312,10 @@ impl PortControl for FaultControl {
 
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {
         self.inner.extended_statistics()
+    }
+
+    fn keeps(&self) -> CapabilitySet {
+        self.inner.keeps()
     }
 
     fn close(self: Box<Self>) -> Vec<PoolBalance> {

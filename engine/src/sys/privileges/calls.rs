@@ -1,0 +1,200 @@
+//! System calls that the process makes no more: a filter in the kernel (seccomp(2)).
+//!
+//! It is a list of what is refused and not of what is allowed: which calls a DPDK driver, the C
+//! library or a service makes while it runs is not ours to know, and one that is missing from a
+//! list of allowed ones would be found at the worst moment. What is refused here is what turns a
+//! hole in a program into one in the machine, and nothing that moves packets needs it.
+
+use std::io;
+
+use super::capabilities::CapabilitySet;
+use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, c_long, sock_filter};
+
+/// `AUDIT_ARCH_*` of the calls that this program was built to make.
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: Option<u32> = Some(0xc000_003e);
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: Option<u32> = Some(0xc000_00b7);
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const ARCHITECTURE: Option<u32> = None;
+
+/// Calls from here on are those of another size of words (x32).
+const OTHER_CALLS: u32 = 0x4000_0000;
+/// Where `struct seccomp_data` has the call's number and its architecture.
+const NUMBER: u32 = 0;
+const ARCHITECTURE_FIELD: u32 = 4;
+
+/// Calls that are refused, by what they are for.
+const REFUSED: &[c_long] = &[
+    // Other programs: started, looked into, compared, driven.
+    libc::SYS_execve,
+    libc::SYS_execveat,
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    libc::SYS_personality,
+    // File systems and roots.
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_quotactl,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_fanotify_init,
+    // Namespaces.
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    // The kernel: code in it, its keys, and much used ways to attack it.
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    // The machine: its clock, its name, its log, its end.
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_syslog,
+    libc::SYS_acct,
+    libc::SYS_vhangup,
+    libc::SYS_reboot,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_kexec_file_load,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_ioperm,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_modify_ldt,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_uselib,
+];
+
+/// Has the kernel refuse (`EPERM`) calls of every thread that a data plane never makes, and all
+/// those of another architecture, from now on. Gives how many calls that are; `bpf` is not among
+/// them where `kept` has the capability for it. The calling thread must have
+/// `PR_SET_NO_NEW_PRIVS`, as [`give_up`](super::give_up) leaves it.
+///
+/// # Errors
+/// The kernel's: it was built without filters, or a thread has one of its own
+/// (`SECCOMP_FILTER_FLAG_TSYNC`). Nothing is refused then.
+pub fn refuse_calls(kept: CapabilitySet) -> io::Result<usize> {
+    let architecture = ARCHITECTURE.ok_or(io::ErrorKind::Unsupported)?;
+    let calls = refused(kept);
+    let mut program = program(architecture, &calls);
+    let len = program.len().try_into().map_err(io::Error::other)?;
+    let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
+    // Before Linux 5.16 a filter would also have slowed each thread down by default, against
+    // speculation (Spectre variant 4).
+    let flags = libc::SECCOMP_FILTER_FLAG_TSYNC | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    // SAFETY: the program lives through the call, which copies it.
+    let status =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    match status {
+        0 => Ok(calls.len()),
+        -1 => Err(io::Error::last_os_error()),
+        thread => Err(io::Error::other(format!("thread {thread} has a filter of its own"))),
+    }
+}
+
+fn refused(kept: CapabilitySet) -> Vec<c_long> {
+    let is_needed = |&call: &c_long| call == libc::SYS_bpf && kept.has(CapabilitySet::BPF);
+    REFUSED.iter().copied().filter(|call| !is_needed(call)).collect()
+}
+
+/// The filter. Its answer depends on the call's number alone, so that the kernel knows the
+/// allowed ones without running it (Linux 5.11).
+fn program(architecture: u32, calls: &[c_long]) -> Vec<sock_filter> {
+    let load = |field| instruction(BPF_LD | BPF_W | BPF_ABS, field, 0, 0);
+    let equal = BPF_JMP | BPF_JEQ | BPF_K;
+    // Each check jumps to the last instruction, over those between.
+    let checks = calls.len() as u8;
+    let mut program = vec![
+        load(ARCHITECTURE_FIELD),
+        instruction(equal, architecture, 0, checks + 3),
+        load(NUMBER),
+        instruction(BPF_JMP | BPF_JGE | BPF_K, OTHER_CALLS, checks + 1, 0),
+    ];
+    let check = |(index, &call): (usize, &c_long)| instruction(equal, call as u32, checks - index as u8, 0);
+    program.extend(calls.iter().enumerate().map(check));
+    program.push(instruction(BPF_RET | BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0));
+    program.push(instruction(BPF_RET | BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0, 0));
+    program
+}
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code: code as u16, jt, jf, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::super::tests::in_child;
+    use super::super::{CapabilitySet, give_up};
+    use super::*;
+
+    /// What a call without arguments comes to.
+    fn call(number: c_long) -> Result<c_long, Option<i32>> {
+        // SAFETY: zeros for pointers are refused by each of the calls that take them.
+        let result = unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
+        if result == -1 { Err(io::Error::last_os_error().raw_os_error()) } else { Ok(result) }
+    }
+
+    fn refused_now() -> Vec<c_long> {
+        let is_refused = |number: &c_long| call(*number) == Err(Some(libc::EPERM));
+        REFUSED.iter().copied().filter(is_refused).collect()
+    }
+
+    #[test]
+    fn a_port_that_keeps_the_right_to_bpf_may_call_it() {
+        let calls = refused(CapabilitySet::XDP);
+        assert!(!calls.contains(&libc::SYS_bpf) && calls.len() + 1 == REFUSED.len());
+        assert_eq!(refused(CapabilitySet::NET_ADMIN), REFUSED);
+    }
+
+    #[test]
+    fn calls_are_refused_in_every_thread() {
+        in_child("calls::tests::calls_are_refused_in_every_thread", || {
+            let (go, gone) = channel::<()>();
+            let other = thread::spawn(move || gone.recv().map(|()| refused_now()));
+            give_up(None, CapabilitySet::NONE).expect("rights are given up");
+            assert_eq!(call(libc::SYS_unshare), Ok(0), "with no flags it takes no rights");
+            assert_eq!(call(libc::SYS_execve), Err(Some(libc::EFAULT)));
+            assert_eq!(refuse_calls(CapabilitySet::NONE).expect("a filter"), REFUSED.len());
+            assert_eq!(refused_now(), REFUSED);
+            go.send(()).expect("it waits");
+            assert_eq!(other.join().expect("no panic").expect("it went"), REFUSED);
+            assert_eq!(thread::spawn(refused_now).join().expect("no panic"), REFUSED);
+            assert!(std::process::Command::new("true").status().is_err());
+            if cfg!(target_arch = "x86_64") {
+                let other_words = c_long::from(OTHER_CALLS) | libc::SYS_getpid;
+                assert_eq!(call(other_words), Err(Some(libc::EPERM)));
+            }
+            assert_eq!(call(libc::SYS_getpid), Ok(std::process::id().into()));
+            assert!(std::net::UdpSocket::bind("127.0.0.1:0").is_ok());
+        });
+    }
+}
