@@ -145,7 +145,7 @@ fn a_wrong_sum_is_noticed() {
 }
 
 #[test]
-fn a_service_goes_on_at_once_a_few_times_between_two_turns() {
+fn a_service_goes_on_at_once_once_between_two_turns() {
     let mut lab = Lab::new(Speaker { is_streaming: true, rounds: 0 });
     let rounds = |lab: &Lab<Speaker>| lab.service().rounds;
     lab.turn();
