@@ -33,9 +33,29 @@ int shim_rte_eth_rx_queue_count(uint16_t port, uint16_t queue)
 	return rte_eth_rx_queue_count(port, queue);
 }
 
+/*
+ * As rte_pktmbuf_alloc_bulk, but for the second cache line of each mbuf, which is left alone: in a pool an
+ * mbuf has no next segment (rte_mbuf_raw_alloc), and its offloads mean nothing without flags that say so.
+ */
 int shim_rte_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned count)
 {
-	return rte_pktmbuf_alloc_bulk(pool, mbufs, count);
+	int error = rte_mempool_get_bulk(pool, (void **)mbufs, count);
+	unsigned index;
+
+	if (error)
+		return error;
+	for (index = 0; index < count; index++) {
+		struct rte_mbuf *mbuf = mbufs[index];
+
+		mbuf->ol_flags = 0;
+		mbuf->port = RTE_MBUF_PORT_INVALID;
+		mbuf->packet_type = 0;
+		mbuf->pkt_len = 0;
+		mbuf->data_len = 0;
+		mbuf->vlan_tci = 0;
+		rte_pktmbuf_reset_headroom(mbuf);
+	}
+	return 0;
 }
 
 void shim_rte_pktmbuf_free(struct rte_mbuf *mbuf)

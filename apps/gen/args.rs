@@ -95,7 +95,7 @@ pub(crate) struct GenArgs {
     pub(crate) search: bool,
 
     /// How long each trial of a search sends
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s", requires = "search", help_heading = "Search")]
+    #[arg(long, value_name = "TIME", value_parser = parse_trial, default_value = "1s", requires = "search", help_heading = "Search")]
     pub(crate) trial: Duration,
 
     /// The little loss, as in 0.5%
@@ -171,9 +171,24 @@ impl FromStr for Percent {
     }
 }
 
+fn parse_trial(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    if time.is_zero() {
+        Err("a trial of no time finds nothing: give more than 0s, as in 1s".to_owned())
+    } else {
+        Ok(time)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trial_takes_time() {
+        assert_eq!(parse_trial("100ms"), Ok(Duration::from_millis(100)));
+        assert!(parse_trial("0s").is_err_and(|error| error.contains("more than 0s")));
+    }
 
     #[test]
     fn rates_have_suffixes() {

@@ -15,6 +15,14 @@ pub(crate) struct Flow {
     pub(crate) to: SocketAddr,
 }
 
+impl Flow {
+    /// Whether it differs from the other in no more than the port of ours.
+    #[inline]
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        self.to == other.to && self.from.ip() == other.from.ip()
+    }
+}
+
 /// All flows, and the ports of ours that answers come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flows {

@@ -26,6 +26,9 @@ const REST: Duration = Duration::from_millis(1);
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 /// Datagrams of a tick at most: what comes back has its turn between them.
 const BURST: usize = 32;
+/// Datagrams of a tick flat out, where it goes on at once: as few as stay near the processor until
+/// they are sent.
+const BLOCK: usize = 16;
 /// Numbers of datagrams that are not measured begin here; below are those of probes.
 const PROBES: u64 = 1 << 63;
 /// How long after its end a trial may still send what it owes, in nanoseconds.
@@ -101,6 +104,8 @@ pub(crate) enum Turn {
     /// Nothing is due before that moment.
     Until(Time),
     More,
+    /// There is more, and no answer needs to be heard before it.
+    Again,
     Over,
 }
 
@@ -139,7 +144,7 @@ impl Generator {
         let stream = self.parts.place.lcore as u8;
         for (number, flow) in self.parts.flows.iter().take(self.parts.probes).enumerate() {
             let stamp = Stamp { stream, trial: 0, sequence: number as u64, intended: 0 };
-            let write = |room: &mut [u8]| self.parts.codec.write(stamp, room);
+            let write = |room: &mut [u8]| _ = self.parts.codec.write(stamp, room);
             // What does not fit now is sent the next time.
             let _ = outbox.send_with(flow.from, flow.to, STAMP_LEN, write);
         }
@@ -155,6 +160,9 @@ impl Generator {
         if elapsed >= sending.end.saturating_add(GRACE) {
             self.tally.unsent = sending.pace.left(sending.end);
             return Turn::Over;
+        }
+        if matches!(sending.pace, Pace::Max) {
+            return self.send_block(elapsed, outbox);
         }
         for _ in 0..BURST.min(outbox.free()) {
             let Some(due) = sending.next(elapsed, self.tally.sent) else { return sending.last_turn() };
@@ -173,6 +181,34 @@ impl Generator {
             }
         }
         Turn::More
+    }
+
+    /// Sends as fast as it goes.
+    #[inline]
+    fn send_block(&mut self, elapsed: u64, outbox: &mut Outbox<'_>) -> Turn {
+        let Phase::Sending(sending) = &mut self.phase else { return Turn::More };
+        if sending.next(elapsed, self.tally.sent).is_none() {
+            return sending.last_turn();
+        }
+        let is_measured = elapsed >= sending.measured_from;
+        let left = if is_measured { sending.count - self.tally.sent } else { u64::MAX };
+        let mut left = left.min(BLOCK.min(outbox.free()) as u64);
+        let mut stamp = sending.stamp(elapsed, self.parts.place);
+        let before = stamp.sequence;
+        let mut result = Ok(());
+        while left > 0 && result.is_ok() {
+            let run = Run { stamp, left, next_flow: self.next_flow };
+            let (run, sent) = self.parts.send_run(run, outbox);
+            (Run { stamp, left, next_flow: self.next_flow }, result) = (run, sent);
+        }
+        let count = stamp.sequence - before;
+        if is_measured {
+            sending.sequence += count;
+            self.tally.sent += count;
+        } else {
+            sending.warm_sequence += count;
+        }
+        result.map_or_else(|error| self.refused(error), |()| Turn::Again)
     }
 
     /// The outbox did not take a datagram: it is sent later, or never.
@@ -290,6 +326,15 @@ impl Sending {
         if self.handed.is_empty() { Turn::Over } else { Turn::More }
     }
 
+    /// That of the next datagram, which is due at that time from the start.
+    #[inline]
+    fn stamp(&self, due: u64, place: Place) -> Stamp {
+        let is_measured = due >= self.measured_from;
+        let (trial, sequence) =
+            if is_measured { (self.number, self.sequence) } else { (0, self.warm_sequence | PROBES) };
+        Stamp { stream: place.lcore as u8, trial, sequence, intended: self.start.as_nanos() + due }
+    }
+
     /// Sends the next datagram, which is due.
     #[inline]
     fn send_one(
@@ -304,11 +349,9 @@ impl Sending {
         if let Some(payload) = self.pace.payload() {
             outbox.send(flow.from, flow.to, payload)?;
         } else {
-            let (trial, sequence) =
-                if is_measured { (self.number, self.sequence) } else { (0, self.warm_sequence | PROBES) };
-            let stamp = Stamp { stream: parts.place.lcore as u8, trial, sequence, intended };
+            let stamp = self.stamp(due, parts.place);
             let len = parts.lengths[usize::from(!flow.to.is_ipv4())].next();
-            outbox.send_with(flow.from, flow.to, len, |room| parts.codec.write(stamp, room))?;
+            outbox.send_with(flow.from, flow.to, len, |room| _ = parts.codec.write(stamp, room))?;
         }
         self.pace.advance();
         self.sequence += u64::from(is_measured);
@@ -317,6 +360,50 @@ impl Sending {
             self.handed.push(intended);
         }
         Ok(())
+    }
+}
+
+/// Datagrams that are sent at one moment.
+#[derive(Clone, Copy)]
+struct Run {
+    /// That of the next one.
+    stamp: Stamp,
+    left: u64,
+    next_flow: usize,
+}
+
+impl Parts {
+    /// Sends datagrams as long as they differ in no more than their payload and the port that they
+    /// leave from. Gives what is left.
+    #[inline]
+    fn send_run(&mut self, mut run: Run, outbox: &mut Outbox<'_>) -> (Run, Result<(), SendError>) {
+        let first = self.flows[run.next_flow];
+        let lengths = &mut self.lengths[usize::from(!first.to.is_ipv4())];
+        let len = lengths.peek();
+        let filler = self.codec.filler_sum(len);
+        let mut stream = outbox.stream(first.from, first.to, len);
+        loop {
+            if let Err(error) = stream.send_summed(|room| self.codec.write(run.stamp, room) + filler) {
+                return (run, Err(error));
+            }
+            lengths.next();
+            run.stamp.sequence += 1;
+            run.left -= 1;
+            run.next_flow += 1;
+            if run.next_flow == self.flows.len() {
+                run.next_flow = 0;
+            }
+            if run.left == 0 || lengths.peek() != len {
+                return (run, Ok(()));
+            }
+            if self.flows.len() > 1 {
+                let flow = &self.flows[run.next_flow];
+                if !flow.is_beside(&first) {
+                    return (run, Ok(()));
+                }
+                stream.set_source_port(flow.from.port());
+            }
+        }
     }
 }
 
@@ -341,6 +428,7 @@ impl Service for Generator {
                 match turn {
                     Turn::Until(due) => return Tick::Done(due),
                     Turn::More => {}
+                    Turn::Again => return Tick::Again,
                     Turn::Over => self.linger(now),
                 }
                 Tick::More

@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use crossbeam_channel::{bounded, unbounded};
-use gannet::{App, Error, Launch, LcoreId, UdpPortArg};
+use gannet::{App, CommonArgs, Error, Io, Launch, LcoreId, UdpPortArg};
 
 use args::{GenArgs, MAX_TARGETS, Rate, ReplayPace};
 use board::Board;
@@ -99,6 +99,8 @@ struct Setup {
     flows: Flows,
     lengths: [Lengths; 2],
     replay: Option<Arc<Replay>>,
+    /// What is sent goes to a file, where nobody is.
+    is_file: bool,
     /// How long the only trial sends.
     duration: Option<Duration>,
 }
@@ -110,6 +112,7 @@ impl Setup {
             return Err(usage(format!("there are {} --to: {MAX_TARGETS} is the most", args.to.len())));
         }
         let common = launch.args_mut();
+        let is_file = is_file(common, &args)?;
         if !common.udp_ports.is_empty() {
             return Err(usage(
                 "--udp-port: the generator listens on the ports of its flows; see --source-port",
@@ -137,7 +140,7 @@ impl Setup {
         let lengths = [lengths(true)?, lengths(false)?];
         let replay = args.replay.as_deref().map(Replay::read).transpose();
         let replay = replay.map_err(|error| Error::Program(error.to_string()))?.map(Arc::new);
-        Ok(Self { args, flows, lengths, replay, duration })
+        Ok(Self { args, flows, lengths, replay, is_file, duration })
     }
 
     fn load(&self) -> Load {
@@ -160,7 +163,7 @@ impl Setup {
             warmup: args.warmup,
             duration: if args.search { args.trial } else { once },
             count: args.count,
-            linger: if args.no_replies { Duration::ZERO } else { args.linger },
+            linger: if args.no_replies || self.is_file { Duration::ZERO } else { args.linger },
             seed: args.seed,
         };
         let targets = args.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -173,6 +176,7 @@ impl Setup {
 
     fn conductor(&self, wires: &Arc<OnceLock<Wires>>) -> Conductor {
         let probing = match (self.args.no_replies, &self.replay) {
+            _ if self.is_file => Probing::Not,
             (_, Some(_)) => Probing::Not,
             (true, None) => Probing::Silent,
             (false, None) => Probing::Answers,
@@ -211,6 +215,22 @@ impl Setup {
         let _ = wires.set(Wires { lcores: ids.to_vec(), board, orders, results: tallies, probes });
         generators
     }
+}
+
+/// Whether what is sent goes to a file and nothing comes back, for which a neighbour has to be known.
+fn is_file(common: &CommonArgs, args: &GenArgs) -> gannet::Result<bool> {
+    let Io::PcapOut(_) = &common.io else { return Ok(false) };
+    if args.search {
+        return Err(usage("--search: nobody answers in a file; pass a --rate"));
+    }
+    if common.neighbours.is_empty() {
+        return Err(usage(format!(
+            "--io {}: nobody answers ARP in a file; name the station that the frames are for with --neighbour \
+             ADDR=MAC",
+            common.io
+        )));
+    }
+    Ok(true)
 }
 
 /// What the user said can't be done.

@@ -13,6 +13,8 @@
 //!
 //! Numbers are big-endian. The check finds 65,535 of 65,536 changes; the filler is compared.
 
+use gannet::wire::checksum::Sum;
+
 /// Length in bytes of what the filler stands behind.
 pub(crate) const STAMP_LEN: usize = 22;
 
@@ -51,14 +53,24 @@ impl Codec {
         Self { secret, filler }
     }
 
-    /// Fills a payload, of [`STAMP_LEN`] bytes or more and no longer than the filler.
+    /// Fills a payload, of [`STAMP_LEN`] bytes or more and no longer than the filler. Gives the
+    /// sum of the stamp.
     #[inline]
-    pub(crate) fn write(&self, stamp: Stamp, into: &mut [u8]) {
+    pub(crate) fn write(&self, stamp: Stamp, into: &mut [u8]) -> Sum {
         let len = into.len();
-        if let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() {
-            *head = self.stamp(stamp, len);
+        let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() else { return Sum::ZERO };
+        let words = self.words(stamp, len);
+        *head = words.bytes();
+        if !rest.is_empty() {
             rest.copy_from_slice(&self.filler[STAMP_LEN..len]);
         }
+        words.sum()
+    }
+
+    /// The sum of what stands behind the stamp of a payload of that length.
+    #[inline]
+    pub(crate) fn filler_sum(&self, len: usize) -> Sum {
+        self.filler.get(STAMP_LEN..len).map_or(Sum::ZERO, Sum::of)
     }
 
     /// Reads the payload of an answer.
@@ -72,25 +84,50 @@ impl Codec {
             sequence: u64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
             intended: u64::from_be_bytes([i0, i1, i2, i3, i4, i5, i6, i7]),
         };
-        let is_whole = *head == self.stamp(stamp, payload.len())
+        let is_whole = *head == self.words(stamp, payload.len()).bytes()
             && self.filler.get(STAMP_LEN..payload.len()).is_some_and(|filler| filler == rest);
         if is_whole { Read::Whole(stamp) } else { Read::Broken }
     }
 
     #[inline]
-    fn stamp(&self, stamp: Stamp, len: usize) -> [u8; STAMP_LEN] {
+    fn words(&self, stamp: Stamp, len: usize) -> Words {
         let Stamp { stream, trial, sequence, intended } = stamp;
         let small = u64::from(stream) << 56 | u64::from(trial) << 48 | len as u64;
         let check = mix(mix(self.secret ^ small, sequence), intended) >> 48;
-        let head = u128::from(u32::from_be_bytes([MAGIC[0], MAGIC[1], stream, trial])) << 96
-            | u128::from(sequence) << 32
-            | u128::from(intended >> 32);
-        // Written in few wide words, which are read back in such.
+        let kind = u32::from_be_bytes([MAGIC[0], MAGIC[1], stream, trial]);
+        Words {
+            first: u64::from(kind) << 32 | sequence >> 32,
+            second: sequence << 32 | intended >> 32,
+            third: intended as u32,
+            check: check as u16,
+        }
+    }
+}
+
+/// A stamp in few wide words, which are written at once, read back in such, and summed unwritten.
+#[derive(Clone, Copy)]
+struct Words {
+    first: u64,
+    second: u64,
+    third: u32,
+    check: u16,
+}
+
+impl Words {
+    #[inline]
+    fn bytes(self) -> [u8; STAMP_LEN] {
         let mut bytes = [0; STAMP_LEN];
-        bytes[..16].copy_from_slice(&head.to_be_bytes());
-        bytes[16..20].copy_from_slice(&(intended as u32).to_be_bytes());
-        bytes[20..].copy_from_slice(&(check as u16).to_be_bytes());
+        bytes[..8].copy_from_slice(&self.first.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.second.to_be_bytes());
+        bytes[16..20].copy_from_slice(&self.third.to_be_bytes());
+        bytes[20..].copy_from_slice(&self.check.to_be_bytes());
         bytes
+    }
+
+    #[inline]
+    fn sum(self) -> Sum {
+        let end = Sum::of_u32(self.third) + Sum::of_u16(self.check);
+        Sum::of_u64(self.first) + Sum::of_u64(self.second) + end
     }
 }
 
@@ -120,7 +157,8 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(stamp in stamps(), len in STAMP_LEN..=1472, secret: u64) {
             let mut payload = vec![0; len];
-            codec(secret).write(stamp, &mut payload);
+            let sum = codec(secret).write(stamp, &mut payload) + codec(secret).filler_sum(len);
+            prop_assert_eq!(sum.fold(), Sum::of(&payload).fold());
             prop_assert_eq!(&payload[STAMP_LEN..], &codec(0).filler[STAMP_LEN..len]);
             prop_assert_eq!(codec(secret).read(&payload), Read::Whole(stamp));
         }

@@ -105,6 +105,12 @@ impl Lengths {
         self.payloads.iter().copied().max().unwrap_or_default().into()
     }
 
+    /// What the next one will be, in bytes.
+    #[inline]
+    pub(crate) fn peek(&self) -> usize {
+        self.payloads[self.next].into()
+    }
+
     /// The next one, in bytes.
     #[inline]
     pub(crate) fn next(&mut self) -> usize {

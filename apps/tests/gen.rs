@@ -8,15 +8,17 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use common::echo::several_lcores;
 use common::frames::{frame, udp};
 use common::program::gannet;
 use common::report::{count, number};
-use common::{Ended, Lab, Program, one_lcore, skip};
+use common::{Ended, Lab, Program, Scratch, one_lcore, skip};
 use serde_json::Value;
 
 /// The target is the kernel.
@@ -208,6 +210,61 @@ fn a_search_finds_rates_and_latencies() {
     });
 }
 
+/// Counts the measured datagrams of each stream and echoes.
+fn count_streams<'a>(
+    streams: &'a mut HashMap<(u8, SocketAddr), u64>,
+) -> impl FnMut(&[u8], SocketAddr) -> Vec<Vec<u8>> + Send + use<'a> {
+    |payload, from| {
+        *streams.entry((payload[2], from)).or_default() += u64::from(payload[3] != 0);
+        echo(payload, from)
+    }
+}
+
+#[track_caller]
+fn two_of_them_sent(streams: &HashMap<(u8, SocketAddr), u64>) {
+    let of = |lcore| streams.iter().filter(move |((stream, _), _)| *stream == lcore);
+    for lcore in [0, 1] {
+        assert_eq!(of(lcore).map(|(_, count)| count).sum::<u64>(), 500, "{streams:?}");
+        assert_eq!(of(lcore).filter(|(_, count)| **count > 0).count(), 5, "flows of its own: {streams:?}");
+    }
+}
+
+#[test]
+fn two_lcores_share_a_port_s_work_and_hear_each_other_s_answers() {
+    Lab::with("two_lcores_share_a_port_s_work_and_hear_each_other_s_answers", |lab| {
+        let mut streams = HashMap::new();
+        let arguments = format!(
+            "gen {} -- --io af_packet:near0 {TO} --rate 2k --flows 10 --count 1000 --json report.json",
+            several_lcores(2)
+        );
+        let ended = answered(&lab.far.socket("10.77.0.2:7"), count_streams(&mut streams), || {
+            Program::start(&mut lab.engine(&gannet(&arguments))).end()
+        });
+        counts(&measured(lab, &ended), &[("sent", 1000), ("received", 1000), ("strays", 0)]);
+        two_of_them_sent(&streams);
+    });
+}
+
+#[test]
+fn two_lcores_share_the_sockets_of_a_kernel() {
+    let scratch = Scratch::new();
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let to = socket.local_addr().expect("bound");
+    let mut streams = HashMap::new();
+    let arguments = format!(
+        "gen {} -- --io socket --ip 127.0.0.1 --to {to} --rate 2k --flows 10 --count 1000 --json report.json",
+        several_lcores(2)
+    );
+    let ended = answered(&socket, count_streams(&mut streams), || {
+        Program::start(&mut scratch.run_in(gannet(&arguments))).end()
+    });
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let report = scratch.json("report.json");
+    assert_eq!(report["balanced"], true, "{report:#}");
+    counts(&report["generator"], &[("sent", 1000), ("received", 1000), ("strays", 0)]);
+    two_of_them_sent(&streams);
+}
+
 // ---- what it sends -----------------------------------------------------------------------
 
 /// What a kernel's socket received until nothing more came.
@@ -240,6 +297,68 @@ fn a_silent_sink_gets_just_what_was_asked_for() {
         let sources: HashSet<_> = datagrams.iter().map(|(_, from)| from.ip()).collect();
         let flows: HashSet<_> = datagrams.iter().map(|(_, from)| from).collect();
         assert_eq!((sources.len(), flows.len()), (2, 10));
+    });
+}
+
+/// The times, in nanoseconds, and the frames of a capture that a port wrote.
+fn recorded(path: &Path) -> Vec<(u64, Vec<u8>)> {
+    let file = std::fs::read(path).expect("written");
+    let word =
+        |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+    let (mut rest, mut frames) = (&file[24..], Vec::new());
+    while !rest.is_empty() {
+        let len = word(rest, 8) as usize;
+        let time = u64::from(word(rest, 0)) * 1_000_000_000 + u64::from(word(rest, 4));
+        frames.push((time, rest[16..16 + len].to_vec()));
+        rest = &rest[16 + len..];
+    }
+    frames
+}
+
+#[test]
+fn a_file_is_filled_at_the_rate() {
+    let scratch = Scratch::new();
+    let arguments = |rest: &str| format!("gen {} -- --io pcap:,out.pcap {TO} {rest}", one_lcore());
+    let run = "--neighbour 10.77.0.2=02:00:00:00:00:09 --rate 1k --size 100 --count 100 --json report.json";
+    let mut program = Program::start(&mut scratch.run_in(gannet(&arguments(run))));
+    assert!(program.ready().contains("pcap"), "it says where");
+    let ended = program.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    counts(&scratch.json("report.json")["generator"], &[("sent", 100), ("received", 0), ("unsent", 0)]);
+    let frames = recorded(&scratch.path().join("out.pcap"));
+    assert_eq!(frames.len(), 100, "and no questions");
+    assert!(frames.iter().all(|(_, frame)| frame.len() == 100 && frame[..6] == [2, 0, 0, 0, 0, 9]));
+    assert!(frames.is_sorted_by_key(|(time, _)| *time));
+    let took = frames[99].0 - frames[0].0;
+    assert!(took > 0, "not all at one time");
+    let numbers: Vec<_> = frames.iter().map(|(_, frame)| frame[53]).collect();
+    assert_eq!(numbers, (0..100).collect::<Vec<u8>>());
+    let ended = Program::start(&mut scratch.run_in(gannet(&arguments("--rate 1k")))).end();
+    assert_eq!(ended.code, Some(2), "{ended:#?}");
+    assert!(ended.stderr.contains("nobody answers ARP in a file"), "{ended:#?}");
+}
+
+#[test]
+fn flat_out_is_as_correct_as_on_a_schedule() {
+    Lab::with("flat_out_is_as_correct_as_on_a_schedule", |lab| {
+        lab.far.speak_ipv6("far0", "fd00:77::2/64");
+        let sinks = [lab.far.socket("10.77.0.2:7"), lab.far.socket("[fd00:77::2]:7")];
+        let to = format!("{TO} --ip 10.77.0.3/24 --ip fd00:77::1/64 --to [fd00:77::2]:7");
+        for size in ["imix", "100"] {
+            let run = "--rate max --count 120 --payload text:abc --flows 30 --no-replies";
+            counts(&measured(lab, &start(lab, &format!("{to} --size {size} {run}")).end()), &[("sent", 120)]);
+            let mut numbers = Vec::new();
+            let mut flows = HashMap::<SocketAddr, u64>::new();
+            for (payload, from) in sinks.iter().flat_map(heard).filter(|(payload, _)| payload[3] != 0) {
+                numbers.push(u64::from_be_bytes(payload[4..12].try_into().expect("eight bytes")));
+                *flows.entry(from).or_default() += 1;
+                let filler = payload.iter().enumerate().skip(22);
+                filler.for_each(|(place, byte)| assert_eq!(*byte, b"abc"[place % 3]));
+            }
+            numbers.sort_unstable();
+            assert_eq!(numbers, (0..120).collect::<Vec<_>>(), "none was lost to a wrong checksum");
+            assert!(flows.len() == 30 && flows.values().all(|count| *count == 4), "{flows:?}");
+        }
     });
 }
 

@@ -92,7 +92,7 @@ pub use launch::{
     EalArgsError, Error, FragmentsArg, Io, Launch, LcoreId, NeighbourArg, Result, SocketArgs, UdpPortArg,
     UsageError, command_line, parse_duration, run,
 };
-pub use service::{Datagram, Outbox, Role, SendError, Service, Tick, TooLong, Verdict};
+pub use service::{Datagram, Outbox, Role, SendError, Service, Stream, Tick, TooLong, Verdict};
 pub use time::Time;
 pub use worker::{DatagramQueue, Worker};
 

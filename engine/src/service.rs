@@ -1,6 +1,10 @@
 //! What an application implements: [`Service`], and what it is given.
 
+mod stream;
+
 use std::net::SocketAddr;
+
+pub use stream::Stream;
 
 use crate::host::{Cookie, MaxPayload, Validation, Ways};
 use crate::packet::{Letter, Room};
@@ -77,7 +81,14 @@ pub enum Tick {
     Done(Time),
     /// As soon as received datagrams have had a turn: there is more to do or to send.
     More,
+    /// At once, when what is in the outbox is sent; every second time received datagrams have a
+    /// turn, as with [`More`](Self::More). Few datagrams at a time are still in the processor's
+    /// nearest cache when they are sent.
+    Again,
 }
+
+/// Ticks at a time of a service that wants to go on at once.
+pub(crate) const ROUNDS: usize = 2;
 
 /// A received datagram, in the buffer that it came in.
 #[derive(Debug)]

@@ -213,7 +213,7 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
         let Some(queue) = self.queues.first_mut() else { return };
         self.next_tick = match queue.tick(now, &mut self.service, &mut self.forwards) {
             Tick::Done(deadline) => deadline,
-            Tick::More => now,
+            Tick::More | Tick::Again => now,
         };
     }
 

@@ -24,6 +24,12 @@ impl<P: Packet> Egress<P> {
     #[inline]
     pub(super) fn send<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P, reason: Counter) {
         self.tap.record(reason, packet.frame());
+        self.send_unseen(queue, packet);
+    }
+
+    /// Sends a complete frame. No capture sees it.
+    #[inline]
+    pub(super) fn send_unseen<Q: FrameQueue<Packet = P>>(&mut self, queue: &mut Q, packet: P) {
         if self.tx.is_full() {
             self.transmit(queue);
         }

@@ -56,12 +56,12 @@ use parts::Fragments;
 use peers::Peers;
 use presence::Presence;
 use reply::Style;
-pub(crate) use ways::Ways;
+pub(crate) use ways::{Prepared, Ways};
 
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Burst, Lent, Packet, RxChecksums};
 use crate::port::{FrameQueue, PortId};
-use crate::service::{Limits, Outbox, Service, Tick};
+use crate::service::{Limits, Outbox, ROUNDS, Service, Tick};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
 use crate::worker::DatagramQueue;
@@ -217,6 +217,32 @@ impl<Q: FrameQueue> Host<Q> {
         }
     }
 
+    /// Calls the service's tick, again as long as it wants to go on at once.
+    #[inline]
+    fn tick_rounds<S: Service>(
+        &mut self,
+        now: Time,
+        service: &mut S,
+        forwards: &mut Forwards<Q::Packet>,
+    ) -> Tick {
+        let mut tick = Tick::Again;
+        for _ in 0..ROUNDS {
+            self.lend();
+            let limits = Limits {
+                payload: self.max_payload,
+                whole_payload: self.whole_payload,
+                ways: self.is_unguarded.then_some(&self.ways),
+            };
+            let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
+            tick = service.on_tick(now, &mut outbox);
+            self.post(now, forwards);
+            if tick != Tick::Again {
+                break;
+            }
+        }
+        tick
+    }
+
     /// Has the neighbours that wait for an answer do what is due.
     #[cold]
     fn maintain(&mut self, now: Time) {
@@ -282,6 +308,7 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         forwards: &mut Forwards<Self::Packet>,
     ) -> usize {
         self.egress.tap.turn(now);
+        self.queue.turn(now);
         self.queue.rx_burst(&mut self.received);
         let received = self.received.len();
         self.lend();
@@ -313,16 +340,7 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Self::Packet>,
     ) -> Tick {
-        self.lend();
-        let parts = self.lent.parts();
-        let limits = Limits {
-            payload: self.max_payload,
-            whole_payload: self.whole_payload,
-            ways: self.is_unguarded.then_some(&self.ways),
-        };
-        let mut outbox = Outbox::new(now, parts, limits, &mut self.guard.validation);
-        let tick = service.on_tick(now, &mut outbox);
-        self.post(now, forwards);
+        let tick = self.tick_rounds(now, service, forwards);
         self.egress.flush(&mut self.queue);
         tick
     }

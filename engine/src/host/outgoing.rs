@@ -49,21 +49,11 @@ impl<Q: FrameQueue> Host<Q> {
         let mut lent = std::mem::take(&mut self.lent);
         let (written, mut forwarded) = (lent.written(), 0);
         for (packet, letter) in lent.take() {
-            let (from, to, len) = match *letter {
-                Letter::Payload { from, to, len } => (from, to, len),
-                Letter::Frame(written) => {
-                    self.send_written(packet, written);
-                    continue;
-                }
-            };
-            if !self.guard.validation.may_send(now, to, len) {
-                self.drop_unwritten(packet, Counter::TxAmplification);
-            } else if let Err(packet) = self.emit_ready(now, Counter::Originated, packet, 0, (&from, &to)) {
-                if self.rules.addressing.owns(from.ip()) {
-                    self.emit_anew(now, Counter::Originated, packet, 0, (from, to));
-                } else {
-                    forwarded += 1;
-                    self.forward(Forward { packet, payload_start: 0, port: None, from, to }, forwards);
+            match *letter {
+                Letter::Frame(written) => self.send_written(packet, written),
+                Letter::Payload { from, to, len } => {
+                    let is_ours = self.post_payload(now, packet, len, (from, to), forwards);
+                    forwarded += usize::from(!is_ours);
                 }
             }
         }
@@ -72,11 +62,37 @@ impl<Q: FrameQueue> Host<Q> {
         self.lent = lent;
     }
 
+    /// Sends a payload that is `len` bytes long, or passes it on where it leaves by another port's
+    /// address. Says whether it was ours to send.
+    fn post_payload(
+        &mut self,
+        now: Time,
+        packet: Q::Packet,
+        len: usize,
+        (from, to): (SocketAddr, SocketAddr),
+        forwards: &mut Forwards<Q::Packet>,
+    ) -> bool {
+        if !self.guard.validation.may_send(now, to, len) {
+            self.drop_unwritten(packet, Counter::TxAmplification);
+        } else if let Err(packet) = self.emit_ready(now, Counter::Originated, packet, 0, (&from, &to)) {
+            if !self.rules.addressing.owns(from.ip()) {
+                self.forward(Forward { packet, payload_start: 0, port: None, from, to }, forwards);
+                return false;
+            }
+            self.emit_anew(now, Counter::Originated, packet, 0, (from, to));
+        }
+        true
+    }
+
     /// Sends a frame that the outbox wrote, headers and all.
     #[inline]
     fn send_written(&mut self, mut packet: Q::Packet, written: Written) {
         ways::finish(&mut packet, written);
-        self.egress.send(&mut self.queue, packet, Counter::Originated);
+        if self.egress.tap.is_open() {
+            self.egress.send(&mut self.queue, packet, Counter::Originated);
+        } else {
+            self.egress.send_unseen(&mut self.queue, packet);
+        }
     }
 
     /// Sends the payload that starts at `payload_start` in the packet, which was counted as

@@ -185,18 +185,32 @@ impl Ready {
         Written::new(frame_len, self.ip_at, self.udp_at, self.tx_udp_checksum.then_some(version))
     }
 
-    /// Of the usual length in a few instructions.
+    /// The headers of datagrams with `payload_len` bytes of payload between these ports.
+    pub(crate) fn prepare(&self, source_port: u16, destination_port: u16, payload_len: usize) -> Prepared {
+        let udp_len = (udp::HEADER_LEN + payload_len) as u16;
+        let mut headers = self.headers;
+        self.write_ip_len(&mut headers[self.ip_at..self.udp_at], udp_len);
+        let len = Sum::of_u16(udp_len);
+        let pseudo_header = self.pseudo_header + len;
+        // A sum that is folded ends the checksum of those that the port completes.
+        let asked = if self.tx_udp_checksum { pseudo_header.fold() } else { [0; 2] };
+        if let Some(header) = headers[self.udp_at..].first_chunk_mut() {
+            udp::write(header, source_port, destination_port, udp_len, asked);
+        }
+        let version = if self.from.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
+        let completes = self.tx_udp_checksum.then_some(version);
+        Prepared {
+            headers,
+            headers_len: self.headers_len(),
+            sum: pseudo_header + len + Sum::of_u16(source_port) + Sum::of_u16(destination_port),
+            is_summed: !self.tx_udp_checksum,
+            written: Written::new(self.headers_len() + payload_len, self.ip_at, self.udp_at, completes),
+        }
+    }
+
     #[inline]
     fn copy_headers(&self, frame: &mut [u8]) {
-        if self.headers_len() == PLAIN_IPV4_LEN
-            && let (Some(into), Some(headers)) =
-                (frame.first_chunk_mut::<PLAIN_IPV4_LEN>(), self.headers.first_chunk())
-        {
-            *into = *headers;
-        } else {
-            let len = self.headers_len();
-            frame[..len].copy_from_slice(&self.headers[..len]);
-        }
+        copy_headers(&self.headers, self.headers_len(), frame);
     }
 
     #[inline]
@@ -220,5 +234,61 @@ impl Ready {
             return pseudo_header.fold();
         }
         udp_checksum(pseudo_header + ports + len + Sum::of(payload))
+    }
+}
+
+/// Copies headers, those of the usual length in a few instructions.
+#[inline]
+fn copy_headers(headers: &[u8; MAX_HEADERS_LEN], len: usize, into: &mut [u8]) {
+    if len == PLAIN_IPV4_LEN
+        && let (Some(into), Some(headers)) = (into.first_chunk_mut::<PLAIN_IPV4_LEN>(), headers.first_chunk())
+    {
+        *into = *headers;
+    } else {
+        into[..len].copy_from_slice(&headers[..len]);
+    }
+}
+
+/// The headers of datagrams that differ in their payload and nothing else, not in its length
+/// either: but for the UDP checksum they are the same bytes.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    headers: [u8; MAX_HEADERS_LEN],
+    headers_len: usize,
+    /// What the UDP checksum is of, without the payload.
+    sum: Sum,
+    /// The checksum is ours to complete.
+    is_summed: bool,
+    written: Written,
+}
+
+impl Prepared {
+    /// Bytes in front of the payload.
+    #[inline]
+    pub(crate) fn headers_len(&self) -> usize {
+        self.headers_len
+    }
+
+    /// From another port of ours from now on.
+    #[inline]
+    pub(crate) fn set_source_port(&mut self, port: u16) {
+        let udp_at = self.headers_len - udp::HEADER_LEN;
+        if let Some(field) = self.headers[udp_at..].first_chunk_mut::<2>() {
+            let before = u16::from_be_bytes(*field);
+            *field = port.to_be_bytes();
+            self.sum = self.sum + Sum::of_u16(!before) + Sum::of_u16(port);
+        }
+    }
+
+    /// Writes the headers of a datagram whose payload has that sum, into just their room.
+    #[inline]
+    pub(crate) fn write(&self, into: &mut [u8], payload: Sum) -> Written {
+        copy_headers(&self.headers, self.headers_len, into);
+        if self.is_summed
+            && let Some(field) = into.last_chunk_mut()
+        {
+            *field = udp_checksum(self.sum + payload);
+        }
+        self.written
     }
 }

@@ -18,7 +18,7 @@ use crate::wire::ethernet::{MacAddress, MacAddressError};
 /// The application arguments that every program has.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CommonArgs {
-    /// Where frames come from: dpdk, af_packet:IFACE,… or pcap:IN,OUT (OUT may be left out); or
+    /// Where frames come from: dpdk, af_packet:IFACE,… or pcap:IN,OUT (either may be left out); or
     /// datagrams: socket
     #[arg(long, value_name = "PORT", default_value_t, help_heading = "Ports")]
     pub io: Io,
@@ -95,7 +95,7 @@ pub struct CommonArgs {
     pub config: Option<PathBuf>,
 
     /// Stop after this time: 10s, 500ms, 2m
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Run")]
+    #[arg(long, value_name = "TIME", value_parser = parse_run_time, help_heading = "Run")]
     pub duration: Option<Duration>,
 
     /// What lcores do while no packets come: spin or pause, which take all of their CPUs; sleep,
@@ -158,6 +158,8 @@ pub enum Io {
         /// Where what is sent goes.
         output: Option<PathBuf>,
     },
+    /// A capture file that what is sent goes to; nothing is received.
+    PcapOut(PathBuf),
     /// UDP sockets of the kernel's.
     Socket,
 }
@@ -181,15 +183,20 @@ impl FromStr for Io {
                 }
             }
             ("af_packet", None) => Err("name the interface, as in af_packet:eth0".to_owned()),
+            ("pcap", None | Some(",")) => {
+                Err("name the capture to replay, as in pcap:in.pcap,out.pcap".to_owned())
+            }
+            ("pcap", Some(files)) if files.starts_with(',') && files.len() > 1 => {
+                Ok(Self::PcapOut(files[1..].into()))
+            }
             ("pcap", Some(files)) => {
                 let (input, output) =
                     files.split_once(',').map_or((files, None), |(input, output)| (input, Some(output)));
                 Ok(Self::Pcap { input: input.into(), output: output.map(PathBuf::from) })
             }
-            ("pcap", None) => Err("name the capture to replay, as in pcap:in.pcap,out.pcap".to_owned()),
             ("socket", None) => Ok(Self::Socket),
             ("socket", Some(_)) => Err("write socket alone, and its addresses behind --ip".to_owned()),
-            _ => Err("there are dpdk, af_packet:IFACE, pcap:IN[,OUT] and socket".to_owned()),
+            _ => Err("there are dpdk, af_packet:IFACE, pcap:IN[,OUT], pcap:,OUT and socket".to_owned()),
         }
     }
 }
@@ -203,6 +210,7 @@ impl std::fmt::Display for Io {
             Self::Pcap { input, output: Some(output) } => {
                 write!(f, "pcap:{},{}", input.display(), output.display())
             }
+            Self::PcapOut(output) => write!(f, "pcap:,{}", output.display()),
             Self::Socket => write!(f, "socket"),
         }
     }
@@ -394,6 +402,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * seconds).map_err(|_| format!("{text} is too long a time"))
 }
 
+fn parse_run_time(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text)?;
+    let nothing = "a run of no time does nothing: give more than 0s, or leave it out to run until a signal";
+    if time.is_zero() { Err(nothing.to_owned()) } else { Ok(time) }
+}
+
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text)?;
     if interval < Duration::from_millis(10) { Err("10ms is the shortest".to_owned()) } else { Ok(interval) }
@@ -441,6 +455,11 @@ mod tests {
         let pcap = Io::Pcap { input: "in.pcap".into(), output: Some("out.pcap".into()) };
         assert_eq!("pcap:in.pcap,out.pcap".parse(), Ok(pcap.clone()));
         assert_eq!(pcap.to_string(), "pcap:in.pcap,out.pcap");
+        let output = Io::PcapOut("out.pcap".into());
+        assert_eq!(
+            (Ok(output.clone()), output.to_string().as_str()),
+            ("pcap:,out.pcap".parse(), "pcap:,out.pcap")
+        );
         assert_eq!("socket".parse(), Ok(Io::Socket));
         for bad in [
             "",
@@ -450,6 +469,7 @@ mod tests {
             "af_packet:a,,b",
             "af_packet:a,b,a",
             "pcap:",
+            "pcap:,",
             "xdp:eth0",
             "socket:127.0.0.1",
         ] {
@@ -542,6 +562,8 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_run_time("1us"), Ok(Duration::from_micros(1)));
+        assert!(parse_run_time("0s").is_err() && parse_run_time("0.0000000001").is_err());
         for bad in ["", "s", "1d", "-1s", "1e9h", "1..5s", "99999999999999999999h"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }

@@ -241,6 +241,12 @@ impl Launch {
                 let port = pcap::open(input, output.as_deref(), &plan.port)?;
                 self.serve_ports(&lcores, signals, &plan, vec![port], companion, make)
             }
+            Io::PcapOut(output) => {
+                let lcores = Lcores::native(&self.eal)?;
+                let plan = Plan::new(&self.app, &self.args, &lcores)?;
+                let port = pcap::record(output, &plan.port)?;
+                self.serve_ports(&lcores, signals, &plan, vec![port], companion, make)
+            }
             Io::Socket => {
                 let lcores = Lcores::native(&self.eal)?;
                 let plan = Plan::new(&self.app, &self.args, &lcores)?;

@@ -83,9 +83,13 @@ where
 /// The files that the program has beside a capture.
 fn other_files(args: &CommonArgs) -> Vec<&Path> {
     let mut files: Vec<_> = args.json.as_deref().into_iter().collect();
-    if let Io::Pcap { input, output } = &args.io {
-        files.push(input);
-        files.extend(output.as_deref());
+    match &args.io {
+        Io::Pcap { input, output } => {
+            files.push(input);
+            files.extend(output.as_deref());
+        }
+        Io::PcapOut(output) => files.push(output),
+        _ => {}
     }
     files
 }
@@ -126,7 +130,7 @@ fn hosts<'a, Q: FrameQueue>(
     Ok(ports
         .map(|(id, (queues, (port, own)))| {
             let config = plan.host((id, port), own.clone(), hash_key, role, args);
-            let announces = !args.no_announce && !matches!(args.io, Io::Pcap { .. });
+            let announces = !args.no_announce && !matches!(args.io, Io::Pcap { .. } | Io::PcapOut(_));
             let host = |(index, queue)| {
                 Host::new(queue, HostConfig { announces: announces && index == 0, ..config.clone() })
             };

@@ -92,6 +92,15 @@ impl Room {
         self.headroom
     }
 
+    /// Where a frame stands whose headers end where its payload starts, of so many bytes each;
+    /// `None` if there is not the room for it.
+    #[inline]
+    pub(crate) fn frame(&mut self, headers_len: usize, payload_len: usize) -> Option<&mut [u8]> {
+        let start = self.headroom.checked_sub(headers_len)?;
+        let end = self.headroom + payload_len;
+        self.bytes().get_mut(start..end)
+    }
+
     /// The bytes of the room, those for headers first.
     #[inline]
     pub(crate) fn bytes(&mut self) -> &mut [u8] {

@@ -31,6 +31,7 @@ use serde::Serialize;
 use crate::packet::{Burst, Packet};
 use crate::sys::CapabilitySet;
 use crate::telemetry::Counters;
+use crate::time::Time;
 use crate::wire::ethernet::MacAddress;
 
 /// Which of a program's ports: their order on the command line, from 0.
@@ -62,6 +63,12 @@ pub trait FrameQueue: Send {
 
     /// Appends received frames to `into`, at most as many as it has room for.
     fn rx_burst(&mut self, into: &mut Burst<Self::Packet>);
+
+    /// Tells the time of the turn that begins, for a port that reads no clock and wants to know it.
+    #[inline]
+    fn turn(&mut self, now: Time) {
+        let _ = now;
+    }
 
     /// Sends a prefix of `from` and removes it; what it took is the port's until it
     /// completes. The rest stays with the caller, in order.

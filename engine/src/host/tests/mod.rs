@@ -14,6 +14,7 @@ mod outgoing;
 mod packets;
 mod presence;
 mod properties;
+mod streams;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -32,6 +32,7 @@ use super::{Capabilities, FrameQueue, OpenPort, PoolBalance, PortControl, PortDe
 use crate::packet::{Burst, Packet, RxChecksum};
 use crate::sys::CapabilitySet;
 use crate::telemetry::{Counter, Counters};
+use crate::time::Time;
 
 /// How many later frames overtake a reordered one at most.
 const REORDER_DISTANCE: usize = 8;
@@ -235,6 +236,11 @@ impl<Q: FrameQueue> FrameQueue for Fault<Q> {
             }
         }
         self.inner.free_burst(&mut self.freed);
+    }
+
+    #[inline]
+    fn turn(&mut self, now: Time) {
+        self.inner.turn(now);
     }
 
     fn tx_burst(&mut self, from: &mut Burst<Q::Packet>) {

@@ -1,6 +1,8 @@
 //! The classic capture file: a header, then records of a header and a frame each
 //! (libpcap's `pcap-savefile(5)`; draft-ietf-opsawg-pcap).
 
+use crate::time::Time;
+
 /// Length of the file's header in bytes.
 pub(super) const FILE_HEADER_LEN: usize = 24;
 /// Length of a record's header in bytes.
@@ -112,6 +114,14 @@ pub(super) struct Timestamp {
     pub(super) seconds: u32,
     /// Below 1,000,000,000.
     pub(super) nanoseconds: u32,
+}
+
+impl Timestamp {
+    /// As if the clock had started with 1970.
+    pub(super) fn at(time: Time) -> Self {
+        let (seconds, nanoseconds) = (time.as_nanos() / 1_000_000_000, time.as_nanos() % 1_000_000_000);
+        Self { seconds: u32::try_from(seconds).unwrap_or(u32::MAX), nanoseconds: nanoseconds as u32 }
+    }
 }
 
 /// The header of the files that are recorded: little-endian, nanoseconds, Ethernet.

@@ -7,7 +7,8 @@
 //!
 //! The output is a little-endian nanosecond pcap file. The port reads no clock: a frame
 //! that is sent is recorded with the capture time of the frame that was received last (0
-//! before the first), so the same input gives the same output, byte for byte.
+//! before the first), so the same input gives the same output, byte for byte. A port
+//! without an input ([`record`]) records with the time of the turn.
 
 mod capture;
 mod format;
@@ -26,13 +27,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use self::format::RECORD_HEADER_LEN;
+use self::format::{RECORD_HEADER_LEN, Timestamp};
 use self::record::{Recorder, Written};
 use self::replay::{Next, Replay};
 use super::heap::{HeapPacket, HeapPool, release_burst};
 use super::{Capabilities, FrameQueue, OpenPort, PoolBalance, PortConfig, PortControl, PortDescription};
 use crate::packet::{Burst, Packet};
 use crate::telemetry::{Counter, Counters};
+use crate::time::Time;
 use crate::wire::ethernet::{self, MacAddress};
 
 /// The port's address where the capture does not tell one.
@@ -102,29 +104,60 @@ pub fn open(
 ) -> Result<OpenPort<PcapQueue>, PcapError> {
     let mut replay = Replay::open(input)?;
     let first = replay.first_destination().filter(|mac| mac.is_unicast());
-    let mac = first.unwrap_or(DEFAULT_MAC);
+    let address = match first {
+        Some(mac) => format!("address {mac}, the destination of the first frame"),
+        None => format!("address {DEFAULT_MAC}, as the first frame is for no single station"),
+    };
+    let files = Files { input: Some((input, replay)), output };
+    open_files(files, first.unwrap_or(DEFAULT_MAC), address, config)
+}
+
+/// Opens a port that receives nothing and records what is sent to `output`, with the time of the
+/// turn that it was sent in, counted from the start of the clock. Its address is 02:00:00:00:00:01.
+///
+/// # Errors
+/// If the file can't be written.
+pub fn record(output: &Path, config: &PortConfig) -> Result<OpenPort<PcapQueue>, PcapError> {
+    let files = Files { input: None, output: Some(output) };
+    open_files(files, DEFAULT_MAC, format!("address {DEFAULT_MAC}"), config)
+}
+
+/// The files of a port.
+struct Files<'a> {
+    input: Option<(&'a Path, Replay)>,
+    output: Option<&'a Path>,
+}
+
+fn open_files(
+    Files { input, output }: Files<'_>,
+    mac: MacAddress,
+    address: String,
+    config: &PortConfig,
+) -> Result<OpenPort<PcapQueue>, PcapError> {
     let mtu = config.mtu.unwrap_or(DEFAULT_MTU);
     let room = usize::from(mtu) + ethernet::HEADER_LEN + VLAN_TAGS_LEN;
     let burst_len = config.burst.saturating_mul(RECORD_HEADER_LEN + room);
-    let recorder = output.map(|path| create(path, &replay, burst_len)).transpose()?;
+    let (path, replay) = input.map_or((None, None), |(path, replay)| (Some(path), Some(replay)));
+    let recorder = output.map(|path| create(path, replay.as_ref(), burst_len)).transpose()?;
 
     // A burst that is received, one that is sent, and one of each for a wrapper or a forward.
     let buffers = config.held.saturating_add(config.burst.saturating_mul(4));
     let pool = HeapPool::new("pcap", buffers, room);
     let statistics = Arc::new(Statistics::default());
     let description = PortDescription {
-        name: input.display().to_string(),
+        name: path.or(output).map_or_else(String::new, |path| path.display().to_string()),
         driver: "pcap".to_owned(),
         mac,
         mtu,
         queues: 1,
         numa_node: None,
-        granted: granted(first, output, buffers, config),
+        granted: granted(address, output, buffers, config),
     };
     let queue = PcapQueue {
         pool: pool.clone(),
-        input: input.to_owned(),
+        input: path.map(Path::to_owned).unwrap_or_default(),
         replay,
+        now: Time::ZERO,
         recorder,
         capabilities: Capabilities {
             mac,
@@ -142,11 +175,12 @@ pub fn open(
 }
 
 /// Creates the output, unless it is the input: creating it would empty that.
-fn create(path: &Path, replay: &Replay, burst_len: usize) -> Result<Recorder, PcapError> {
+fn create(path: &Path, replay: Option<&Replay>, burst_len: usize) -> Result<Recorder, PcapError> {
     let write_error = |source| PcapError::Write { path: path.to_owned(), source };
     let output =
         OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(write_error)?;
-    if is_same_file(&output, replay.file()).map_err(write_error)? {
+    let is_input = replay.map_or(Ok(false), |replay| is_same_file(&output, replay.file()));
+    if is_input.map_err(write_error)? {
         return Err(PcapError::SameFile { path: path.to_owned() });
     }
     if output.metadata().map_err(write_error)?.is_file() {
@@ -160,17 +194,9 @@ fn is_same_file(a: &File, b: &File) -> io::Result<bool> {
     Ok(a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
-fn granted(
-    first: Option<MacAddress>,
-    output: Option<&Path>,
-    buffers: usize,
-    config: &PortConfig,
-) -> Vec<String> {
+fn granted(address: String, output: Option<&Path>, buffers: usize, config: &PortConfig) -> Vec<String> {
     let mut granted = vec![
-        match first {
-            Some(mac) => format!("address {mac}, the destination of the first frame"),
-            None => format!("address {DEFAULT_MAC}, as the first frame is for no single station"),
-        },
+        address,
         match output {
             Some(path) => format!("what is sent is recorded to {}", path.display()),
             None => "what is sent is not recorded".to_owned(),
@@ -191,7 +217,10 @@ pub struct PcapQueue {
     pool: HeapPool,
     /// The input's path, for the log.
     input: PathBuf,
-    replay: Replay,
+    /// `None` where nothing is received.
+    replay: Option<Replay>,
+    /// The time of the turn.
+    now: Time,
     recorder: Option<Recorder>,
     capabilities: Capabilities,
     counters: Arc<Counters>,
@@ -201,7 +230,7 @@ pub struct PcapQueue {
 impl PcapQueue {
     /// Reads one record into `packet`; gives the packet back if it has no frame now.
     fn receive(&mut self, mut packet: HeapPacket) -> Result<HeapPacket, HeapPacket> {
-        match self.replay.next(&mut packet) {
+        match self.replay.as_mut().map_or(Next::End, |replay| replay.next(&mut packet)) {
             Next::Frame => {
                 self.counters.add(Counter::Received, 1);
                 Ok(packet)
@@ -247,7 +276,7 @@ impl FrameQueue for PcapQueue {
     /// that the replay came to its end: all of them may have been dropped as truncated.
     fn rx_burst(&mut self, into: &mut Burst<HeapPacket>) {
         for _ in 0..into.free() {
-            if self.replay.has_ended() {
+            if self.replay.as_ref().is_none_or(Replay::has_ended) {
                 break;
             }
             // Without a buffer, the record waits in the file.
@@ -266,7 +295,7 @@ impl FrameQueue for PcapQueue {
             return;
         }
         let count = from.len() as u64;
-        let timestamp = self.replay.timestamp();
+        let timestamp = self.replay.as_ref().map_or(Timestamp::at(self.now), Replay::timestamp);
         for packet in from.drain() {
             packet.assert_held();
             if let Some(recorder) = &mut self.recorder {
@@ -285,8 +314,13 @@ impl FrameQueue for PcapQueue {
         release_burst(from);
     }
 
+    #[inline]
+    fn turn(&mut self, now: Time) {
+        self.now = now;
+    }
+
     fn is_exhausted(&self) -> bool {
-        self.replay.has_ended()
+        self.replay.as_ref().is_some_and(Replay::has_ended)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::host::{Guard, MaxPayload, UdpPorts};
 use crate::packet::{Burst, Lent, Letter, Packet};
 use crate::port::PortId;
 use crate::port::heap::{HeapPacket, HeapPool};
-use crate::service::{Limits, Outbox, Service, Tick};
+use crate::service::{Limits, Outbox, ROUNDS, Service, Tick};
 use crate::telemetry::{Counter, Counters};
 use crate::time::Time;
 use crate::worker::DatagramQueue;
@@ -302,12 +302,17 @@ impl DatagramQueue for SocketQueue {
     }
 
     fn tick<S: Service>(&mut self, now: Time, service: &mut S, forwards: &mut Forwards<HeapPacket>) -> Tick {
-        self.lend();
-        let parts = self.lent.parts();
-        let mut outbox =
-            Outbox::new(now, parts, Limits::plain(MaxPayload::DATAGRAM), &mut self.guard.validation);
-        let tick = service.on_tick(now, &mut outbox);
-        self.post(now, forwards);
+        let mut tick = Tick::Again;
+        for _ in 0..ROUNDS {
+            self.lend();
+            let (parts, limits) = (self.lent.parts(), Limits::plain(MaxPayload::DATAGRAM));
+            let mut outbox = Outbox::new(now, parts, limits, &mut self.guard.validation);
+            tick = service.on_tick(now, &mut outbox);
+            self.post(now, forwards);
+            if tick != Tick::Again {
+                break;
+            }
+        }
         self.flush();
         tick
     }

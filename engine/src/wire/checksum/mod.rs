@@ -49,6 +49,18 @@ impl Sum {
         Self::word(value.to_be_bytes())
     }
 
+    /// The sum over one big-endian field that holds `value`, given in host order.
+    #[inline]
+    pub fn of_u32(value: u32) -> Self {
+        Self(u32::from_ne_bytes(value.to_be_bytes()).into())
+    }
+
+    /// The sum over one big-endian field that holds `value`, given in host order.
+    #[inline]
+    pub fn of_u64(value: u64) -> Self {
+        Self(u64::from_ne_bytes(value.to_be_bytes()))
+    }
+
     /// A sum over words that were read little-endian.
     #[inline]
     pub(super) fn of_little_endian(sum: u32) -> Self {

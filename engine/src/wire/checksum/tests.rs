@@ -152,3 +152,11 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn words_sum_as_their_bytes_do(long: u64, short: u32) {
+        prop_assert_eq!(Sum::of_u64(long).fold(), Sum::of(&long.to_be_bytes()).fold());
+        prop_assert_eq!(Sum::of_u32(short).fold(), Sum::of(&short.to_be_bytes()).fold());
+    }
+}
