@@ -45,6 +45,7 @@ mod metrics;
 mod panic;
 mod plan;
 mod reload;
+mod requested;
 mod rounds;
 mod serve;
 mod service_manager;
@@ -67,6 +68,7 @@ pub use companion::Companion;
 pub use config_file::ConfigError;
 pub use eal_args::{EalArgsError, LcoreId};
 pub use error::{Error, UsageError};
+pub use requested::{Memory, Requested};
 pub use sockets::SocketArgs;
 
 use args::Halves;

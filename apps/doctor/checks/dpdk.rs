@@ -1,0 +1,36 @@
+//! The DPDK that runs, and its drivers.
+
+use super::super::check::Check;
+use super::super::machine::Machine;
+use super::super::pmd::Drivers;
+use super::Asked;
+
+const INSTALL: &str = "apt-get install librte-meta-net";
+
+pub(super) fn checks(asked: &Asked, machine: &Machine, drivers: &Drivers) -> Vec<Check> {
+    let Some((running, built)) = &machine.calls.dpdk else {
+        let none = Check::error("DPDK", "this build has none");
+        return vec![none.mend("cargo build --release --features dpdk").needed_if(asked.has_dpdk())];
+    };
+    let version = if running == built {
+        Check::ok("DPDK", running)
+    } else {
+        Check::warning("DPDK", format!("{running} runs, the program was built with {built}"))
+    };
+    let count = drivers.pmds.len();
+    let found = match count {
+        0 => Check::error("drivers", format!("no PMD is in {}", drivers.place)).mend(INSTALL),
+        _ => Check::ok("drivers", format!("{count} PMDs in {}", drivers.place)),
+    };
+    let mut checks = vec![version.needed_if(asked.has_dpdk()), found.needed_if(asked.has_dpdk())];
+    checks.extend(asked.requested.vdevs.iter().map(|vdev| of_vdev(vdev, drivers)));
+    checks
+}
+
+fn of_vdev(vdev: &str, drivers: &Drivers) -> Check {
+    let name = vdev.split(',').next().unwrap_or(vdev);
+    match drivers.of_vdev(name) {
+        Some(pmd) => Check::ok(name, format!("PMD {}", pmd.name)),
+        None => Check::error(name, format!("no PMD in {} is for it", drivers.place)).mend(INSTALL),
+    }
+}
