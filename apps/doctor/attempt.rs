@@ -7,7 +7,7 @@
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use gannet::{Datagram, Launch, Outbox, Service, Time, Verdict};
+use gannet::{Datagram, Io, Launch, Outbox, Service, Time, Verdict};
 
 use super::check::Check;
 use super::question::Question;
@@ -46,7 +46,8 @@ impl Service for Silent {
 pub(crate) fn start(mut launch: Launch) -> ExitCode {
     let args = launch.args_mut();
     args.duration = Some(Duration::ZERO);
-    args.no_announce = true;
+    // Sockets announce nothing, and refuse to be told so.
+    args.no_announce = args.io != Io::Socket;
     (args.json, args.capture, args.stats) = (None, None, None);
     match launch.serve(|_lcore| Silent) {
         Ok(_) => ExitCode::SUCCESS,

@@ -24,6 +24,10 @@ pub(super) fn checks(asked: &Asked, machine: &Machine, drivers: &Drivers) -> Vec
     };
     let mut checks = vec![version.needed_if(asked.has_dpdk()), found.needed_if(asked.has_dpdk())];
     checks.extend(asked.requested.vdevs.iter().map(|vdev| of_vdev(vdev, drivers)));
+    if asked.has_dpdk() && !asked.needs_pci() && asked.requested.vdevs.is_empty() {
+        let none = Check::error("port", "the arguments bring none");
+        checks.push(none.mend("name one: -a PCI-ADDRESS, --vdev=net_tap0, or -- --io af_packet:IFACE"));
+    }
     checks
 }
 
