@@ -26,7 +26,9 @@ pub(crate) fn check(question: &Question) -> Check {
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
             let error = said.lines().rev().find_map(|line| line.strip_prefix("error: "));
-            let last = said.lines().last().map(|line| format!("{}: {line}", output.status));
+            // DPDK ends the program with a backtrace below what it says.
+            let panic = said.lines().skip_while(|line| !line.starts_with("PANIC")).nth(1);
+            let last = panic.or(said.lines().last()).map(|line| format!("{}: {line}", output.status));
             let found = error.map(str::to_owned).or(last).unwrap_or_else(|| output.status.to_string());
             Check::error(NAME, format!("tried: {found}"))
         }

@@ -85,8 +85,7 @@ impl Machine {
     /// What stands behind `key` in a file of lines as in `/proc/self/status`.
     pub(crate) fn field(&self, path: &str, key: &str) -> Option<String> {
         let text = self.text(path);
-        let value = text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned());
-        value
+        text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned())
     }
 
     /// Whether the process has a capability (its number, capabilities(7)), effective.

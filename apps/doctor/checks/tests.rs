@@ -44,6 +44,7 @@ impl Tree {
         tree.write("proc/mounts", "nodev /dev/hugepages hugetlbfs rw,pagesize=2M 0 0\n");
         tree.write("dev/hugepages/x", "");
         tree.write("sys/class/iommu/dmar0/x", "");
+        tree.write("sys/module/vfio_iommu_type1/parameters/x", "");
         tree.write("dev/vfio/vfio", "");
         tree.write("dev/vfio/7", "");
         tree.write("dev/net/tun", "");
@@ -166,7 +167,7 @@ fn a_fresh_machine_lacks_each_thing_by_name_with_its_cure() {
     let nic = format!("NIC {CARD}");
     assert_eq!(errors(&checks), ["hugepages", "hugetlbfs", "vfio", &nic]);
     assert_eq!(find(&checks, "hugepages").mend, ["./hugepages.sh reserve 512M"]);
-    assert_eq!(find(&checks, "vfio").mend, ["modprobe vfio-pci"]);
+    assert_eq!(find(&checks, "vfio").mend, ["modprobe -a vfio-pci vfio_iommu_type1"]);
     assert_eq!(find(&checks, &nic).mend, [format!("scripts/bind vfio {CARD}")]);
     // And none of it is in the way of those who do without.
     assert_eq!(errors(&tree.say(&tap())), [""; 0]);
@@ -219,6 +220,15 @@ fn without_an_iommu_vfio_may_do_without() {
     assert!(iommu(&tree).is_error() && iommu(&tree).mend[0].contains("amd_iommu=on"));
     tree.write("sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n");
     assert_eq!(iommu(&tree).status, Status::Warning);
+}
+
+#[test]
+fn vfio_wants_a_module_that_maps_memory() {
+    let tree = Tree::whole();
+    tree.remove("sys/module/vfio_iommu_type1");
+    assert_eq!(errors(&tree.say(&nic())), ["vfio"]);
+    tree.write("sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y\n");
+    assert!(!errors(&tree.say(&nic())).contains(&"vfio"));
 }
 
 #[test]

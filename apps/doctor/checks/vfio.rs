@@ -5,6 +5,8 @@ use super::super::machine::Machine;
 use super::Asked;
 
 const DRIVER: &str = "/sys/bus/pci/drivers/vfio-pci";
+/// What maps memory for it. kmod loads it along with vfio-pci, busybox's modprobe does not.
+const MAPPER: &str = "/sys/module/vfio_iommu_type1";
 const NO_IOMMU: &str = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
 /// Bytes that a program without `CAP_IPC_LOCK` has to be allowed to lock, at least: vfio locks
 /// what a device may write to.
@@ -38,9 +40,12 @@ pub(super) fn does_without_iommu(machine: &Machine) -> bool {
 }
 
 fn module(machine: &Machine) -> Check {
-    let modprobe = "modprobe vfio-pci";
+    let modprobe = "modprobe -a vfio-pci vfio_iommu_type1";
     if !machine.has(DRIVER) {
         return Check::error("vfio", "the driver vfio-pci is not loaded").mend(modprobe);
+    }
+    if !machine.has(MAPPER) && !does_without_iommu(machine) {
+        return Check::error("vfio", "the module vfio_iommu_type1 is not loaded").mend(modprobe);
     }
     if !machine.has("/dev/vfio/vfio") {
         return Check::error("vfio", "there is no /dev/vfio/vfio (a container without it?)")
