@@ -22,6 +22,12 @@ pub(super) fn checks(asked: &Asked, machine: &Machine, drivers: &Drivers) -> Vec
         0 => Check::error("drivers", format!("no PMD is in {}", drivers.place)).mend(INSTALL),
         _ => Check::ok("drivers", format!("{count} PMDs in {}", drivers.place)),
     };
+    let found = if lacks_mempools(machine, drivers) {
+        let found = format!("no mempool driver (librte_mempool_ring) is in {}", drivers.place);
+        Check::error("drivers", found).mend("apt-get install librte-meta-mempool")
+    } else {
+        found
+    };
     let mut checks = vec![version.needed_if(asked.has_dpdk()), found.needed_if(asked.has_dpdk())];
     checks.extend(asked.requested.vdevs.iter().map(|vdev| of_vdev(vdev, drivers)));
     if asked.has_dpdk() && !asked.needs_pci() && asked.requested.vdevs.is_empty() {
@@ -29,6 +35,12 @@ pub(super) fn checks(asked: &Asked, machine: &Machine, drivers: &Drivers) -> Vec
         checks.push(none.mend("name one: -a PCI-ADDRESS, --vdev=net_tap0, or -- --io af_packet:IFACE"));
     }
     checks
+}
+
+/// Whether a folder of drivers, as an image made by hand may have it, lacks what pools are made by.
+fn lacks_mempools(machine: &Machine, drivers: &Drivers) -> bool {
+    let names = machine.names(&drivers.place);
+    !names.is_empty() && !names.iter().any(|name| name.starts_with("librte_mempool_ring."))
 }
 
 fn of_vdev(vdev: &str, drivers: &Drivers) -> Check {

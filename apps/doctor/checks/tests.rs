@@ -40,6 +40,7 @@ impl Tree {
             "lib/pmds/librte_net_tap.so.23",
             "PMD_INFO_STRING= {\"name\": \"net_tap\", \"pci_ids\": []}\0",
         );
+        tree.write("lib/pmds/librte_mempool_ring.so.23", "");
         tree.hugepages(256, 256);
         tree.write("proc/mounts", "nodev /dev/hugepages hugetlbfs rw,pagesize=2M 0 0\n");
         tree.write("dev/hugepages/x", "");
@@ -339,6 +340,14 @@ fn a_container_s_limits_are_those_of_its_groups() {
     assert!(find(&checks, "memory limit").found.starts_with("100 MiB"));
     assert_eq!(errors(&checks), ["hugepage limit"]);
     assert_eq!(errors(&tree.say(&tap())), [""; 0]);
+}
+
+#[test]
+fn pools_want_a_driver_of_their_own() {
+    let tree = Tree::whole();
+    tree.remove("lib/pmds/librte_mempool_ring.so.23");
+    assert_eq!(errors(&tree.say(&nic())), ["drivers"]);
+    assert_eq!(errors(&tree.say(&af_packet())), [""; 0]);
 }
 
 #[test]
