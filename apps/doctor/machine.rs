@@ -40,9 +40,9 @@ impl Machine {
         Self { root: root.to_owned(), calls }
     }
 
-    /// Where an absolute path lies.
+    /// Where a path lies; one that is not absolute begins where the process is.
     pub(crate) fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+        path.strip_prefix('/').map_or_else(|| path.into(), |below| self.root.join(below))
     }
 
     /// Whether something is there.
@@ -80,6 +80,21 @@ impl Machine {
     pub(crate) fn link_name(&self, path: &str) -> Option<String> {
         let target = fs::read_link(self.path(path)).ok()?;
         Some(target.file_name()?.to_string_lossy().into_owned())
+    }
+
+    /// The processes that have a file open, as far as we may look, by name and number.
+    pub(crate) fn holders(&self, file: &str) -> Vec<String> {
+        let target = self.path(file);
+        let processes = self.names("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok());
+        let has_it = |process: &String| {
+            let folder = format!("/proc/{process}/fd");
+            let files = self.names(&folder).into_iter();
+            files
+                .filter_map(|fd| fs::read_link(self.path(&format!("{folder}/{fd}"))).ok())
+                .any(|to| to == target)
+        };
+        let name = |process: String| format!("{} ({process})", self.text(&format!("/proc/{process}/comm")));
+        processes.filter(has_it).map(name).collect()
     }
 
     /// What stands behind `key` in a file of lines as in `/proc/self/status`.

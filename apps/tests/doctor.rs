@@ -61,7 +61,13 @@ fn its_verdict_on_dpdk_is_that_of_a_start() {
         let end = "-- --ip 10.77.0.1/24 --no-announce";
         agrees(true, &format!("{eal} --vdev=net_tap0,iface=doc0 {end}"), |command| lab.engine(&command));
         agrees(true, &format!("{eal} --vdev=net_null0 {end}"), |command| lab.engine(&command));
-        for wrong in ["--vdev=net_nonsense0", "", "--in-memory --vdev=net_null0", "-a 0000:ff:1f.7"] {
+        for wrong in [
+            "--vdev=net_nonsense0",
+            "",
+            "--in-memory --vdev=net_null0",
+            "-a 0000:ff:1f.7",
+            "--vdev=net_af_packet0,iface=near9",
+        ] {
             agrees(false, &format!("{eal} {wrong} {end}"), |command| lab.engine(&command));
         }
         // Without hugepages or without a card, by what this machine has not.
@@ -69,6 +75,25 @@ fn its_verdict_on_dpdk_is_that_of_a_start() {
         if hugepages.trim() == "0" {
             let line = format!("{} --no-pci --vdev=net_null0 {end}", one_lcore());
             agrees(false, &line, |command| lab.engine(&command));
+        }
+    });
+}
+
+#[test]
+fn its_verdict_without_rights_is_that_of_a_start() {
+    Lab::with("its_verdict_without_rights_is_that_of_a_start", |lab| {
+        let lcore = one_lcore();
+        let without = |command: Command| {
+            let mut stripped = Command::new("setpriv");
+            stripped.args(["--bounding-set=-net_raw,-net_admin", "--inh-caps=-net_raw,-net_admin", "--"]);
+            stripped.arg(command.get_program()).args(command.get_args());
+            lab.engine(&stripped)
+        };
+        agrees(false, &format!("{lcore} -- --io af_packet:near0 --ip 10.77.0.1/24 --no-announce"), without);
+        #[cfg(feature = "dpdk")]
+        for vdev in ["net_tap0,iface=doc1", "net_af_packet0,iface=near0"] {
+            let eal = format!("{lcore} --no-huge --no-pci --no-shconf --vdev={vdev}");
+            agrees(false, &format!("{eal} -- --ip 10.77.0.1/24 --no-announce"), without);
         }
     });
 }

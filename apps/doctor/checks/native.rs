@@ -26,6 +26,9 @@ pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
         socket("AF_PACKET", SocketKind::AfPacket, machine).needed_if(needs_packet),
         socket("AF_XDP", SocketKind::AfXdp, machine).needed_if(needs_xdp),
     ];
+    if asked.has_dpdk() {
+        checks.extend(asked.requested.vdevs.iter().flat_map(|vdev| parts_of_vdev(vdev, asked, machine)));
+    }
     if let Io::AfPacket(interfaces) = &asked.requested.io {
         checks.extend(interfaces.iter().map(|name| interface(name, asked, machine)));
         checks.extend(forwarding(machine));
@@ -61,6 +64,20 @@ fn socket(name: &str, kind: SocketKind, machine: &Machine) -> Check {
         }
         Err(error) => Check::error(name, error.to_string()),
     }
+}
+
+/// What a vdev's arguments name: an interface of the kernel's, or a capture to replay.
+fn parts_of_vdev(vdev: &str, asked: &Asked, machine: &Machine) -> Vec<Check> {
+    let takes_interface =
+        ["net_af_packet", "net_af_xdp", "net_pcap"].iter().any(|name| vdev.starts_with(name));
+    let part = |argument: &str| match argument.split_once('=')? {
+        ("iface" | "rx_iface" | "tx_iface", name) if takes_interface => Some(interface(name, asked, machine)),
+        ("rx_pcap", file) if !machine.has(file) => {
+            Some(Check::error(format!("capture {file}"), "there is no such file").mend("name another"))
+        }
+        _ => None,
+    };
+    vdev.split(',').skip(1).filter_map(part).collect()
 }
 
 /// The interface, in the network namespace of this process.

@@ -122,12 +122,17 @@ impl Card {
             return Check::error(name, format!("{found}; it is not bound to vfio-pci"))
                 .mend(format!("scripts/bind vfio {}", self.address));
         }
-        match self.group_file(machine) {
-            Some(file) if self.driver == "vfio-pci" && !machine.may_use(&file) => {
+        match self.group_file(machine).filter(|_| self.driver == "vfio-pci") {
+            Some(file) if !machine.may_use(&file) => {
                 let found = format!("{found}; no right to use {file}");
                 Check::error(name, found).mend(format!("sudo chown $(id -u) {file}"))
             }
-            _ => Check::ok(name, found),
+            Some(file) => match machine.holders(&file).first() {
+                Some(holder) => Check::error(name, format!("{found}; a program has it: {holder}"))
+                    .mend("stop that program, or name another card"),
+                None => Check::ok(name, found),
+            },
+            None => Check::ok(name, found),
         }
     }
 

@@ -250,6 +250,18 @@ fn a_card_wants_a_pmd_a_viable_group_and_rights() {
 }
 
 #[test]
+fn a_card_that_a_program_has_is_not_to_be_had() {
+    let tree = Tree::whole();
+    tree.write("proc/77/comm", "testpmd\n");
+    tree.write("proc/77/fd/0", "");
+    tree.link("proc/77/fd/3", "dev/vfio/8");
+    assert_eq!(errors(&tree.say(&nic())), [""; 0]);
+    tree.link("proc/77/fd/4", "dev/vfio/7");
+    let checks = tree.say(&nic());
+    assert!(find(&checks, &format!("NIC {CARD}")).found.ends_with("a program has it: testpmd (77)"));
+}
+
+#[test]
 fn a_card_that_shares_with_the_kernel_needs_no_vfio() {
     let tree = Tree::whole();
     let known = r#"{"name": "mlx5_eth", "kmod": "* ib_uverbs & mlx5_core & mlx5_ib", "pci_ids": [[32902, 4307, 65535, 65535]]}"#;
@@ -280,6 +292,23 @@ fn a_vdev_wants_its_pmd_and_what_that_needs() {
     assert_eq!(errors(&tree.say(&tap())), ["/dev/net/tun", "capabilities"]);
     tree.remove("lib/pmds/librte_net_tap.so.23");
     assert!(errors(&tree.say(&tap())).contains(&"net_tap0"));
+}
+
+#[test]
+fn a_vdev_s_interface_and_capture_must_be_there() {
+    let tree = Tree::whole();
+    tree.write(
+        "lib/pmds/librte_net_more.so.23",
+        "PMD_INFO_STRING= {\"name\": \"net_pcap\"}\0PMD_INFO_STRING= {\"name\": \"net_af_packet\"}\0",
+    );
+    let mut asked = tap();
+    asked.requested.vdevs =
+        vec!["net_af_packet0,iface=eth0".into(), "net_af_packet1,iface=eth7,qpairs=1".into()];
+    assert_eq!(errors(&tree.say(&asked)), ["interface eth7"]);
+    asked.requested.vdevs = vec!["net_pcap0,rx_pcap=/tmp/in.pcap,tx_pcap=/tmp/out.pcap".into()];
+    assert_eq!(errors(&tree.say(&asked)), ["capture /tmp/in.pcap"]);
+    tree.write("tmp/in.pcap", "");
+    assert_eq!(errors(&tree.say(&asked)), [""; 0]);
 }
 
 #[test]
