@@ -63,18 +63,23 @@ impl std::fmt::Display for Pages {
 }
 
 fn of_nodes(machine: &Machine) -> Vec<Pages> {
-    let mut pages = Vec::new();
     let is_node = |name: &String| name.starts_with("node") && name[4..].parse::<u32>().is_ok();
-    for node in machine.names(NODES).into_iter().filter(is_node) {
-        for name in machine.names(&format!("{NODES}/{node}/hugepages")) {
-            let count = |file: &str| {
-                machine.number(&format!("{NODES}/{node}/hugepages/{name}/{file}")).unwrap_or_default()
-            };
-            let (total, free) = (count("nr_hugepages"), count("free_hugepages"));
-            pages.push(Pages { node: node.clone(), size: kib(&name), total, free });
-        }
-    }
-    pages
+    let nodes: Vec<_> = machine.names(NODES).into_iter().filter(is_node).collect();
+    let folders = nodes.into_iter().map(|node| (format!("{NODES}/{node}/hugepages"), node));
+    let of_folder = |(folder, node): (String, String)| {
+        let count =
+            |name: &str, file: &str| machine.number(&format!("{folder}/{name}/{file}")).unwrap_or_default();
+        let pages = |name: String| Pages {
+            size: kib(&name),
+            total: count(&name, "nr_hugepages"),
+            free: count(&name, "free_hugepages"),
+            node: node.clone(),
+        };
+        machine.names(&folder).into_iter().map(pages).collect::<Vec<_>>()
+    };
+    let pages: Vec<_> = folders.flat_map(of_folder).collect();
+    // A kernel without NUMA has no nodes.
+    if pages.is_empty() { of_folder((SIZES.to_owned(), "all memory".to_owned())) } else { pages }
 }
 
 /// KiB of a page in a folder named `hugepages-2048kB`.

@@ -11,7 +11,11 @@ mod rights;
 mod tests;
 mod vfio;
 
-use gannet::{Io, Launch, Memory, Requested};
+#[cfg(not(feature = "dpdk"))]
+use gannet::UsageError;
+#[cfg(feature = "dpdk")]
+use gannet::port::dpdk::EalError;
+use gannet::{Error, Io, Launch, Memory, Requested};
 
 use super::check::Check;
 use super::machine::Machine;
@@ -20,14 +24,27 @@ use super::pmd::Drivers;
 /// Everything, for this command line on this machine.
 pub(crate) fn all(launch: &Launch, machine: &Machine) -> Vec<Check> {
     let mut checks = about(&Asked { requested: launch.requested(), own: launch.args().ip.clone() }, machine);
-    if let Err(error) = launch.preflight() {
-        // What the machine lacks is said by a check of its own, with what mends it.
-        let is_said = error.is_about_the_machine() && checks.iter().any(Check::is_error);
-        if !is_said {
-            checks.insert(0, Check::error("arguments", error.to_string()));
-        }
+    if let Some(error) = launch.preflight().err().filter(|error| !has_check(error)) {
+        checks.insert(0, Check::error("arguments", error.to_string()));
     }
     checks
+}
+
+/// Whether a check of its own says the same, with what mends it.
+fn has_check(error: &Error) -> bool {
+    #[cfg(feature = "dpdk")]
+    return matches!(
+        error,
+        Error::Eal(
+            EalError::NoHugepages
+                | EalError::NoHugetlbfs
+                | EalError::HugetlbfsForbidden { .. }
+                | EalError::NoSuchCpu { .. }
+                | EalError::CpuForbidden { .. }
+        )
+    );
+    #[cfg(not(feature = "dpdk"))]
+    matches!(error, Error::Usage(UsageError::NoDpdk))
 }
 
 /// What a command line asks for.

@@ -190,6 +190,15 @@ fn hugepages_may_be_few_held_or_out_of_reach() {
 }
 
 #[test]
+fn a_kernel_without_nodes_has_hugepages_too() {
+    let tree = Tree::whole();
+    tree.remove("sys/devices/system/node");
+    tree.write("sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "256\n");
+    tree.write("sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "256\n");
+    assert_eq!(find(&tree.say(&nic()), "hugepages").found, "all memory: 256 of 256 pages of 2 MiB free");
+}
+
+#[test]
 fn cores_must_be_there_and_allowed() {
     let tree = Tree::whole();
     let mut asked = nic();
