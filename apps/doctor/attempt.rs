@@ -30,7 +30,9 @@ pub(crate) fn check(question: &Question) -> Check {
             let panic = said.lines().skip_while(|line| !line.starts_with("PANIC")).nth(1);
             let last = panic.or(said.lines().last()).map(|line| format!("{}: {line}", output.status));
             let found = error.map(str::to_owned).or(last).unwrap_or_else(|| output.status.to_string());
-            Check::error(NAME, format!("tried: {found}"))
+            let eal = said.lines().rfind(|line| line.starts_with("EAL: "));
+            let eal = eal.map(|line| format!(" ({line})")).unwrap_or_default();
+            Check::error(NAME, format!("tried: {found}{eal}"))
         }
     }
 }

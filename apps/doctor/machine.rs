@@ -22,6 +22,8 @@ pub(crate) struct Calls {
     pub(crate) socket: fn(SocketKind) -> io::Result<()>,
     /// Binds a UDP socket.
     pub(crate) bind: fn(SocketAddr) -> io::Result<()>,
+    /// A variable of the environment.
+    pub(crate) environment: fn(&str) -> Option<String>,
     /// The DPDK that runs, and the one that the program was built with.
     pub(crate) dpdk: Option<(String, String)>,
 }
@@ -32,7 +34,8 @@ impl Machine {
         let built = format!("DPDK {}", env!("GANNET_DPDK_VERSION"));
         let bind = |address| UdpSocket::bind(address).map(drop);
         let dpdk = gannet::dpdk_version().map(|running| (running, built));
-        Self { root: "/".into(), calls: Calls { may_use, socket: try_socket, bind, dpdk } }
+        let environment = |name: &str| std::env::var(name).ok();
+        Self { root: "/".into(), calls: Calls { may_use, socket: try_socket, bind, environment, dpdk } }
     }
 
     #[cfg(test)]

@@ -27,6 +27,9 @@ pub struct Requested {
     pub every_pci: bool,
     /// Folders or files of drivers beside DPDK's own (`-d`).
     pub drivers: Vec<String>,
+    /// Whether DPDK makes files in its runtime folder: all but without telemetry (`--no-telemetry`)
+    /// and without files that other processes could share (`--in-memory`, `--no-shconf`).
+    pub runtime_files: bool,
     /// The addresses that sockets are bound to.
     pub sockets: Vec<SocketAddr>,
 }
@@ -53,6 +56,7 @@ impl Launch {
             pci: Vec::new(),
             every_pci: false,
             drivers: Vec::new(),
+            runtime_files: false,
             sockets: self.sockets(),
         };
         match self.args.io {
@@ -107,6 +111,8 @@ impl Launch {
         requested.pci = arguments.allowed_pci().collect();
         let allows = arguments.short_values('a').chain(arguments.long_values("--allow")).next().is_some();
         requested.every_pci = !allows && !arguments.has("--no-pci");
+        let is_private = arguments.has("--in-memory") || arguments.has("--no-shconf");
+        requested.runtime_files = !(is_private && arguments.has("--no-telemetry"));
         requested.drivers = arguments.short_values('d').map(str::to_owned).collect();
     }
 
@@ -151,6 +157,8 @@ mod tests {
             (requested.vdevs, requested.drivers),
             (vec!["net_tap0,iface=a".into()], vec!["/opt/pmds".into()])
         );
+        assert!(launch("--no-telemetry").requested().runtime_files);
+        assert!(!launch("--no-telemetry --no-shconf").requested().runtime_files);
         assert!(launch("").requested().every_pci && !launch("--no-pci").requested().every_pci);
         assert_eq!(launch("--no-huge").requested().memory, Memory::Ordinary);
     }
