@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod doctor;
 mod echo;
 mod r#gen;
+mod pointer;
 mod version;
 
 use std::io::{self, Write};
@@ -17,6 +19,7 @@ Usage: gannet APP [EAL arguments] -- [application arguments]
 
 Applications:
   bench      Measures this program and its peers in turn
+  doctor     Says what this machine lacks for a start, and what mends it
   echo       Sends every datagram back (RFC 862)
   gen        Sends datagrams on a schedule and measures their round trips
 
@@ -37,8 +40,10 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let program = args.next().unwrap_or_else(|| "gannet".to_owned());
+    let words: Vec<_> = args.clone().collect();
     let result = match args.next().as_deref() {
         Some("bench") => return bench::run(&version::line(), args),
+        Some("doctor") => return doctor::run(args),
         Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
         Some("gen") => r#gen::run(std::iter::once(program + " gen").chain(args)),
         Some("-h" | "--help" | "help") => return print(USAGE),
@@ -50,6 +55,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error.print();
+            if error.is_about_the_machine() {
+                let _ = writeln!(io::stderr(), "{}", pointer::line(&words));
+            }
             ExitCode::from(error.exit_code())
         }
     }

@@ -18,9 +18,14 @@ struct NoArguments {}
 
 /// Runs the application on the words behind its name.
 pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
-    let (launch, NoArguments {}) = Launch::try_parse_from(APP, args)?;
-    launch.built_from(crate::version::COMMIT).serve(|_lcore| Echo)?;
+    parse(args)?.built_from(crate::version::COMMIT).serve(|_lcore| Echo)?;
     Ok(())
+}
+
+/// Reads the words behind its name, and starts nothing.
+pub(crate) fn parse(args: impl Iterator<Item = String>) -> gannet::Result<Launch> {
+    let (launch, NoArguments {}) = Launch::try_parse_from(APP, args)?;
+    Ok(launch)
 }
 
 #[cfg(test)]

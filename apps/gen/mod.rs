@@ -82,6 +82,13 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
     conductor.failure.map_or(Ok(()), |failure| Err(Error::Program(failure)))
 }
 
+/// Reads the words behind its name, and starts nothing.
+pub(crate) fn parse(args: impl Iterator<Item = String>) -> gannet::Result<Launch> {
+    let (mut launch, args) = Launch::try_parse_from::<GenArgs>(APP, args)?;
+    Setup::new(&mut launch, args)?;
+    Ok(launch)
+}
+
 /// The percentile file. What was in it stays until there is something better.
 fn create_hgrm(path: &Path) -> gannet::Result<File> {
     let file = File::options().write(true).create(true).truncate(false).open(path);

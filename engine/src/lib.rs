@@ -89,8 +89,8 @@ pub use host::{Cookie, GuardConfig};
 pub use lab::{Lab, Received};
 pub use launch::{
     AddressArg, App, CaptureConfig, CaptureConfigError, CapturedFrames, CommonArgs, Companion, ConfigError,
-    EalArgsError, Error, FragmentsArg, Io, Launch, LcoreId, NeighbourArg, Result, SocketArgs, UdpPortArg,
-    UsageError, command_line, parse_duration, run,
+    EalArgsError, Error, FragmentsArg, Io, Launch, LcoreId, Memory, NeighbourArg, Requested, Result,
+    SocketArgs, UdpPortArg, UsageError, command_line, parse_duration, run,
 };
 pub use service::{Datagram, Outbox, Role, SendError, Service, Stream, Tick, TooLong, Verdict};
 pub use time::Time;

@@ -220,6 +220,15 @@ impl Error {
         }
     }
 
+    /// Whether it is the machine that kept the program from starting, and not what was typed:
+    /// `gannet doctor` then says more.
+    pub fn is_about_the_machine(&self) -> bool {
+        let is_of_a_running_program =
+            matches!(self, Self::ServiceCount { .. } | Self::Program(_) | Self::WorkerPanicked(_));
+        let is_a_missing_port = matches!(self, Self::Usage(UsageError::NoPorts));
+        is_a_missing_port || self.exit_code() == 1 && !is_of_a_running_program
+    }
+
     /// Prints it: help to standard output, all else to standard error.
     pub fn print(&self) {
         match self {

@@ -46,6 +46,7 @@ mod panic;
 mod plan;
 mod privileges;
 mod reload;
+mod requested;
 mod rounds;
 mod serve;
 mod service_manager;
@@ -68,6 +69,7 @@ pub use companion::Companion;
 pub use config_file::ConfigError;
 pub use eal_args::{EalArgsError, LcoreId};
 pub use error::{Error, UsageError};
+pub use requested::{Memory, Requested};
 pub use sockets::SocketArgs;
 
 use args::Halves;

@@ -40,14 +40,7 @@ pub(super) struct Plan {
 impl Plan {
     /// Reads the arguments that need no port to be understood.
     pub(super) fn new(app: &App, args: &CommonArgs, lcores: &Lcores) -> Result<Self, Error> {
-        if args.ip.is_empty() {
-            return Err(UsageError::NoAddress.into());
-        }
-        let named: Vec<_> = match (args.udp_ports.as_slice(), app.udp_port) {
-            ([], Some(port)) => vec![UdpPortArg::One(port)],
-            ([], None) => return Err(UsageError::NoUdpPort.into()),
-            (named, _) => named.to_vec(),
-        };
+        let named = named_udp_ports(app, args)?;
         let burst = usize::from(args.burst);
         let mut plan = Self {
             port: PortConfig::default(),
@@ -139,6 +132,18 @@ pub(super) fn check(args: &CommonArgs) -> Result<(), UsageError> {
             args.ip.iter().try_for_each(|arg| arg.on_link().map(drop))?;
             args.socket.named().map_or(Ok(()), |option| Err(UsageError::OnlyOnSockets(option)))
         }
+    }
+}
+
+/// The UDP ports to listen on, where there is an address to listen on them.
+pub(super) fn named_udp_ports(app: &App, args: &CommonArgs) -> Result<Vec<UdpPortArg>, UsageError> {
+    if args.ip.is_empty() {
+        return Err(UsageError::NoAddress);
+    }
+    match (args.udp_ports.as_slice(), app.udp_port) {
+        ([], Some(port)) => Ok(vec![UdpPortArg::One(port)]),
+        ([], None) => Err(UsageError::NoUdpPort),
+        (named, _) => Ok(named.to_vec()),
     }
 }
 

@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 
 /// EAL arguments, without the program's name.
 #[derive(Clone, Copy)]
-pub(super) struct Arguments<'a>(pub(super) &'a [String]);
+pub(crate) struct Arguments<'a>(pub(crate) &'a [String]);
 
 impl<'a> Arguments<'a> {
     /// Whether a long option is there. Like getopt_long, this takes an abbreviation; the EAL
     /// refuses ambiguous ones.
-    pub(super) fn has(self, option: &str) -> bool {
+    pub(crate) fn has(self, option: &str) -> bool {
         self.0.iter().any(|argument| is_option(argument, option))
     }
 
     /// The values of a long option: `--option=value` and `--option value`.
-    pub(super) fn long_values(self, option: &str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn long_values(self, option: &str) -> impl Iterator<Item = &'a str> {
         self.values(move |argument| match argument.split_once('=') {
             Some((name, value)) => is_option(name, option).then_some(Some(value)),
             None => is_option(argument, option).then_some(None),
@@ -24,7 +24,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// The values of a short option: `-o value` and `-ovalue`.
-    pub(super) fn short_values(self, option: char) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn short_values(self, option: char) -> impl Iterator<Item = &'a str> {
         self.values(move |argument| {
             let value = argument.strip_prefix('-')?.strip_prefix(option)?;
             Some((!value.is_empty()).then_some(value))
@@ -40,7 +40,7 @@ impl<'a> Arguments<'a> {
 
     /// The lcores asked for with `-l` or `--lcores`; `None` if there is no such option, or
     /// the EAL has to say what is wrong with it.
-    pub(super) fn lcores(self) -> Option<Vec<LcoreRequest>> {
+    pub(crate) fn lcores(self) -> Option<Vec<LcoreRequest>> {
         if let Some(list) = self.short_values('l').last() {
             return Some(set(list)?.into_iter().map(LcoreRequest::same).collect());
         }
@@ -48,26 +48,34 @@ impl<'a> Arguments<'a> {
     }
 
     /// The lcore that `--main-lcore` names.
-    pub(super) fn main_lcore(self) -> Option<u32> {
+    pub(crate) fn main_lcore(self) -> Option<u32> {
         self.long_values("--main-lcore").last()?.parse().ok()
     }
 
     /// Names of devices that the arguments bring and that ought to become ports: network
     /// vdevs, and PCI addresses in the EAL's long form.
-    pub(super) fn devices(self) -> Vec<String> {
+    pub(crate) fn devices(self) -> Vec<String> {
         let name = |value: &'a str| value.split(',').next().unwrap_or(value);
-        let vdevs = self.long_values("--vdev").map(name);
-        let network = vdevs.filter(|name| name.starts_with("net_") || name.starts_with("eth_"));
-        let allowed = self.short_values('a').chain(self.long_values("--allow")).map(name);
-        network.map(str::to_owned).chain(allowed.filter_map(pci_address)).collect()
+        self.network_vdevs().map(|vdev| name(vdev).to_owned()).chain(self.allowed_pci()).collect()
+    }
+
+    /// The network vdevs, with what stands behind their names.
+    pub(crate) fn network_vdevs(self) -> impl Iterator<Item = &'a str> {
+        self.long_values("--vdev").filter(|vdev| vdev.starts_with("net_") || vdev.starts_with("eth_"))
+    }
+
+    /// The PCI addresses allowed, in the EAL's long form.
+    pub(crate) fn allowed_pci(self) -> impl Iterator<Item = String> {
+        let allowed = self.short_values('a').chain(self.long_values("--allow"));
+        allowed.filter_map(|value| pci_address(value.split(',').next().unwrap_or(value)))
     }
 }
 
 /// An lcore and the CPUs that its thread may run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LcoreRequest {
-    pub(super) lcore: u32,
-    pub(super) cpus: BTreeSet<u32>,
+pub(crate) struct LcoreRequest {
+    pub(crate) lcore: u32,
+    pub(crate) cpus: BTreeSet<u32>,
 }
 
 impl LcoreRequest {

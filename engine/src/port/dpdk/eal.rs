@@ -153,7 +153,7 @@ pub enum EalError {
     /// A device that the arguments name did not come up.
     #[error(
         "the device '{device}' did not start: DPDK's message is above; a vdev may want root or another \
-         interface name, a PCI device a driver (dpdk-devbind.py --status)"
+         interface name, a PCI device a driver (scripts/bind status)"
     )]
     DeviceAbsent {
         /// The device's name.

@@ -48,6 +48,7 @@ mod rings;
 pub mod telemetry;
 mod wakeup;
 
+pub(crate) use arguments::Arguments;
 pub use device::{DeviceId, DpdkError};
 pub use eal::{Eal, EalError, InitialAffinity, Lcores, dpdk_version};
 pub use launch::LaunchError;
@@ -55,6 +56,15 @@ pub use mbuf::Mbuf;
 pub use open::open;
 pub use queue::DpdkQueue;
 pub use rings::crosswise_rings;
+
+/// What would make [`Eal::init`] fail, as far as it can be told without starting DPDK. It leaves
+/// no trace.
+///
+/// # Errors
+/// The first thing found.
+pub fn preflight(args: &[String]) -> Result<(), EalError> {
+    preflight::check(Arguments(args))
+}
 
 /// DPDK's sentence for an error number, without its sign.
 fn error_text(error: i32) -> String {

@@ -172,9 +172,12 @@ fn wakeups(device: &Device, info: &sys::rte_eth_dev_info, plan: &mut Plan) -> Ve
     if !plan.rx_interrupts {
         return none();
     }
-    let is_tap = driver_name(info) == "net_tap";
-    let interrupts: Option<Vec<_>> =
-        (0..plan.queues).map(|queue| RxInterrupt::of(device.port(), queue, is_tap)).collect();
+    let driver = driver_name(info);
+    // It switches them on, and none ever comes (seen with MSI and MSI-X, scripts/vm-test).
+    let is_mute = driver == "net_e1000_em";
+    let interrupts: Option<Vec<_>> = (0..plan.queues)
+        .map(|queue| RxInterrupt::of(device.port(), queue, driver == "net_tap").filter(|_| !is_mute))
+        .collect();
     let (line, wakeups) = match interrupts {
         Some(all) => ("granted: a frame wakes an lcore that waits", all.into_iter().map(Some).collect()),
         None => ("refused: an lcore that sleeps looks for frames by itself", none()),

@@ -1,0 +1,158 @@
+//! What the kernel has to give: TAP interfaces, packet sockets, interfaces, UDP sockets.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use gannet::Io;
+use gannet::sys::SocketKind;
+
+use super::super::check::Check;
+use super::super::machine::Machine;
+use super::Asked;
+use super::rights::setcap;
+
+/// `EAFNOSUPPORT`.
+const NO_SUCH_FAMILY: i32 = 97;
+/// The flag of an interface that is up (`IFF_UP`).
+const UP: u32 = 1;
+
+pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
+    let needs_tun = asked.has_dpdk() && asked.has_vdev(&["net_tap", "eth_tap", "net_tun"]);
+    let needs_packet =
+        matches!(asked.requested.io, Io::AfPacket(_)) || asked.has_vdev(&["net_af_packet", "eth_af_packet"]);
+    let needs_xdp = asked.has_vdev(&["net_af_xdp"]);
+    let mut checks = vec![
+        tun(machine).needed_if(needs_tun),
+        socket("AF_PACKET", SocketKind::AfPacket, machine).needed_if(needs_packet),
+        socket("AF_XDP", SocketKind::AfXdp, machine).needed_if(needs_xdp),
+    ];
+    if asked.has_dpdk() {
+        checks.extend(asked.requested.vdevs.iter().flat_map(|vdev| parts_of_vdev(vdev, asked, machine)));
+    }
+    if let Io::AfPacket(interfaces) = &asked.requested.io {
+        checks.extend(interfaces.iter().map(|name| interface(name, asked, machine)));
+        checks.extend(forwarding(machine));
+        checks.extend(own_addresses(asked, machine));
+    }
+    checks.extend(asked.requested.sockets.iter().filter_map(|&address| bind(address, machine)));
+    checks
+}
+
+fn tun(machine: &Machine) -> Check {
+    let file = "/dev/net/tun";
+    if !machine.has(file) {
+        let make = "modprobe tun; in a container: --device /dev/net/tun";
+        return Check::error(file, "it is not there").mend(make);
+    }
+    if machine.may_use(file) {
+        Check::ok(file, "there, with the right to use it")
+    } else {
+        Check::error(file, "no right to use it").mend(format!("sudo chmod 666 {file}"))
+    }
+}
+
+fn socket(name: &str, kind: SocketKind, machine: &Machine) -> Check {
+    match (machine.calls.socket)(kind) {
+        Ok(()) => Check::ok(name, "a socket opens"),
+        Err(error) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
+            Check::error(name, "this kernel lacks it")
+                .mend("run a kernel with CONFIG_PACKET and CONFIG_XDP_SOCKETS")
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Check::error(name, "no right to open a socket: CAP_NET_RAW is missing")
+                .mend(setcap("cap_net_raw"))
+        }
+        Err(error) => Check::error(name, error.to_string()),
+    }
+}
+
+/// What a vdev's arguments name: an interface of the kernel's, or a capture to replay.
+fn parts_of_vdev(vdev: &str, asked: &Asked, machine: &Machine) -> Vec<Check> {
+    let takes_interface =
+        ["net_af_packet", "net_af_xdp", "net_pcap"].iter().any(|name| vdev.starts_with(name));
+    let part = |argument: &str| match argument.split_once('=')? {
+        ("iface" | "rx_iface" | "tx_iface", name) if takes_interface => Some(interface(name, asked, machine)),
+        ("rx_pcap", file) if !machine.has(file) => {
+            Some(Check::error(format!("capture {file}"), "there is no such file").mend("name another"))
+        }
+        _ => None,
+    };
+    vdev.split(',').skip(1).filter_map(part).collect()
+}
+
+/// The interface, in the network namespace of this process.
+fn interface(name: &str, asked: &Asked, machine: &Machine) -> Check {
+    let title = format!("interface {name}");
+    let table = machine.text("/proc/net/dev");
+    let known: Vec<_> = table.lines().filter_map(|line| Some(line.split_once(':')?.0.trim())).collect();
+    if !known.contains(&name) {
+        let known = known.join(", ");
+        let found = format!("it is not in this network namespace, which has {known}");
+        return Check::error(title, found).mend("name one of those, or: ip netns exec NAMESPACE gannet …");
+    }
+    if name == "lo" {
+        return Check::error(title, "what is sent on a loopback interface comes back to its sender")
+            .mend("ip link add veth0 type veth peer name veth1");
+    }
+    let flags = machine.text(&format!("/sys/class/net/{name}/flags"));
+    let is_up = u32::from_str_radix(flags.trim_start_matches("0x"), 16).is_ok_and(|flags| flags & UP == UP);
+    let up = format!("ip link set {name} up");
+    match asked.requested.lcores.len() {
+        _ if is_up => Check::ok(title, "up"),
+        // The main one is no worker where there are others.
+        ..=2 => Check::warning(title, "it is down: no frame will come").mend(up),
+        _ => {
+            Check::error(title, "it is down, and the kernel splits only one that is up into queues").mend(up)
+        }
+    }
+}
+
+/// A kernel that forwards sends on what we answer, too.
+fn forwarding(machine: &Machine) -> Option<Check> {
+    let (v4, v6) = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding");
+    let is_on = |name: &&str| machine.number(&format!("/proc/sys/{}", name.replace('.', "/"))) == Some(1);
+    let on: Vec<_> = [v4, v6].into_iter().filter(is_on).collect();
+    if on.is_empty() {
+        return None;
+    }
+    let found =
+        format!("{}: the kernel sees the same frames, and forwards what is not its own", on.join(", "));
+    let check = Check::warning("forwarding", found);
+    Some(on.iter().fold(check, |check, name| check.mend(format!("sysctl -w {name}=0"))))
+}
+
+/// Addresses of ours that the kernel has, too, so that it answers beside us.
+fn own_addresses(asked: &Asked, machine: &Machine) -> Vec<Check> {
+    let kernel_has = |address: IpAddr| match address {
+        IpAddr::V4(address) => {
+            let table = machine.text("/proc/net/fib_trie");
+            let lines: Vec<_> = table.lines().map(str::trim).collect();
+            let entry = format!("|-- {address}");
+            lines.windows(2).any(|pair| pair[0] == entry && pair[1].ends_with("host LOCAL"))
+        }
+        IpAddr::V6(address) => {
+            let hex: String = address.octets().iter().map(|octet| format!("{octet:02x}")).collect();
+            machine.text("/proc/net/if_inet6").lines().any(|line| line.starts_with(&hex))
+        }
+    };
+    let shared = asked.own.iter().map(|own| own.address).filter(|&address| kernel_has(address));
+    let check = |address: IpAddr| {
+        let found = "the kernel has this address as well, and answers beside us";
+        Check::warning(format!("address {address}"), found).mend("give the program another with --ip")
+    };
+    shared.map(check).collect()
+}
+
+/// A UDP socket that can't be had.
+fn bind(address: SocketAddr, machine: &Machine) -> Option<Check> {
+    let error = (machine.calls.bind)(address).err()?;
+    let check = Check::error(format!("socket {address}"), error.to_string());
+    Some(match error.kind() {
+        io::ErrorKind::PermissionDenied => check.mend(setcap("cap_net_bind_service")),
+        io::ErrorKind::AddrInUse => {
+            check.mend(format!("ss -ulpn sport = :{}  # says who has it", address.port()))
+        }
+        io::ErrorKind::AddrNotAvailable => check.mend("ip address  # lists the addresses that there are"),
+        _ => check,
+    })
+}
