@@ -278,12 +278,15 @@ def main():
         if {WORKER in title(callee) for callee in function.callees()} == {True, False}
         and any(JUDGE in title(callee) for callee in function.callees())
     ]
-    if len(roots) != 1:
-        fail(f"{program} has {len(roots)} worker loops of an echo on DPDK: build it with --release and default features")
-    [root] = roots
-    frames = loops_over_frames(root)
-    if not frames:
+    if not roots:
+        fail(f"{program} has no worker loop of an echo on DPDK: build it with --release and default features")
+    # Services whose values are dropped alike may share that function. Of those that turn frames round an
+    # echo does the least.
+    roots = [function for function in roots if loops_over_frames(function)]
+    if not roots:
         fail("no loop over frames is found in the worker's loop")
+    root = min(roots, key=lambda function: len(function.code))
+    frames = loops_over_frames(root)
     print("| loop over frames | bytes | instructions | on its easiest way | calls on that | all that it may call |")
     print("|---|---|---|---|---|---|")
     for number, loop in enumerate(frames, 1):

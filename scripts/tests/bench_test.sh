@@ -135,7 +135,7 @@ test_hot_loop_of_a_program_without_one() {
     expect 2 "$scripts/hot_loop.py" one two
     have objdump || skip "objdump is missing"
     expect 1 "$scripts/hot_loop.py" /bin/true
-    output_has "has 0 worker loops of an echo on DPDK"
+    output_has "has no worker loop of an echo on DPDK"
 }
 
 # A loop of the shape that compilers make, entered in its middle, and its calls.
