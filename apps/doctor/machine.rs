@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use gannet::sys::{SocketKind, may_use, try_socket};
@@ -22,6 +22,8 @@ pub(crate) struct Calls {
     pub(crate) socket: fn(SocketKind) -> io::Result<()>,
     /// Binds a UDP socket.
     pub(crate) bind: fn(SocketAddr) -> io::Result<()>,
+    /// Listens for TCP connections.
+    pub(crate) listen: fn(SocketAddr) -> io::Result<()>,
     /// A variable of the environment.
     pub(crate) environment: fn(&str) -> Option<String>,
     /// The DPDK that runs, and the one that the program was built with.
@@ -34,8 +36,12 @@ impl Machine {
         let built = format!("DPDK {}", env!("GANNET_DPDK_VERSION"));
         let bind = |address| UdpSocket::bind(address).map(drop);
         let dpdk = gannet::dpdk_version().map(|running| (running, built));
+        let listen = |address| TcpListener::bind(address).map(drop);
         let environment = |name: &str| std::env::var(name).ok();
-        Self { root: "/".into(), calls: Calls { may_use, socket: try_socket, bind, environment, dpdk } }
+        Self {
+            root: "/".into(),
+            calls: Calls { may_use, socket: try_socket, bind, listen, environment, dpdk },
+        }
     }
 
     #[cfg(test)]

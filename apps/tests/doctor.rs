@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 
 use common::program::gannet;
@@ -39,6 +39,10 @@ fn its_verdict_on_sockets_is_that_of_a_start() {
     let line = |port: u16| format!("{lcore} -- --io socket --ip 127.0.0.1 --udp-port {port}");
     agrees(true, &line(free), |command| command);
     agrees(false, &line(port(&held)), |command| command);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let metrics = format!("--metrics {}", taken.local_addr().expect("its address"));
+    agrees(false, &format!("{} {metrics}", line(free)), |command| command);
+    agrees(false, &format!("{} --json /nowhere/report.json", line(free)), |command| command);
     agrees(false, &format!("{lcore} -- --io socket --ip 198.51.100.77 --udp-port {free}"), |command| command);
 }
 

@@ -35,6 +35,7 @@ fn sentences(declaration: &str) -> Vec<String> {
         while let Some(letter) = letters.next() {
             match letter {
                 '"' => break,
+                '\\' if letters.as_str().starts_with('"') => sentence.extend(letters.next()),
                 // The rest of the sentence stands on the next line.
                 '\\' => letters = letters.as_str().trim_start().chars(),
                 '{' => depth += 1,

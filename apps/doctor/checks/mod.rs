@@ -11,6 +11,9 @@ mod rights;
 mod tests;
 mod vfio;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
 #[cfg(not(feature = "dpdk"))]
 use gannet::UsageError;
 #[cfg(feature = "dpdk")]
@@ -23,7 +26,14 @@ use super::pmd::Drivers;
 
 /// Everything, for this command line on this machine.
 pub(crate) fn all(launch: &Launch, machine: &Machine) -> Vec<Check> {
-    let mut checks = about(&Asked { requested: launch.requested(), own: launch.args().ip.clone() }, machine);
+    let args = launch.args();
+    let asked = Asked {
+        requested: launch.requested(),
+        own: args.ip.clone(),
+        metrics: args.metrics,
+        files: args.json.iter().chain(args.capture.iter().map(|capture| &capture.path)).cloned().collect(),
+    };
+    let mut checks = about(&asked, machine);
     if let Some(error) = launch.preflight().err().filter(|error| !has_check(error)) {
         checks.insert(0, Check::error("arguments", error.to_string()));
     }
@@ -52,6 +62,10 @@ struct Asked {
     requested: Requested,
     /// The addresses of `--ip`.
     own: Vec<gannet::AddressArg>,
+    /// The address of `--metrics`.
+    metrics: Option<SocketAddr>,
+    /// The files of `--json` and `--capture`.
+    files: Vec<PathBuf>,
 }
 
 impl Asked {

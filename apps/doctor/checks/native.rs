@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use gannet::Io;
 use gannet::sys::SocketKind;
@@ -34,6 +35,7 @@ pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
         checks.extend(forwarding(machine));
         checks.extend(own_addresses(asked, machine));
     }
+    checks.extend(control_plane(asked, machine));
     checks.extend(asked.requested.sockets.iter().filter_map(|&address| bind(address, machine)));
     checks
 }
@@ -141,6 +143,25 @@ fn own_addresses(asked: &Asked, machine: &Machine) -> Vec<Check> {
         Check::warning(format!("address {address}"), found).mend("give the program another with --ip")
     };
     shared.map(check).collect()
+}
+
+/// What the control plane opens: where metrics are served, and files.
+fn control_plane(asked: &Asked, machine: &Machine) -> Vec<Check> {
+    let metrics = asked.metrics.and_then(|address| {
+        let error = (machine.calls.listen)(address).err()?;
+        let who = format!("ss -ltnp sport = :{}  # says who listens there", address.port());
+        Some(Check::error(format!("metrics {address}"), error.to_string()).mend(who))
+    });
+    let files = asked.files.iter().map(|path| path.to_string_lossy());
+    metrics.into_iter().chain(files.filter_map(|file| unwritable(&file, machine))).collect()
+}
+
+fn unwritable(file: &str, machine: &Machine) -> Option<Check> {
+    let folder = Path::new(file).parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.map_or(".".into(), |folder| folder.to_string_lossy());
+    let may_write = machine.may_use(if machine.has(file) { file } else { &folder });
+    let check = Check::error(format!("file {file}"), "no right to write it, or no such folder");
+    (!may_write).then(|| check.mend("name another one"))
 }
 
 /// A UDP socket that can't be had.

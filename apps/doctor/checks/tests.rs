@@ -23,7 +23,7 @@ fn nic() -> Asked {
         runtime_files: true,
         sockets: Vec::new(),
     };
-    Asked { requested, own: vec!["10.77.0.1/24".parse().expect("valid")] }
+    Asked { requested, own: vec!["10.77.0.1/24".parse().expect("valid")], metrics: None, files: Vec::new() }
 }
 
 /// `-l 0-1 --no-huge --no-pci --vdev=net_tap0`.
@@ -253,6 +253,18 @@ fn an_interface_is_there_is_up_and_has_no_traps() {
     assert_eq!(errors(&tree.say(&asked)), ["interface eth0"]);
     asked.requested.io = Io::AfPacket(vec!["lo".into(), "eth9".into()]);
     assert_eq!(errors(&tree.say(&asked)), ["interface lo", "interface eth9"]);
+}
+
+#[test]
+fn metrics_and_files_want_a_place() {
+    let tree = Tree::whole();
+    let mut asked = af_packet();
+    (asked.metrics, asked.files) = ("127.0.0.1:9".parse().ok(), vec!["/tmp/out.json".into()]);
+    assert_eq!(errors(&tree.say(&asked)), [""; 0]);
+    asked.files = vec!["/nowhere/out.json".into()];
+    let mut machine = tree.machine();
+    machine.calls.listen = |_| Err(io::Error::from_raw_os_error(98));
+    assert_eq!(errors(&about(&asked, &machine)), ["metrics 127.0.0.1:9", "file /nowhere/out.json"]);
 }
 
 #[test]

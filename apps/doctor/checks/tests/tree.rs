@@ -92,7 +92,14 @@ impl Tree {
         let may_use: fn(&Path) -> bool = |path| path.exists();
         Machine::below(
             &self.0,
-            Calls { may_use, socket: |_| Ok(()), bind: |_| Ok(()), environment: |_| None, dpdk },
+            Calls {
+                may_use,
+                socket: |_| Ok(()),
+                bind: |_| Ok(()),
+                listen: |_| Ok(()),
+                environment: |_| None,
+                dpdk,
+            },
         )
     }
 
