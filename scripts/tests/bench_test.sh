@@ -138,6 +138,13 @@ test_hot_loop_of_a_program_without_one() {
     output_has "has no worker loop of an echo on DPDK"
 }
 
+test_instructions_of_a_program_without_the_lab() {
+    expect 2 "$scripts/instructions" --no-such-option
+    have valgrind || skip "valgrind is missing"
+    expect 1 "$scripts/instructions" /bin/true
+    output_has "gannet echo, avx2 could not be counted"
+}
+
 # A loop of the shape that compilers make, entered in its middle, and its calls.
 test_hot_loop_finds_the_way_round_and_its_calls() {
     PYTHONPATH=$scripts PYTHONDONTWRITEBYTECODE=1 python3 - <<'PYTHON'

@@ -128,6 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         "{}",
         serde_json::json!({
             "packets": packets,
+            "received": totals[Counter::Received],
             "seconds": elapsed.as_secs_f64(),
             "kernel": Kernel::best().name(),
             "invalid_share": wrong as f64 / totals[Counter::Received].max(1) as f64,

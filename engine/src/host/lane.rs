@@ -5,6 +5,7 @@
 //! frame is taken in one by one, in its turn. Frames that were answered stay at the front of
 //! their burst, `answered` of them; they are counted and sent together.
 
+use std::array;
 use std::net::Ipv4Addr;
 
 use super::Host;
@@ -251,12 +252,12 @@ impl<Q: FrameQueue> Host<Q> {
 }
 
 /// The first eight frames, or as many as there are.
-#[inline]
+#[inline(always)]
 fn frames<P: Packet>(packets: &[P]) -> Frames<'_> {
     let len = |packet: &P| packet.frame_len() as u32;
     if let Some(eight) = packets.first_chunk::<AT_A_TIME>() {
-        let eight = eight.each_ref();
-        return Frames { heads: eight.map(|packet| packet.head(NO_HEAD)), lens: Eight(eight.map(len)) };
+        let heads = array::from_fn(|index| eight[index].head(NO_HEAD));
+        return Frames { heads, lens: Eight(array::from_fn(|index| len(&eight[index]))) };
     }
     let mut frames = Frames::default();
     let places = frames.heads.iter_mut().zip(&mut frames.lens.0);
