@@ -14,7 +14,7 @@ use super::sockets;
 use crate::host::{Addressing, FragmentPolicy, HashKey, HostConfig, InterfaceAddress, UdpPorts};
 use crate::idle::Idle;
 use crate::port::{PortConfig, PortDescription, PortId, RssFields, RssKey};
-use crate::service::Role;
+use crate::service::{ROUNDS, Role};
 use crate::sys::random_bytes;
 use crate::wire::vlan::{VlanId, Vlans};
 
@@ -69,9 +69,9 @@ impl Plan {
     }
 
     /// Datagrams that a turn of a worker can forward from port to port: of each of its queues
-    /// a burst and what the service sends, and what it sends in its tick.
+    /// a burst and what the service sends, and what it sends in its ticks.
     pub(super) fn forwards(&self, queues: usize) -> usize {
-        queues * (self.port.burst + self.outbox) + self.outbox
+        queues * (self.port.burst + self.outbox) + ROUNDS * self.outbox
     }
 
     /// The UDP ports as the ready line has them behind an address: `:7`, `:{7,9}`, `:all`.

@@ -88,7 +88,7 @@ impl Parts<'_> {
     /// the service, one in its hands, and what a turn can forward.
     pub(super) fn buffers(config: &SocketConfig) -> usize {
         let burst = config.burst.max(1);
-        burst + burst.max(LEAST_OUTBOUND) + config.outbox + 1 + burst + 2 * config.outbox
+        burst + burst.max(LEAST_OUTBOUND) + config.outbox + 1 + burst + (1 + ROUNDS) * config.outbox
     }
 }
 
