@@ -134,8 +134,9 @@ pub fn refuse_calls(kept: CapabilitySet) -> io::Result<usize> {
 }
 
 fn refused(kept: CapabilitySet) -> Vec<c_long> {
-    let is_needed = |&call: &c_long| call == libc::SYS_bpf && kept.has(CapabilitySet::BPF);
-    REFUSED.iter().copied().filter(|call| !is_needed(call)).collect()
+    // Either is enough for the kernel: CAP_SYS_ADMIN is from before CAP_BPF.
+    let needs_bpf = kept.has(CapabilitySet::BPF) || kept.has(CapabilitySet::SYS_ADMIN);
+    REFUSED.iter().copied().filter(|&call| !(needs_bpf && call == libc::SYS_bpf)).collect()
 }
 
 /// The filter. For all calls but `clone` its answer depends on the number alone, so that the kernel
@@ -203,6 +204,7 @@ mod tests {
     fn a_port_that_keeps_the_right_to_bpf_may_call_it() {
         let calls = refused(CapabilitySet::XDP);
         assert!(!calls.contains(&libc::SYS_bpf) && calls.len() + 1 == REFUSED.len());
+        assert_eq!(refused(CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN), calls);
         assert_eq!(refused(CapabilitySet::NET_ADMIN), REFUSED);
     }
 
