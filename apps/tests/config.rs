@@ -3,11 +3,12 @@
 mod common;
 
 use std::net::UdpSocket;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
 use common::notify::Manager;
 use common::program::gannet;
-use common::{Ended, Program, Scratch, one_lcore, turn};
+use common::{Ended, Program, Scratch, one_lcore, skip, turn};
 
 fn free_port() -> u16 {
     UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
@@ -107,4 +108,28 @@ fn sighup_takes_over_what_can_change_and_names_the_rest() {
     ] {
         assert!(ended.stderr.contains(&said), "no '{said}': {ended:#?}");
     }
+}
+
+#[test]
+fn a_file_that_another_user_may_not_read_changes_nothing() {
+    let name = "a_file_that_another_user_may_not_read_changes_nothing";
+    if std::fs::metadata("/proc/self").expect("our own").uid() != 0 {
+        return skip(name, "it takes root to become another user");
+    }
+    let (_turn, folder, manager) = (turn(), Scratch::new(), Manager::new());
+    let port = free_port();
+    let path = write(&folder, &format!("io = \"socket\"\nip = [\"127.0.0.1\"]\nudp-port = [{port}]\n"));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let arguments = format!("echo {} -- --config {} --user nobody", one_lcore(), path.display());
+    let mut program = Program::start(manager.of(&mut gannet(&arguments)));
+    program.ready();
+    manager.hear("READY=1");
+    program.signal("HUP");
+    manager.hear("RELOADING=1");
+    manager.hear("READY=1");
+    assert!(is_answered(port));
+    let ended = program.stop("TERM");
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let said = format!("SIGHUP: all stays as it was: --config {}: Permission denied", path.display());
+    assert!(ended.stderr.contains(&said), "no '{said}': {ended:#?}");
 }

@@ -63,7 +63,7 @@ fn a_worker_that_stops_is_noticed_and_told() {
     let manager = Manager::new();
     let free = UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let arguments = format!(
-        "echo --lcores 0@{},1@{} -- --io socket --ip 127.0.0.1 --udp-port {free} --watchdog 1s \
+        "echo --lcores 0@{},1@{} -- --io socket --ip 127.0.0.1 --udp-port {free} --watchdog 5s \
          --metrics 127.0.0.1:0",
         cpus[0],
         cpus[1 % cpus.len()]
@@ -74,8 +74,9 @@ fn a_worker_that_stops_is_noticed_and_told() {
     let line = program.ready();
     assert_eq!(manager.hear("READY=1"), format!("READY=1\nSTATUS={line}"));
     manager.hear("WATCHDOG=1");
-    // One that waits for packets is not one that stopped.
-    std::thread::sleep(Duration::from_secs(1));
+    // One that waits for packets is not one that stopped. The patience is longer than a busy machine keeps
+    // a worker from its CPU.
+    std::thread::sleep(Duration::from_secs(6));
     let page = wait_until(&metrics, "gannet_lcore_waits_total{", |waits| waits > 0.0);
     assert_eq!((sum(&page, "gannet_lcore_moving{"), sum(&page, "gannet_lcore_stalls_total{")), (1.0, 0.0));
 
@@ -96,7 +97,7 @@ fn a_worker_that_stops_is_noticed_and_told() {
     let ended = program.stop("TERM");
     manager.hear("STOPPING=1");
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    for said in ["lcore 1 has stood still for 1.", "lcore 1 goes on after "] {
+    for said in ["lcore 1 has stood still for ", "lcore 1 goes on after "] {
         assert!(ended.stderr.contains(said), "no '{said}': {ended:#?}");
     }
 }

@@ -9,6 +9,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command};
@@ -71,7 +72,17 @@ pub(super) struct Entry {
 impl ConfigFile {
     /// Reads a file of arguments of that command.
     pub(super) fn read(path: &Path, command: &Command) -> Result<Self, ConfigError> {
-        let text = text(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::of(path, File::open(path), command)
+    }
+
+    /// Reads one again while the program runs, which nothing may hold up.
+    pub(super) fn read_again(&self, command: &Command) -> Result<Self, ConfigError> {
+        Self::of(&self.path, open_regular(&self.path), command)
+    }
+
+    fn of(path: &Path, file: io::Result<File>, command: &Command) -> Result<Self, ConfigError> {
+        let text = file.and_then(text);
+        let text = text.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text, command)
     }
 
@@ -104,9 +115,18 @@ impl ConfigFile {
     }
 }
 
-fn text(path: &Path) -> io::Result<String> {
+/// Opens a file that gives what it has at once. A pipe, say, would have its reader wait for a writer.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is no regular file, and only such are read again")),
+    }
+}
+
+fn text(file: File) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    file.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST {
         return Err(io::Error::new(
             ErrorKind::FileTooLarge,

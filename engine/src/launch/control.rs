@@ -139,7 +139,7 @@ impl Control<'_> {
         }
     }
 
-    fn say_ready(&self) {
+    fn say_ready(&mut self) {
         for (port, addressing) in self.start.addressing.iter().enumerate() {
             for address in addressing.duplicates() {
                 tracing::error!(

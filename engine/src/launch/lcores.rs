@@ -60,7 +60,7 @@ impl Lcores {
     }
 
     /// Runs `jobs` on their lcores and `control` beside them: on the main lcore, or, where
-    /// that one works alone, on a thread that is not pinned. Returns when all have ended.
+    /// that one works alone, on a thread that keeps off its CPU if there are others. Returns when all have ended.
     /// If one can't be started, none is.
     pub(super) fn run(&self, jobs: Vec<(LcoreId, Job)>, control: impl FnOnce() + Send) -> Result<(), Error> {
         match &self.source {
@@ -89,24 +89,30 @@ impl Lcores {
     ) -> Result<(), Error> {
         let Some((lcore, job)) = jobs.into_iter().next() else { return Ok(()) };
         thread::scope(|scope| {
-            let unpinned = self.unpinned;
-            let (start, started) = bounded(1);
+            let (start, started) = bounded::<CpuSet>(1);
             let control = move || {
-                // A thread inherits the pin of the one that starts it. Where it can't be let
-                // go it shares the worker's CPU, which is slower and not wrong.
-                let _ = unpinned.pin_current_thread();
-                if started.recv().is_ok() {
+                if let Ok(cpus) = started.recv() {
+                    // A thread inherits the pin of the one that starts it. Where it can't be let
+                    // go it shares the worker's CPU, which is slower and not wrong.
+                    let _ = cpus.pin_current_thread();
                     control();
                 }
             };
             let thread = thread::Builder::new().name("control".to_owned()).spawn_scoped(scope, control);
             thread.map_err(Error::system("the control thread"))?;
             pin(lcore)?;
-            let _ = start.send(());
+            // The worker's: this thread's, which it is pinned to by now.
+            let _ = start.send(CpuSet::current().map_or(self.unpinned, |own| besides(self.unpinned, own)));
             job();
             Ok(())
         })
     }
+}
+
+/// The CPUs of a set that are not in the other one, or all where that leaves none.
+fn besides(all: CpuSet, taken: CpuSet) -> CpuSet {
+    let mut others = all.iter().filter(|&cpu| !taken.contains(cpu)).peekable();
+    if others.peek().is_some() { others.collect() } else { all }
 }
 
 /// A thread for each job. None starts to work before all of them are pinned.
@@ -173,4 +179,35 @@ fn run_on_eal(eal: &Eal, jobs: Vec<(LcoreId, Job)>, control: impl FnOnce()) -> R
     let ends: Vec<_> = lcores.into_iter().map(|lcore| (lcore, eal.wait(lcore.0))).collect();
     launched?;
     ends.into_iter().try_for_each(|(lcore, end)| end.map_err(|_| Error::WorkerPanicked(lcore)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn control_keeps_off_the_worker_s_cpu_where_there_are_others() {
+        let set = |cpus: &[usize]| CpuSet::from_iter(cpus.iter().copied());
+        assert_eq!(besides(set(&[0, 1, 5]), set(&[1, 2])), set(&[0, 5]));
+        assert_eq!(besides(set(&[0, 1]), set(&[0, 1, 2])), set(&[0, 1]));
+        let all = CpuSet::current().expect("the CPUs of this thread");
+        let cpu = all.iter().next().expect("a CPU");
+        let (worker, control) = (Arc::new(Mutex::new(None)), Mutex::new(None));
+        let ran = thread::scope(|scope| {
+            let run = || {
+                let lcores = Lcores::native(&["--lcores".to_owned(), format!("0@{cpu}")])?;
+                let seen = Arc::clone(&worker);
+                let job: Job = Box::new(move || *seen.lock().expect("no panic") = CpuSet::current().ok());
+                lcores.run(vec![(LcoreId(0), job)], || {
+                    *control.lock().expect("no panic") = CpuSet::current().ok();
+                })
+            };
+            scope.spawn(run).join().expect("no panic")
+        });
+        ran.expect("it runs");
+        assert_eq!(*worker.lock().expect("no panic"), Some(set(&[cpu])));
+        assert_eq!(*control.lock().expect("no panic"), Some(besides(all, set(&[cpu]))));
+    }
 }

@@ -52,7 +52,7 @@ impl Configured {
     /// Reads the file again, and says of each change whether it takes a restart. After an error all is
     /// as it was.
     pub(super) fn reload(&mut self) -> Result<Reloaded, Error> {
-        let file = ConfigFile::read(&self.file.path, &self.command)?;
+        let file = self.file.read_again(&self.command)?;
         let next = Self { file, ..self.clone() };
         let args = CommonArgs::from_arg_matches(&next.matches()?)?;
         plan::check(&args)?;
@@ -185,6 +185,20 @@ mod tests {
         let reloaded = configured.reload().expect("valid");
         assert_eq!(reloaded.args.stats, Some(Duration::from_secs(5)));
         assert_eq!(changed(&before, &configured.file), BTreeSet::from(["mtu", "stats", "ttl"]));
+    }
+
+    #[test]
+    fn what_could_hold_the_program_up_is_not_read_again() {
+        let file = Scratch::new("pipe", "ttl = 9\n");
+        let mut configured = file.configured("").expect("valid");
+        for make in ["mkfifo", "ln -s /dev/null"] {
+            fs::remove_file(&file.0).expect("it was there");
+            let mut words = make.split(' ');
+            let mut command = std::process::Command::new(words.next().expect("a program"));
+            assert!(command.args(words).arg(&file.0).status().expect("it runs").success());
+            let error = configured.reload().expect_err(make).to_string();
+            assert!(error.ends_with(".toml: it is no regular file, and only such are read again"), "{error}");
+        }
     }
 
     #[test]

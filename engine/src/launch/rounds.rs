@@ -65,7 +65,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// The program serves, as the line says.
-    pub(super) fn ready(&self, line: &str) {
+    pub(super) fn ready(&mut self, line: &str) {
         self.status.is_ready.store(true, Relaxed);
         self.manager.ready(line);
     }

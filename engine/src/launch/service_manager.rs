@@ -19,6 +19,8 @@ pub(super) struct ServiceManager {
     interval: Option<Duration>,
     told: Option<Instant>,
     moved: bool,
+    /// What it has not taken yet, the oldest first: one of each kind.
+    owed: Vec<String>,
 }
 
 impl ServiceManager {
@@ -43,41 +45,64 @@ impl ServiceManager {
         });
         let interval = micros.and_then(|micros| micros.parse().ok()).map(Duration::from_micros);
         // Twice in its time, so that one that is late is no failure.
-        Self { socket, interval: interval.map(|interval| interval / 2), told: None, moved: true }
+        Self {
+            socket,
+            interval: interval.map(|interval| interval / 2),
+            told: None,
+            moved: true,
+            owed: Vec::new(),
+        }
     }
 
     /// The program serves, as the line says.
-    pub(super) fn ready(&self, line: &str) {
-        self.tell(&format!("READY=1\nSTATUS={line}"));
+    pub(super) fn ready(&mut self, line: &str) {
+        self.tell(format!("READY=1\nSTATUS={line}"));
     }
 
     /// The program reads its configuration again; [`ready`](Self::ready) ends that.
-    pub(super) fn reloading(&self) {
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_micros()));
+    pub(super) fn reloading(&mut self) {
+        self.tell(format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_micros()));
     }
 
     /// The program is about to end.
-    pub(super) fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=stopping");
+    pub(super) fn stopping(&mut self) {
+        self.tell("STOPPING=1\nSTATUS=stopping".to_owned());
     }
 
-    /// Says that the workers move when that is due, and nothing while one does not.
+    /// Says what is owed, and that the workers move when that is due, and nothing while one does not.
     pub(super) fn look(&mut self, now: Instant, all_move: bool) {
         if std::mem::replace(&mut self.moved, all_move) != all_move {
-            self.tell(if all_move { "STATUS=all lcores go on" } else { "STATUS=an lcore stands still" });
+            let line = if all_move { "all lcores go on" } else { "an lcore stands still" };
+            self.tell(format!("STATUS={line}"));
+        } else {
+            self.pay();
         }
         let is_due = |interval| self.told.is_none_or(|told| now - told >= interval);
-        if all_move && self.interval.is_some_and(is_due) {
+        if all_move && self.interval.is_some_and(is_due) && self.send("WATCHDOG=1") {
             self.told = Some(now);
-            self.tell("WATCHDOG=1");
         }
     }
 
-    /// Whoever does not listen is not waited for.
-    fn tell(&self, state: &str) {
-        if let Some((socket, address)) = &self.socket {
-            let _ = socket.send_to_addr(state.as_bytes(), address);
-        }
+    /// Says it now, or, where the manager's queue is full, at one of the next looks, unless there is
+    /// something newer of its kind to say by then.
+    fn tell(&mut self, state: String) {
+        let kind = |state: &str| state.split('=').next().map(str::to_owned);
+        self.owed.retain(|owed| kind(owed) != kind(&state));
+        self.owed.push(state);
+        self.pay();
+    }
+
+    /// Says what is owed, as far as it is taken.
+    fn pay(&mut self) {
+        let sent = self.owed.iter().take_while(|state| self.send(state)).count();
+        self.owed.drain(..sent);
+    }
+
+    /// Whether it was sent, or there is nobody to be told. Whoever does not listen is not waited for.
+    fn send(&self, state: &str) -> bool {
+        let send =
+            |(socket, address): &(UnixDatagram, SocketAddr)| socket.send_to_addr(state.as_bytes(), address);
+        self.socket.as_ref().is_none_or(|socket| send(socket).is_ok())
     }
 }
 
@@ -112,7 +137,7 @@ mod tests {
 
     #[test]
     fn an_abstract_socket_hears_of_the_program() {
-        let (socket, manager) = pair(None);
+        let (socket, mut manager) = pair(None);
         manager.ready("ready: echo");
         assert_eq!(heard(&socket).as_deref(), Some("READY=1\nSTATUS=ready: echo"));
         manager.reloading();
@@ -136,6 +161,49 @@ mod tests {
         assert_eq!(look(5000, false), None);
         assert_eq!(look(5001, true).as_deref(), Some("STATUS=all lcores go on"));
         assert_eq!(heard(&socket).as_deref(), Some("WATCHDOG=1"));
+    }
+
+    /// Sends until the queue takes no more, from sockets of which each has bounds of its own.
+    fn fill(manager: &ServiceManager) {
+        let (_, address) = manager.socket.as_ref().expect("it has one");
+        let burst = || {
+            let socket = UnixDatagram::unbound().expect("a socket");
+            socket.set_nonblocking(true).expect("set");
+            std::iter::from_fn(|| socket.send_to_addr(b"full", address).ok()).count()
+        };
+        while burst() > 0 {}
+    }
+
+    fn all_heard(socket: &UnixDatagram) -> Vec<String> {
+        let all = std::iter::from_fn(|| heard(socket)).filter(|said| said != "full");
+        all.map(|said| said.split('\n').next().unwrap_or_default().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_a_full_queue_did_not_take_is_said_later() {
+        let (socket, mut manager) = pair(Some("1000000"));
+        let begin = Instant::now();
+        let millis = Duration::from_millis;
+        fill(&manager);
+        manager.ready("ready: echo");
+        manager.look(begin, true);
+        assert_eq!(all_heard(&socket), Vec::<String>::new());
+        manager.look(begin + millis(1), true);
+        assert_eq!(all_heard(&socket), ["READY=1", "WATCHDOG=1"]);
+        manager.look(begin + millis(2), true);
+        assert_eq!(all_heard(&socket), Vec::<String>::new(), "once is enough");
+        fill(&manager);
+        for step in 0..100 {
+            manager.reloading();
+            manager.ready(&format!("ready: {step}"));
+            manager.look(begin + millis(3 + step), step % 2 == 1);
+        }
+        assert_eq!(manager.owed.len(), 3, "the newest of each kind");
+        assert_eq!(manager.owed[1], "READY=1\nSTATUS=ready: 99");
+        assert_eq!(all_heard(&socket), Vec::<String>::new());
+        manager.look(begin + millis(103), true);
+        assert_eq!(all_heard(&socket), ["RELOADING=1", "READY=1", "STATUS=all lcores go on"]);
+        assert!(manager.owed.is_empty());
     }
 
     #[test]

@@ -8,7 +8,9 @@
 use std::io;
 
 use super::capabilities::CapabilitySet;
-use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, c_long, sock_filter};
+use libc::{
+    BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, c_long, sock_filter,
+};
 
 /// `AUDIT_ARCH_*` of the calls that this program was built to make.
 #[cfg(target_arch = "x86_64")]
@@ -20,9 +22,20 @@ const ARCHITECTURE: Option<u32> = None;
 
 /// Calls from here on are those of another size of words (x32).
 const OTHER_CALLS: u32 = 0x4000_0000;
-/// Where `struct seccomp_data` has the call's number and its architecture.
+/// Where `struct seccomp_data` has the call's number, its architecture, and the low word of its first
+/// argument (both architectures are little-endian).
 const NUMBER: u32 = 0;
 const ARCHITECTURE_FIELD: u32 = 4;
+const FIRST_ARGUMENT: u32 = 16;
+
+/// The flags with which clone(2) makes namespaces. Those of time it can't make.
+const NAMESPACES: u32 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET) as u32;
 
 /// Calls that are refused, by what they are for.
 const REFUSED: &[c_long] = &[
@@ -93,7 +106,9 @@ const REFUSED: &[c_long] = &[
 
 /// Has the kernel refuse (`EPERM`) calls of every thread that a data plane never makes, and all
 /// those of another architecture, from now on. Gives how many calls that are; `bpf` is not among
-/// them where `kept` has the capability for it. The calling thread must have
+/// them where `kept` has a capability for it. `clone` makes no namespaces any more, and `clone3`, whose
+/// flags a filter can't see, is not there (`ENOSYS`): the C library goes back to `clone`. The calling
+/// thread must have
 /// `PR_SET_NO_NEW_PRIVS`, as [`give_up`](super::give_up) leaves it.
 ///
 /// # Errors
@@ -119,27 +134,35 @@ pub fn refuse_calls(kept: CapabilitySet) -> io::Result<usize> {
 }
 
 fn refused(kept: CapabilitySet) -> Vec<c_long> {
-    let is_needed = |&call: &c_long| call == libc::SYS_bpf && kept.has(CapabilitySet::BPF);
-    REFUSED.iter().copied().filter(|call| !is_needed(call)).collect()
+    // Either is enough for the kernel: CAP_SYS_ADMIN is from before CAP_BPF.
+    let needs_bpf = kept.has(CapabilitySet::BPF) || kept.has(CapabilitySet::SYS_ADMIN);
+    REFUSED.iter().copied().filter(|&call| !(needs_bpf && call == libc::SYS_bpf)).collect()
 }
 
-/// The filter. Its answer depends on the call's number alone, so that the kernel knows the
-/// allowed ones without running it (Linux 5.11).
+/// The filter. For all calls but `clone` its answer depends on the number alone, so that the kernel
+/// knows the allowed ones without running it (Linux 5.11).
 fn program(architecture: u32, calls: &[c_long]) -> Vec<sock_filter> {
     let load = |field| instruction(BPF_LD | BPF_W | BPF_ABS, field, 0, 0);
     let equal = BPF_JMP | BPF_JEQ | BPF_K;
-    // Each check jumps to the last instruction, over those between.
-    let checks = calls.len() as u8;
+    let answer = |answer| instruction(BPF_RET | BPF_K, answer, 0, 0);
+    // How far the answers at the end are from an instruction.
+    let allowed = 8 + calls.len();
+    let [allow, refuse, absent] = [0, 1, 2].map(|answer| move |at| (allowed + answer - at - 1) as u8);
     let mut program = vec![
         load(ARCHITECTURE_FIELD),
-        instruction(equal, architecture, 0, checks + 3),
+        instruction(equal, architecture, 0, refuse(1)),
         load(NUMBER),
-        instruction(BPF_JMP | BPF_JGE | BPF_K, OTHER_CALLS, checks + 1, 0),
+        instruction(BPF_JMP | BPF_JGE | BPF_K, OTHER_CALLS, refuse(3), 0),
+        instruction(equal, libc::SYS_clone3 as u32, absent(4), 0),
+        instruction(equal, libc::SYS_clone as u32, 0, 2),
+        load(FIRST_ARGUMENT),
+        instruction(BPF_JMP | BPF_JSET | BPF_K, NAMESPACES, refuse(7), allow(7)),
     ];
-    let check = |(index, &call): (usize, &c_long)| instruction(equal, call as u32, checks - index as u8, 0);
+    let check = |(index, &call): (usize, &c_long)| instruction(equal, call as u32, refuse(8 + index), 0);
     program.extend(calls.iter().enumerate().map(check));
-    program.push(instruction(BPF_RET | BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0));
-    program.push(instruction(BPF_RET | BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32, 0, 0));
+    program.push(answer(libc::SECCOMP_RET_ALLOW));
+    program.push(answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
+    program.push(answer(libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32));
     program
 }
 
@@ -159,7 +182,16 @@ mod tests {
     /// What a call without arguments comes to.
     fn call(number: c_long) -> Result<c_long, Option<i32>> {
         // SAFETY: zeros for pointers are refused by each of the calls that take them.
-        let result = unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) };
+        result(unsafe { libc::syscall(number, 0, 0, 0, 0, 0, 0) })
+    }
+
+    /// What a clone(2) comes to that makes no thread, since one without its process's memory is refused.
+    fn clone(flags: libc::c_int) -> Result<c_long, Option<i32>> {
+        // SAFETY: the kernel refuses CLONE_THREAD alone, whatever comes with it.
+        result(unsafe { libc::syscall(libc::SYS_clone, flags | libc::CLONE_THREAD, 0, 0, 0, 0) })
+    }
+
+    fn result(result: c_long) -> Result<c_long, Option<i32>> {
         if result == -1 { Err(io::Error::last_os_error().raw_os_error()) } else { Ok(result) }
     }
 
@@ -172,7 +204,27 @@ mod tests {
     fn a_port_that_keeps_the_right_to_bpf_may_call_it() {
         let calls = refused(CapabilitySet::XDP);
         assert!(!calls.contains(&libc::SYS_bpf) && calls.len() + 1 == REFUSED.len());
+        assert_eq!(refused(CapabilitySet::NET_ADMIN | CapabilitySet::SYS_ADMIN), calls);
         assert_eq!(refused(CapabilitySet::NET_ADMIN), REFUSED);
+    }
+
+    #[test]
+    fn no_namespace_is_made_by_way_of_clone() {
+        in_child("calls::tests::no_namespace_is_made_by_way_of_clone", || {
+            give_up(None, CapabilitySet::NONE).expect("rights are given up");
+            let flags = [0, 17, 25, 26, 27, 28, 29, 30].map(|bit| 1 << bit);
+            let namespaces = flags.into_iter().filter(|flag| flag & NAMESPACES as i32 != 0);
+            assert_eq!(namespaces.clone().count(), 7);
+            let invalid = Err(Some(libc::EINVAL));
+            assert!(flags.iter().all(|&flag| clone(flag) == invalid), "the kernel's own answer");
+            refuse_calls(CapabilitySet::NONE).expect("a filter");
+            for flag in namespaces {
+                assert_eq!(clone(flag), Err(Some(libc::EPERM)), "{flag:#x}");
+            }
+            assert_eq!((clone(0), clone(libc::CLONE_FS)), (invalid, invalid));
+            assert_eq!(call(libc::SYS_clone3), Err(Some(libc::ENOSYS)));
+            assert_eq!(thread::spawn(|| 7).join().ok(), Some(7));
+        });
     }
 
     #[test]

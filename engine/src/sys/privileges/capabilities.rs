@@ -33,7 +33,8 @@ impl CapabilitySet {
     pub const NET_ADMIN: Self = Self(1 << 12);
     /// To attach XDP programs to interfaces, to find them again, and to take them off.
     pub const XDP: Self = Self(1 << 12 | 1 << 21 | 1 << 39);
-    /// To call bpf(2).
+    /// To call bpf(2): either of them.
+    pub(super) const SYS_ADMIN: Self = Self(1 << 21);
     pub(super) const BPF: Self = Self(1 << 39);
 
     /// Those that the calling thread has in effect.

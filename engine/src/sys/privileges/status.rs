@@ -22,26 +22,35 @@ pub(super) struct Status {
     pub(super) no_new_privileges: bool,
 }
 
+/// What was seen of the threads of this process.
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    /// Their numbers and what they were like.
+    pub(super) threads: Vec<(libc::pid_t, Status)>,
+    /// Whether one ended before it was read. It may have started another, which nobody has seen.
+    pub(super) has_missed: bool,
+}
+
 impl Status {
     pub(super) fn of_this_thread() -> io::Result<Self> {
         Self::read(Path::new("/proc/thread-self/status"))
     }
 
-    /// That of every thread of this process, with its number. One that ends meanwhile is left out.
-    pub(super) fn of_all_threads() -> io::Result<Vec<(libc::pid_t, Self)>> {
-        let mut all = Vec::new();
+    /// That of every thread of this process.
+    pub(super) fn of_all_threads() -> io::Result<Look> {
+        let mut look = Look { threads: Vec::new(), has_missed: false };
         for entry in fs::read_dir("/proc/self/task")? {
             let entry = entry?;
             let Some(thread) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
             match Self::read(&entry.path().join("status")) {
-                Ok(status) => all.push((thread, status)),
-                Err(error) if is_gone(&error) => {}
+                Ok(status) => look.threads.push((thread, status)),
+                Err(error) if is_gone(&error) => look.has_missed = true,
                 Err(error) => return Err(error),
             }
         }
-        Ok(all)
+        Ok(look)
     }
 
     fn read(file: &Path) -> io::Result<Self> {
@@ -57,12 +66,15 @@ impl Status {
         let numbers = |name| {
             field(name)?.split_whitespace().map(|word| word.parse().ok()).collect::<Option<Vec<u32>>>()
         };
+        // The kernel sorts them by its own numbers, which a user namespace shows as others.
+        let mut groups = numbers("Groups")?;
+        groups.sort_unstable();
         let set = |name| u64::from_str_radix(field(name)?, 16).ok().map(CapabilitySet);
         Some(Self {
             name: field("Name")?.to_owned(),
             uids: numbers("Uid")?.try_into().ok()?,
             gids: numbers("Gid")?.try_into().ok()?,
-            groups: numbers("Groups")?,
+            groups,
             inheritable: set("CapInh")?,
             permitted: set("CapPrm")?,
             effective: set("CapEff")?,
@@ -79,7 +91,7 @@ fn is_gone(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "Name:\tgannet\nUmask:\t0022\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \n\
+    const TEXT: &str = "Name:\tgannet\nUmask:\t0022\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t10 9 \n\
         NStgid:\t1\nCapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t0000000000003000\n\
         CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t0\n";
 
@@ -101,8 +113,12 @@ mod tests {
     fn every_thread_is_there() {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let other = std::thread::Builder::new().name("another".to_owned());
-        let other = other.spawn(move || stopped.recv()).expect("a thread");
-        let all = Status::of_all_threads().expect("threads");
+        let (start, started) = std::sync::mpsc::channel();
+        let run = move || (start.send(()).is_ok(), stopped.recv());
+        let other = other.spawn(run).expect("a thread");
+        // It takes its name on when it runs.
+        started.recv().expect("it sends");
+        let all = Status::of_all_threads().expect("threads").threads;
         assert!(all.iter().any(|(_, status)| status.name == "another"), "{all:#?}");
         // SAFETY: the call takes nothing.
         let own = unsafe { libc::gettid() };

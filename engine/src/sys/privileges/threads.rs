@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::capabilities::{CapabilitySet, set};
-use super::status::Status;
+use super::status::{Look, Status};
 use super::user::User;
 
 /// What tells a thread to obey. One that comes too late does nothing: that is its default.
@@ -62,7 +62,7 @@ pub fn give_up(user: Option<&User>, keep: CapabilitySet) -> Result<CapabilitySet
     let order: &'static Order = Box::leak(Box::new(order));
     ORDER.store(ptr::from_ref(order).cast_mut(), Ordering::Release);
     let before = catch_signal().map_err(|source| PrivilegesError::Refused { call: "sigaction", source })?;
-    let obeyed = order.pass_on();
+    let obeyed = order.pass_on(Status::of_all_threads);
     // SAFETY: an action that the kernel gave us.
     unsafe { libc::sigaction(SIGNAL, &raw const before, ptr::null_mut()) };
     obeyed.map(|()| order.capabilities)
@@ -70,28 +70,30 @@ pub fn give_up(user: Option<&User>, keep: CapabilitySet) -> Result<CapabilitySet
 
 impl Order {
     /// Tells all threads, those that one of them starts meanwhile too, and sees to it that they
-    /// have obeyed.
-    fn pass_on(&self) -> Result<(), PrivilegesError> {
-        let mut told = Vec::new();
+    /// have obeyed. One that started while the others were read is there at the next look, so it
+    /// takes two in a row at which all have, and none was missed.
+    fn pass_on(&self, mut look: impl FnMut() -> io::Result<Look>) -> Result<(), PrivilegesError> {
+        let (mut told, mut good_looks, mut left) = (Vec::new(), 0, None);
         for _ in 0..LOOKS {
-            let all = Status::of_all_threads().map_err(PrivilegesError::Unseen)?;
-            let left: Vec<_> = all.iter().filter(|(_, status)| !self.is_met(status)).collect();
-            if left.is_empty() {
+            let Look { threads, has_missed } = look().map_err(PrivilegesError::Unseen)?;
+            let mut others = threads.into_iter().filter(|(_, status)| !self.is_met(status)).peekable();
+            left = others.peek().map(|(_, status)| status.name.clone());
+            good_looks = if left.is_none() && !has_missed { good_looks + 1 } else { 0 };
+            if good_looks == 2 {
                 return Ok(());
             }
-            for (thread, _) in
-                left.into_iter().filter(|(thread, _)| !told.contains(thread)).collect::<Vec<_>>()
-            {
-                tell(*thread);
-                told.push(*thread);
+            for (thread, _) in others {
+                if !told.contains(&thread) {
+                    tell(thread);
+                    told.push(thread);
+                }
             }
             thread::sleep(NAP);
         }
-        let all = Status::of_all_threads().map_err(PrivilegesError::Unseen)?;
-        match all.into_iter().find(|(_, status)| !self.is_met(status)) {
-            Some((_, status)) => Err(PrivilegesError::Kept { thread: status.name }),
-            None => Ok(()),
-        }
+        Err(match left {
+            Some(thread) => PrivilegesError::Kept { thread },
+            None => PrivilegesError::Unseen(io::Error::other("threads end before they can be looked at")),
+        })
     }
 
     fn is_met(&self, status: &Status) -> bool {
@@ -176,7 +178,7 @@ mod tests {
     }
 
     fn statuses() -> Vec<Status> {
-        Status::of_all_threads().expect("threads").into_iter().map(|(_, status)| status).collect()
+        Status::of_all_threads().expect("threads").threads.into_iter().map(|(_, status)| status).collect()
     }
 
     #[test]
@@ -205,6 +207,27 @@ mod tests {
             drop(stop);
             let _ = other.join().expect("no panic");
         });
+    }
+
+    #[test]
+    fn a_thread_that_was_missed_may_have_started_another() {
+        let order = Order { user: None, capabilities: CapabilitySet::NONE };
+        let mut obedient = Status::of_this_thread().expect("a status");
+        obedient.no_new_privileges = true;
+        (obedient.permitted, obedient.effective) = (CapabilitySet::NONE, CapabilitySet::NONE);
+        obedient.inheritable = CapabilitySet::NONE;
+        let other = Status { no_new_privileges: false, ..obedient.clone() };
+        // There is no thread 0 that a signal would reach.
+        let look = |status: &Status, has_missed| Look { threads: vec![(0, status.clone())], has_missed };
+        let missed = look(&obedient, true);
+        let (good, bad) = (look(&obedient, false), look(&other, false));
+        let looks = [missed.clone(), good.clone(), bad, good.clone(), missed, good.clone(), good];
+        let mut looks = looks.into_iter();
+        let next = || looks.next().ok_or_else(|| io::Error::other("two good looks are enough"));
+        order.pass_on(next).expect("it is met");
+        assert_eq!(looks.count(), 0, "it was not content before");
+        let endless = order.pass_on(|| Ok(look(&obedient, true))).expect_err("never seen").to_string();
+        assert!(endless.contains("threads end before they can be looked at"), "{endless}");
     }
 
     #[test]
