@@ -90,11 +90,13 @@ impl Lcores {
         let Some((lcore, job)) = jobs.into_iter().next() else { return Ok(()) };
         thread::scope(|scope| {
             let (start, started) = bounded::<CpuSet>(1);
+            let (moved, has_moved) = bounded(1);
             let control = move || {
                 if let Ok(cpus) = started.recv() {
                     // A thread inherits the pin of the one that starts it. Where it can't be let
                     // go it shares the worker's CPU, which is slower and not wrong.
                     let _ = cpus.pin_current_thread();
+                    let _ = moved.send(());
                     control();
                 }
             };
@@ -103,6 +105,9 @@ impl Lcores {
             pin(lcore)?;
             // The worker's: this thread's, which it is pinned to by now.
             let _ = start.send(CpuSet::current().map_or(self.unpinned, |own| besides(self.unpinned, own)));
+            // It has to have left this CPU: beside a worker of real-time priority, which never
+            // waits, it could not run to do so.
+            let _ = has_moved.recv();
             job();
             Ok(())
         })
