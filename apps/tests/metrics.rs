@@ -173,13 +173,13 @@ fn strange_requests_are_refused_and_the_next_is_served() {
 
 #[test]
 fn a_wrong_address_is_said_at_the_start() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = listener.local_addr().expect("an address");
     let run = |address: &str| {
         let arguments =
             format!("echo {} -- --io socket --ip 127.0.0.1 --udp-port 9 --metrics {address}", one_lcore());
         Program::start(&mut gannet(&arguments)).end()
     };
-    let listener = TcpListener::bind(taken).expect("as before");
     let ended = run(&taken.to_string());
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     assert!(ended.stderr.contains(&format!("--metrics {taken}: Address already in use")), "{ended:#?}");

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::eal_args::LcoreId;
 use super::status::{LcoreStatus, Status};
 
-/// The longest time between two looks that counts: where more has passed, the whole program stood still,
-/// and its workers are not to blame.
+/// The longest time between two looks that counts, or a quarter of the patience where that is less: where
+/// more has passed, the whole program stood still, and its workers are not to blame.
 const LONGEST_LOOK: Duration = Duration::from_millis(500);
 
 /// Watches the workers' loops. One that waits for packets goes round, too: no wait takes longer than
@@ -53,9 +53,10 @@ impl Watchdog {
     /// Looks at all of them, says which have stopped or go on, and notes it.
     pub(super) fn look(&mut self, now: Instant, status: &Status) {
         let passed = self.looked.replace(now).map_or(Duration::ZERO, |looked| now - looked);
+        let passed = passed.min(LONGEST_LOOK).min(self.patience / 4);
         self.pulses.resize(status.lcores.len(), Pulse::default());
         for (worker, pulse) in status.lcores.iter().zip(&mut self.pulses) {
-            pulse.look(passed.min(LONGEST_LOOK), self.patience, worker);
+            pulse.look(passed, self.patience, worker);
         }
     }
 }
@@ -131,6 +132,16 @@ mod tests {
         assert_eq!(rig.pass(1, true), (true, 0));
         rig.now += 100 * PATIENCE;
         assert_eq!(rig.pass(1, false), (true, 0));
+    }
+
+    #[test]
+    fn the_same_holds_for_little_patience() {
+        let mut rig = Rig::new();
+        rig.watchdog.set_patience(STEP);
+        assert_eq!(rig.pass(1, true), (true, 0));
+        rig.now += PATIENCE;
+        assert_eq!(rig.pass(3, false), (true, 0), "each look counts for a quarter");
+        assert_eq!(rig.pass(1, false), (false, 1));
     }
 
     #[test]
