@@ -122,11 +122,23 @@ test_no_iommu_is_said_unless_the_kernel_does_without() {
     expect 0 "$bind" vfio "$card"
 }
 
-test_a_group_with_another_driver_at_work_is_not_viable() {
+test_two_cards_of_a_group_are_bound_one_after_the_other() {
     machine
     other 0000:03:00.1 0x020000 e1000e
-    expect 1 "$bind" vfio "$card"
-    output_has "IOMMU group 7 is not viable: 0000:03:00.1 is in it too, with the driver e1000e"
+    expect 0 "$bind" vfio "$card"
+    output_has "$card: from e1000e to vfio-pci"
+    output_has "IOMMU group 7 is not viable until 0000:03:00.1 is bound too: $bind vfio 0000:03:00.1"
+    expect 0 "$bind" vfio 0000:03:00.1
+    output_has "0000:03:00.1: from e1000e to vfio-pci"
+    [[ $output != *"not viable"* ]]
+}
+
+test_a_disk_in_the_group_is_left_alone() {
+    machine
+    other 0000:03:00.1 0x010802 nvme
+    expect 1 "$bind" vfio "$card" --force
+    output_has "IOMMU group 7 has 0000:03:00.1 too, with the driver nvme, which is no network card: put the card into another slot"
+    [[ $output != *unbind* ]]
     untouched
     rm "$scratch/sys/bus/pci/devices/0000:03:00.1/driver"
     expect 0 "$bind" vfio "$card"

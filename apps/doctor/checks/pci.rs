@@ -76,14 +76,16 @@ fn none_taken(cards: &[Card], machine: &Machine) -> Check {
 }
 
 fn cards(machine: &Machine) -> Vec<Card> {
-    let is_network =
-        |address: &String| machine.text(&format!("{DEVICES}/{address}/class")).starts_with("0x02");
     machine
         .names(DEVICES)
         .iter()
-        .filter(|address| is_network(address))
+        .filter(|address| is_network(machine, address))
         .map(|address| Card::read(machine, address))
         .collect()
+}
+
+fn is_network(machine: &Machine, address: &str) -> bool {
+    machine.text(&format!("{DEVICES}/{address}/class")).starts_with("0x02")
 }
 
 impl Card {
@@ -114,13 +116,26 @@ impl Card {
         if BIFURCATED.contains(&self.driver.as_str()) && pmd.kmod.contains(&self.driver) {
             return Check::ok(name, found);
         }
-        if let Some(other) = self.other_at_work(machine) {
-            let found = format!("{found}; its group is not viable: {other} in it is at work for the kernel");
-            return Check::error(name, found).mend(format!("scripts/bind vfio {other}"));
+        let others = self.others_at_work(machine);
+        if let Some(other) = others.iter().find(|other| !is_network(machine, other)) {
+            return Check::error(name, format!("{found}; {other}, no network card, is in its group")).mend(
+                "put the card into another slot, with a group of its own, or switch ACS on in the firmware",
+            );
         }
-        if !USER_DRIVERS.contains(&self.driver.as_str()) {
-            return Check::error(name, format!("{found}; it is not bound to vfio-pci"))
-                .mend(format!("scripts/bind vfio {}", self.address));
+        let is_bound = USER_DRIVERS.contains(&self.driver.as_str());
+        let unbound: Vec<_> =
+            (!is_bound).then(|| self.address.clone()).into_iter().chain(others.clone()).collect();
+        if !unbound.is_empty() {
+            let why = match others.is_empty() {
+                true => "it is not bound to vfio-pci".to_owned(),
+                false => {
+                    format!("its group is not viable: {} in it is at work for the kernel", others.join(", "))
+                }
+            };
+            let check = Check::error(name, format!("{found}; {why}"));
+            return unbound
+                .iter()
+                .fold(check, |check, address| check.mend(format!("scripts/bind vfio {address}")));
         }
         match self.group_file(machine).filter(|_| self.driver == "vfio-pci") {
             Some(file) if !machine.may_use(&file) => {
@@ -145,15 +160,15 @@ impl Card {
         format!("{vendor:04x}:{device:04x}{interface}, {driver}, {group}, node {node}")
     }
 
-    /// Another network card of its group that the kernel has at work.
-    fn other_at_work(&self, machine: &Machine) -> Option<String> {
+    /// The other devices of its group that the kernel has at work.
+    fn others_at_work(&self, machine: &Machine) -> Vec<String> {
         let members = machine.names(&format!("{DEVICES}/{}/iommu_group/devices", self.address));
         let is_at_work = |address: &String| {
             let class = machine.text(&format!("{DEVICES}/{address}/class"));
             let driver = machine.link_name(&format!("{DEVICES}/{address}/driver")).unwrap_or_default();
             *address != self.address && !class.starts_with("0x0604") && !AT_REST.contains(&driver.as_str())
         };
-        members.into_iter().find(is_at_work)
+        members.into_iter().filter(is_at_work).collect()
     }
 
     fn group_file(&self, machine: &Machine) -> Option<String> {

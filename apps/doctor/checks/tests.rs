@@ -165,6 +165,20 @@ fn a_card_wants_a_pmd_a_viable_group_and_rights() {
 }
 
 #[test]
+fn what_is_in_a_card_s_group_is_bound_too_if_it_is_a_card() {
+    let tree = Tree::whole();
+    let mend = |tree: &Tree| find(&tree.say(&nic()), &format!("NIC {CARD}")).mend.clone();
+    let bind = |address: &str| format!("scripts/bind vfio {address}");
+    tree.card("0000:03:00.1", "0x020000", "e1000e");
+    assert_eq!(mend(&tree), [bind("0000:03:00.1")]);
+    tree.card(CARD, "0x020000", "e1000e");
+    assert_eq!(mend(&tree), [bind(CARD), bind("0000:03:00.1")]);
+    tree.card("0000:03:00.2", "0x010802", "nvme");
+    let mend = mend(&tree);
+    assert!(mend.len() == 1 && mend[0].starts_with("put the card into another slot"), "{mend:?}");
+}
+
+#[test]
 fn a_card_that_a_program_has_is_not_to_be_had() {
     let tree = Tree::whole();
     tree.write("proc/77/comm", "testpmd\n");
