@@ -165,6 +165,42 @@ test_a_card_that_vfio_refuses_goes_back() {
     output_has "vfio-pci did not take $card, which is back with e1000e"
 }
 
+test_a_driver_that_does_not_let_go_keeps_the_card() {
+    machine
+    local unbind=$scratch/sys/bus/pci/drivers/e1000e/unbind
+    rm "$unbind"
+    mkdir "$unbind"
+    expect 1 "$bind" vfio "$card"
+    output_has "vfio-pci did not take $card, which is back with e1000e"
+    same "" "$(cat "$scratch/sys/bus/pci/devices/$card/driver_override")"
+    untouched
+}
+
+test_a_terminal_that_goes_away_leaves_the_card_with_a_driver() {
+    machine
+    # shellcheck disable=SC2016 # of that shell
+    expect 0 bash -c 'echo $$ >"$0/hang_up"; exec "$@"' "$scratch" "$bind" vfio "$card"
+    output_has "from e1000e to vfio-pci"
+    # shellcheck disable=SC2016
+    expect 0 bash -c 'echo $$ >"$0/hang_up"; exec "$@"' "$scratch" "$bind" kernel "$card"
+    output_has "from vfio-pci to e1000e"
+}
+
+test_kernel_clears_an_override_that_was_left() {
+    machine
+    echo vfio-pci >"$scratch/sys/bus/pci/devices/$card/driver_override"
+    expect 0 "$bind" kernel "$card"
+    output_has "kernel's driver e1000e already"
+    same "" "$(cat "$scratch/sys/bus/pci/devices/$card/driver_override")"
+}
+
+test_a_long_list_of_driverctl_s_is_read_to_its_end() {
+    machine
+    stand_in driverctl "case \$1 in list-overrides) echo '$card vfio-pci'; seq 100000 || exit 1 ;; *) echo \"\$*\" >>$scratch/asked ;; esac"
+    expect 0 "$bind" kernel "$card"
+    same "unset-override $card" "$(tail -n 1 "$scratch/asked")"
+}
+
 test_a_rule_makes_it_last_and_kernel_removes_it() {
     machine
     command -v driverctl >/dev/null && skip "driverctl is installed"
@@ -239,6 +275,7 @@ kernel_that_binds() {
     while read -r address <"$dir/drivers_probe"; do
         driver=$(cat "$dir/devices/$address/driver_override")
         [[ ! -e $scratch/refuse || $driver != vfio-pci ]] || continue
+        [[ ! -e $scratch/hang_up ]] || { kill -HUP "$(cat "$scratch/hang_up")"; sleep 0.3; }
         ln -sfn "$dir/drivers/${driver:-e1000e}" "$dir/devices/$address/driver"
     done
 }
