@@ -108,6 +108,19 @@ test_a_default_route_over_a_bridge_and_by_ipv6_counts() {
     output_has "default route"
 }
 
+test_a_default_route_of_another_table_or_in_parts_counts() {
+    local routes
+    machine
+    for routes in "default via 10.0.0.1 dev enp3s0 table 100" "128.0.0.0/1 via 10.0.0.1 dev enp3s0" \
+        $'default proto static metric 100\n\tnexthop via 10.0.0.1 dev enp2s0 weight 1\n\tnexthop via 10.0.1.1 dev enp3s0 weight 1'; do
+        stand_in ip "[ \"\$*\" != '-4 route show table all' ] || echo '$routes'"
+        expect 1 "$bind" vfio "$card"
+        output_has "default route"
+    done
+    stand_in ip $'echo \'default via 10.0.0.1 dev enp2s0\n10.0.0.0/24 dev enp3s0 scope link\''
+    expect 0 "$bind" vfio "$card"
+}
+
 test_no_iommu_is_said_unless_the_kernel_does_without() {
     machine
     rm "$scratch/sys/bus/pci/devices/$card/iommu_group"
@@ -243,6 +256,7 @@ machine() {
     : >"$scratch/proc/net/route"
     PATH=$scratch/bin:$PATH
     stand_in modprobe "exit 1"
+    stand_in ip "exit 1"
     other "$card" 0x020000 e1000e
     mkdir -p "$scratch/sys/bus/pci/devices/$card/net/enp3s0" "$scratch/sys/class/net/enp3s0"
     echo up >"$scratch/sys/class/net/enp3s0/operstate"
