@@ -7,7 +7,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 
 use common::program::gannet;
-use common::{Ended, Lab, Program, one_lcore, unique};
+use common::{Ended, Lab, Program, Scratch, one_lcore, unique};
 
 #[track_caller]
 fn run(mut command: Command) -> Ended {
@@ -81,6 +81,25 @@ fn its_verdict_on_dpdk_is_that_of_a_start() {
             agrees(false, &line, |command| lab.engine(&command));
         }
     });
+}
+
+#[test]
+fn a_try_leaves_captures_as_they_are() {
+    let folder = Scratch::new();
+    let [input, output] = ["in.pcap", "out.pcap"].map(|name| folder.path().join(name));
+    let empty = [0xA1B2_C3D4_u32, 0x0004_0002, 0, 0, 65535, 1].map(u32::to_le_bytes).concat();
+    std::fs::write(&input, empty).expect("written");
+    std::fs::write(&output, "what was recorded").expect("written");
+    let (input, output) = (input.display(), output.display());
+    let lcore = one_lcore();
+    let replay = format!("doctor --try {lcore} -- --io pcap:{input},{output} --ip 10.77.0.1/24");
+    let record =
+        format!("doctor --try gen {lcore} -- --io pcap:,{output} --ip 10.77.0.1/24 --to 10.77.0.2:7");
+    for (line, outcome) in [(replay, "tried: it started"), (record, "not tried")] {
+        let ended = run(gannet(&line));
+        assert!(ended.code == Some(0) && ended.stdout.contains(outcome), "{ended:#?}");
+        assert_eq!(std::fs::read_to_string(output.to_string()).expect("it is there"), "what was recorded");
+    }
 }
 
 #[test]

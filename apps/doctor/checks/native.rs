@@ -74,9 +74,7 @@ fn parts_of_vdev(vdev: &str, asked: &Asked, machine: &Machine) -> Vec<Check> {
         ["net_af_packet", "net_af_xdp", "net_pcap"].iter().any(|name| vdev.starts_with(name));
     let part = |argument: &str| match argument.split_once('=')? {
         ("iface" | "rx_iface" | "tx_iface", name) if takes_interface => Some(interface(name, asked, machine)),
-        ("rx_pcap", file) if !machine.has(file) => {
-            Some(Check::error(format!("capture {file}"), "there is no such file").mend("name another"))
-        }
+        ("rx_pcap", file) => unreadable(file, machine),
         _ => None,
     };
     vdev.split(',').skip(1).filter_map(part).collect()
@@ -145,7 +143,7 @@ fn own_addresses(asked: &Asked, machine: &Machine) -> Vec<Check> {
     shared.map(check).collect()
 }
 
-/// What the control plane opens: where metrics are served, and files.
+/// Where metrics are served, and the files that are read and written.
 fn control_plane(asked: &Asked, machine: &Machine) -> Vec<Check> {
     let metrics = asked.metrics.and_then(|address| {
         let error = (machine.calls.listen)(address).err()?;
@@ -153,7 +151,14 @@ fn control_plane(asked: &Asked, machine: &Machine) -> Vec<Check> {
         Some(Check::error(format!("metrics {address}"), error.to_string()).mend(who))
     });
     let files = asked.files.iter().map(|path| path.to_string_lossy());
-    metrics.into_iter().chain(files.filter_map(|file| unwritable(&file, machine))).collect()
+    let files = files.filter_map(|file| unwritable(&file, machine));
+    let replayed = asked.replayed.iter().filter_map(|path| unreadable(&path.to_string_lossy(), machine));
+    metrics.into_iter().chain(files).chain(replayed).collect()
+}
+
+fn unreadable(file: &str, machine: &Machine) -> Option<Check> {
+    let check = Check::error(format!("capture {file}"), "no right to read it, or no such file");
+    (!machine.may_read(file)).then(|| check.mend("name another one"))
 }
 
 fn unwritable(file: &str, machine: &Machine) -> Option<Check> {

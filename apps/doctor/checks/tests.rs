@@ -23,7 +23,13 @@ fn nic() -> Asked {
         runtime_files: true,
         sockets: Vec::new(),
     };
-    Asked { requested, own: vec!["10.77.0.1/24".parse().expect("valid")], metrics: None, files: Vec::new() }
+    Asked {
+        requested,
+        own: vec!["10.77.0.1/24".parse().expect("valid")],
+        metrics: None,
+        files: Vec::new(),
+        replayed: None,
+    }
 }
 
 /// `-l 0-1 --no-huge --no-pci --vdev=net_tap0`.
@@ -279,6 +285,21 @@ fn metrics_and_files_want_a_place() {
     let mut machine = tree.machine();
     machine.calls.listen = |_| Err(io::Error::from_raw_os_error(98));
     assert_eq!(errors(&about(&asked, &machine)), ["metrics 127.0.0.1:9", "file /nowhere/out.json"]);
+}
+
+#[test]
+fn captures_are_read_and_written_where_that_is_possible() {
+    let tree = Tree::whole();
+    let says = |io: Io| {
+        let mut asked = af_packet();
+        asked.requested.io = io;
+        errors(&tree.say(&asked.with_captures())).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let pcap = |input: &str, output: &str| Io::Pcap { input: input.into(), output: Some(output.into()) };
+    assert_eq!(says(pcap("/tmp/in", "/nowhere/out")), ["file /nowhere/out", "capture /tmp/in"]);
+    assert_eq!(says(Io::PcapOut("/nowhere/out".into())), ["file /nowhere/out"]);
+    tree.write("tmp/in", "");
+    assert_eq!(says(pcap("/tmp/in", "/tmp/out")), [""; 0]);
 }
 
 #[test]
