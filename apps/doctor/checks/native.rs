@@ -24,8 +24,8 @@ pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
     let needs_xdp = asked.has_vdev(&["net_af_xdp"]);
     let mut checks = vec![
         tun(machine).needed_if(needs_tun),
-        socket("AF_PACKET", SocketKind::AfPacket, machine).needed_if(needs_packet),
-        socket("AF_XDP", SocketKind::AfXdp, machine).needed_if(needs_xdp),
+        socket("AF_PACKET", SocketKind::AfPacket, asked, machine).needed_if(needs_packet),
+        socket("AF_XDP", SocketKind::AfXdp, asked, machine).needed_if(needs_xdp),
     ];
     if asked.has_dpdk() {
         checks.extend(asked.requested.vdevs.iter().flat_map(|vdev| parts_of_vdev(vdev, asked, machine)));
@@ -36,7 +36,7 @@ pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
         checks.extend(own_addresses(asked, machine));
     }
     checks.extend(control_plane(asked, machine));
-    checks.extend(asked.requested.sockets.iter().filter_map(|&address| bind(address, machine)));
+    checks.extend(asked.requested.sockets.iter().filter_map(|&address| bind(address, asked, machine)));
     checks
 }
 
@@ -53,7 +53,7 @@ fn tun(machine: &Machine) -> Check {
     }
 }
 
-fn socket(name: &str, kind: SocketKind, machine: &Machine) -> Check {
+fn socket(name: &str, kind: SocketKind, asked: &Asked, machine: &Machine) -> Check {
     match (machine.calls.socket)(kind) {
         Ok(()) => Check::ok(name, "a socket opens"),
         Err(error) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
@@ -61,8 +61,7 @@ fn socket(name: &str, kind: SocketKind, machine: &Machine) -> Check {
                 .mend("run a kernel with CONFIG_PACKET and CONFIG_XDP_SOCKETS")
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Check::error(name, "no right to open a socket: CAP_NET_RAW is missing")
-                .mend(setcap("cap_net_raw"))
+            Check::error(name, "no right to open a socket: CAP_NET_RAW is missing").mend(setcap(asked))
         }
         Err(error) => Check::error(name, error.to_string()),
     }
@@ -170,11 +169,11 @@ fn unwritable(file: &str, machine: &Machine) -> Option<Check> {
 }
 
 /// A UDP socket that can't be had.
-fn bind(address: SocketAddr, machine: &Machine) -> Option<Check> {
+fn bind(address: SocketAddr, asked: &Asked, machine: &Machine) -> Option<Check> {
     let error = (machine.calls.bind)(address).err()?;
     let check = Check::error(format!("socket {address}"), error.to_string());
     Some(match error.kind() {
-        io::ErrorKind::PermissionDenied => check.mend(setcap("cap_net_bind_service")),
+        io::ErrorKind::PermissionDenied => check.mend(setcap(asked)),
         io::ErrorKind::AddrInUse => {
             check.mend(format!("ss -ulpn sport = :{}  # says who has it", address.port()))
         }

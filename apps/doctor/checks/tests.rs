@@ -309,13 +309,34 @@ fn what_the_kernel_refuses_is_told_apart() {
     machine.calls.socket = |_| Err(io::Error::from_raw_os_error(97));
     assert!(find(&about(&af_packet(), &machine), "AF_PACKET").found.contains("lacks"));
     machine.calls.socket = |_| Err(io::Error::from_raw_os_error(1));
-    assert!(find(&about(&af_packet(), &machine), "AF_PACKET").mend[0].contains("setcap cap_net_raw+ep"));
+    assert!(
+        find(&about(&af_packet(), &machine), "AF_PACKET").mend[0].contains("setcap cap_net_raw,cap_bpf+ep")
+    );
     machine.calls.bind = |_| Err(io::Error::from_raw_os_error(13));
     let mut asked = af_packet();
     asked.requested.io = Io::Socket;
     asked.requested.sockets = vec!["127.0.0.1:7".parse().expect("valid")];
     let checks = about(&asked, &machine);
     assert!(find(&checks, "socket 127.0.0.1:7").mend[0].contains("cap_net_bind_service"));
+}
+
+#[test]
+fn one_command_gives_every_capability() {
+    let tree = Tree::whole();
+    let caps = |asked: &Asked| {
+        let checks = tree.say(asked);
+        find(&checks, "capabilities").mend[0].split_whitespace().nth(2).unwrap_or_default().to_owned()
+    };
+    let mut asked = tap();
+    // CAP_NET_RAW it has.
+    tree.write("proc/self/status", "CapEff:\t0000000000002000\nCpus_allowed_list:\t0-1\n");
+    asked.requested.vdevs.push("net_af_packet0,iface=eth0".into());
+    assert_eq!(caps(&asked), "cap_net_admin,cap_net_raw+ep");
+    asked.requested.pci.push(CARD.to_owned());
+    asked.metrics = "127.0.0.1:80".parse().ok();
+    assert_eq!(caps(&asked), "cap_net_bind_service,cap_net_admin,cap_net_raw,cap_ipc_lock+ep");
+    tree.write("proc/self/status", "CapEff:\t0000000000000000\nCpus_allowed_list:\t0-1\n");
+    assert_eq!(caps(&af_packet()), "cap_net_raw,cap_bpf+ep");
 }
 
 #[test]
