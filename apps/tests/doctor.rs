@@ -93,8 +93,9 @@ fn a_try_leaves_captures_as_they_are() {
     let (input, output) = (input.display(), output.display());
     let lcore = one_lcore();
     let replay = format!("doctor --try {lcore} -- --io pcap:{input},{output} --ip 10.77.0.1/24");
-    let record =
-        format!("doctor --try gen {lcore} -- --io pcap:,{output} --ip 10.77.0.1/24 --to 10.77.0.2:7");
+    let record = format!(
+        "doctor --try gen {lcore} -- --io pcap:,{output} --ip 10.77.0.1/24 --to 10.77.0.2:7 --neighbour 10.77.0.2=02:00:00:00:00:02"
+    );
     for (line, outcome) in [(replay, "tried: it started"), (record, "not tried")] {
         let ended = run(gannet(&line));
         assert!(ended.code == Some(0) && ended.stdout.contains(outcome), "{ended:#?}");
@@ -151,7 +152,7 @@ fn a_failed_start_points_to_the_doctor_with_its_own_arguments() {
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     let pointer = format!("gannet doctor {arguments} says what is missing");
     assert_eq!(ended.stderr.lines().last(), Some(pointer.as_str()), "{ended:#?}");
-    let generator = format!("gen {arguments} --to 10.77.0.2:7");
+    let generator = format!("gen {arguments} --to 10.77.0.2:7 --neighbour 10.77.0.2=02:00:00:00:00:02");
     let ended = run(gannet(&generator));
     assert!(ended.stderr.contains(&format!("gannet doctor {generator} says")), "{ended:#?}");
     // What was typed wrong is no matter of the machine.

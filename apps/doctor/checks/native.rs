@@ -32,7 +32,7 @@ pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
     }
     if let Io::AfPacket(interfaces) = &asked.requested.io {
         checks.extend(interfaces.iter().map(|name| interface(name, asked, machine)));
-        checks.extend(forwarding(machine));
+        checks.extend(interfaces.iter().filter_map(|name| forwarding(name, machine)));
         checks.extend(own_addresses(asked, machine));
     }
     checks.extend(control_plane(asked, machine));
@@ -106,18 +106,20 @@ fn interface(name: &str, asked: &Asked, machine: &Machine) -> Check {
     }
 }
 
-/// A kernel that forwards sends on what we answer, too.
-fn forwarding(machine: &Machine) -> Option<Check> {
-    let (v4, v6) = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding");
-    let is_on = |name: &&str| machine.number(&format!("/proc/sys/{}", name.replace('.', "/"))) == Some(1);
-    let on: Vec<_> = [v4, v6].into_iter().filter(is_on).collect();
-    if on.is_empty() {
-        return None;
-    }
+/// A kernel that forwards sends on what we answer, too. For the whole machine that may be as it
+/// should be: it may have containers, or be a router.
+fn forwarding(name: &str, machine: &Machine) -> Option<Check> {
+    let is_on = |file: &String| machine.number(&format!("/proc/sys/{file}")) == Some(1);
+    let v4 = Some(format!("net/ipv4/conf/{name}/forwarding")).filter(is_on);
+    // The interface's own says how it behaves as a router, and stops nothing.
+    let v6 = Some("net/ipv6/conf/all/forwarding".to_owned()).filter(is_on);
+    let on: Vec<_> = v4.iter().chain(&v6).map(String::as_str).collect();
     let found =
         format!("{}: the kernel sees the same frames, and forwards what is not its own", on.join(", "));
-    let check = Check::warning("forwarding", found);
-    Some(on.iter().fold(check, |check, name| check.mend(format!("sysctl -w {name}=0"))))
+    let check = (!on.is_empty()).then(|| Check::warning("forwarding", found))?;
+    let check = v4.iter().fold(check, |check, file| check.mend(format!("sysctl -w {file}=0")));
+    let apart = format!("give {name} a network namespace of its own, where the kernel forwards nothing");
+    Some(v6.iter().fold(check, |check, _| check.mend(&apart)))
 }
 
 /// Addresses of ours that the kernel has, too, so that it answers beside us.

@@ -262,7 +262,7 @@ fn vfio_wants_memory_to_be_locked() {
 fn an_interface_is_there_is_up_and_has_no_traps() {
     let tree = Tree::whole();
     tree.write("sys/class/net/eth0/flags", "0x1002\n");
-    tree.write("proc/sys/net/ipv4/ip_forward", "1\n");
+    tree.write("proc/sys/net/ipv4/conf/eth0/forwarding", "1\n");
     tree.write("proc/net/fib_trie", "  |-- 10.77.0.1\n     /32 host LOCAL\n");
     let mut asked = af_packet();
     let checks = tree.say(&asked);
@@ -285,6 +285,19 @@ fn metrics_and_files_want_a_place() {
     let mut machine = tree.machine();
     machine.calls.listen = |_| Err(io::Error::from_raw_os_error(98));
     assert_eq!(errors(&about(&asked, &machine)), ["metrics 127.0.0.1:9", "file /nowhere/out.json"]);
+}
+
+#[test]
+fn forwarding_is_stopped_where_it_is_in_the_way() {
+    let tree = Tree::whole();
+    tree.write("proc/sys/net/ipv4/ip_forward", "1\n");
+    tree.write("proc/sys/net/ipv4/conf/eth0/forwarding", "0\n");
+    assert!(!tree.say(&af_packet()).iter().any(|check| check.name == "forwarding"));
+    tree.write("proc/sys/net/ipv4/conf/eth0/forwarding", "1\n");
+    let mend = |tree: &Tree| find(&tree.say(&af_packet()), "forwarding").mend.clone();
+    assert_eq!(mend(&tree), ["sysctl -w net/ipv4/conf/eth0/forwarding=0"]);
+    tree.write("proc/sys/net/ipv6/conf/all/forwarding", "1\n");
+    assert!(mend(&tree)[1].contains("network namespace of its own"));
 }
 
 #[test]
