@@ -111,7 +111,7 @@ fn about(asked: &Asked, machine: &Machine) -> Vec<Check> {
     let mut checks = vec![cores::processor(machine), cores::cores(asked, machine)];
     checks.extend(hugepages::checks(asked, machine));
     checks.extend(dpdk::checks(asked, machine, &drivers));
-    checks.extend(vfio::checks(asked, machine));
+    checks.extend(vfio::checks(asked, machine, &drivers));
     checks.extend(pci::checks(asked, machine, &drivers));
     checks.extend(native::checks(asked, machine));
     checks.extend(rights::checks(asked, machine));

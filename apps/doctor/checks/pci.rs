@@ -15,10 +15,14 @@ const BIFURCATED: [&str; 3] = ["mlx5_core", "mlx4_core", "mana"];
 const AT_REST: [&str; 4] = ["", "vfio-pci", "pci-stub", "pcieport"];
 
 impl Asked {
-    /// Whether all devices asked for stay with the kernel's driver, so that vfio has no part.
-    pub(super) fn is_bifurcated(&self, machine: &Machine) -> bool {
-        let stays = |address: &String| BIFURCATED.contains(&Card::read(machine, address).driver.as_str());
-        !self.requested.pci.is_empty() && self.requested.pci.iter().all(stays)
+    /// Whether all devices that it takes stay with the kernel's driver, so that vfio has no part.
+    pub(super) fn is_bifurcated(&self, machine: &Machine, drivers: &Drivers) -> bool {
+        let named = self.requested.pci.iter().map(|address| Card::read(machine, address));
+        let mut taken: Vec<_> = named.collect();
+        if self.requested.every_pci {
+            taken.extend(cards(machine).into_iter().filter(|card| card.is_taken(drivers)));
+        }
+        !taken.is_empty() && taken.iter().all(|card| BIFURCATED.contains(&card.driver.as_str()))
     }
 }
 
@@ -40,12 +44,11 @@ pub(super) fn checks(asked: &Asked, machine: &Machine, drivers: &Drivers) -> Vec
     let mut checks: Vec<_> = missing.into_iter().map(|address| absent(address, &cards)).collect();
     checks.extend(there.into_iter().map(|address| Card::read(machine, address).check(machine, drivers)));
     let others = cards.iter().filter(|card| !named.contains(&card.address));
-    let is_taken = |card: &&Card| USER_DRIVERS.contains(&card.driver.as_str());
     let takes_them = asked.has_dpdk() && asked.requested.every_pci;
     for card in others.clone() {
-        checks.push(card.check(machine, drivers).needed_if(takes_them && is_taken(&card)));
+        checks.push(card.check(machine, drivers).needed_if(takes_them && card.is_taken(drivers)));
     }
-    if asked.needs_pci() && named.is_empty() && !others.clone().any(|card| is_taken(&card)) {
+    if asked.needs_pci() && named.is_empty() && !others.clone().any(|card| card.is_taken(drivers)) {
         checks.push(none_taken(&cards, machine));
     }
     checks
@@ -69,7 +72,8 @@ fn none_taken(cards: &[Card], machine: &Machine) -> Check {
         !routes.lines().any(is_default)
     };
     let none = Check::error("NIC", "no network card is bound to vfio-pci, and no --vdev is named");
-    match cards.iter().find(has_route) {
+    let is_kernel_s_alone = |card: &&Card| !BIFURCATED.contains(&card.driver.as_str());
+    match cards.iter().filter(is_kernel_s_alone).find(has_route) {
         Some(card) => none.mend(format!("scripts/bind vfio {}", card.address)),
         None => none.mend("name a port without a card: --no-pci --vdev=net_tap0, or -- --io af_packet:IFACE"),
     }
@@ -113,7 +117,7 @@ impl Card {
                 .mend("apt-get install librte-meta-net");
         };
         let found = format!("{found}, PMD {}", pmd.name);
-        if BIFURCATED.contains(&self.driver.as_str()) && pmd.kmod.contains(&self.driver) {
+        if self.is_shared(drivers) {
             return Check::ok(name, found);
         }
         let others = self.others_at_work(machine);
@@ -149,6 +153,17 @@ impl Card {
             },
             None => Check::ok(name, found),
         }
+    }
+
+    /// Whether DPDK takes it without being told.
+    fn is_taken(&self, drivers: &Drivers) -> bool {
+        USER_DRIVERS.contains(&self.driver.as_str()) || self.is_shared(drivers)
+    }
+
+    /// Whether its PMD and the driver of the kernel that it has work side by side.
+    fn is_shared(&self, drivers: &Drivers) -> bool {
+        let pmd = drivers.of_pci(self.ids);
+        BIFURCATED.contains(&self.driver.as_str()) && pmd.is_some_and(|pmd| pmd.kmod.contains(&self.driver))
     }
 
     fn found(&self) -> String {

@@ -205,6 +205,13 @@ fn a_card_that_shares_with_the_kernel_needs_no_vfio() {
     tree.remove("sys/class/iommu");
     tree.remove("dev/vfio");
     assert_eq!(errors(&tree.say(&nic())), [""; 0]);
+    let mut every = nic();
+    (every.requested.pci, every.requested.every_pci) = (Vec::new(), true);
+    assert_eq!(errors(&tree.say(&every)), [""; 0]);
+    // Without its PMD it is not taken, and vfio would not mend that.
+    tree.remove("lib/pmds/librte_net_e1000.so.23");
+    let checks = tree.say(&every);
+    assert!(!find(&checks, "NIC").mend[0].contains("vfio"), "{checks:#?}");
 }
 
 #[test]
