@@ -3,6 +3,7 @@
 mod tree;
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use gannet::{Io, LcoreId, Memory, Requested};
 
@@ -99,6 +100,35 @@ fn hugepages_may_be_few_held_or_out_of_reach() {
     assert!(errors(&tree.say(&asked)).contains(&"hugetlbfs"));
     asked.requested.memory = Memory::Hugepages;
     assert!(!errors(&tree.say(&asked)).contains(&"hugetlbfs"));
+}
+
+#[test]
+fn pages_of_files_that_a_program_left_come_back() {
+    let tree = Tree::whole();
+    tree.hugepages(256, 0);
+    tree.write("dev/hugepages/rtemap_0", "a page");
+    let file = tree.machine().path("/dev/hugepages/rtemap_0").metadata().expect("it is there");
+    let (device, inode) = (file.dev(), file.ino());
+    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));
+    let lock = format!("1: FLOCK  ADVISORY  READ 77 {major:02x}:{minor:02x}:{inode} 0 EOF\n");
+    tree.write("proc/locks", &lock);
+    assert_eq!(find(&tree.say(&nic()), "hugepages").status, Status::Error);
+    tree.write("proc/locks", "1: POSIX  ADVISORY  WRITE 77 00:01:1 0 EOF\n");
+    assert_eq!(find(&tree.say(&nic()), "hugepages").status, Status::Warning);
+}
+
+#[test]
+fn a_mount_is_for_pages_of_its_size() {
+    let tree = Tree::whole();
+    let mounted = |options: &str| {
+        tree.write("proc/mounts", &format!("nodev /dev/hugepages hugetlbfs {options} 0 0\n"));
+        !errors(&tree.say(&nic())).contains(&"hugetlbfs")
+    };
+    assert!(!mounted("rw,pagesize=1024M") && !mounted("rw,pagesize=1G") && mounted("rw,pagesize=2M"));
+    tree.write("proc/meminfo", "Hugepagesize:       1048576 kB\n");
+    assert!(!mounted("rw"));
+    tree.write("proc/meminfo", "Hugepagesize:       2048 kB\n");
+    assert!(mounted("rw"));
 }
 
 #[test]
