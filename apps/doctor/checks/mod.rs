@@ -96,6 +96,11 @@ impl Asked {
             && (!self.requested.pci.is_empty() || self.requested.every_pci && self.requested.vdevs.is_empty())
     }
 
+    /// Whether DPDK takes a device that is bound for it and that no `-a` names.
+    fn takes_unnamed(&self, address: &String) -> bool {
+        self.has_dpdk() && self.requested.every_pci && !self.requested.blocked_pci.contains(address)
+    }
+
     fn needs_hugepages(&self) -> bool {
         self.has_dpdk() && self.requested.memory != Memory::Ordinary
     }

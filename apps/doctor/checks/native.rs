@@ -89,7 +89,7 @@ fn interface(name: &str, asked: &Asked, machine: &Machine) -> Check {
         let found = format!("it is not in this network namespace, which has {known}");
         return Check::error(title, found).mend("name one of those, or: ip netns exec NAMESPACE gannet …");
     }
-    if name == "lo" {
+    if name == "lo" && !asked.has_dpdk() {
         return Check::error(title, "what is sent on a loopback interface comes back to its sender")
             .mend("ip link add veth0 type veth peer name veth1");
     }

@@ -20,7 +20,8 @@ impl Asked {
         let named = self.requested.pci.iter().map(|address| Card::read(machine, address));
         let mut taken: Vec<_> = named.collect();
         if self.requested.every_pci {
-            taken.extend(cards(machine).into_iter().filter(|card| card.is_taken(drivers)));
+            let others = cards(machine).into_iter().filter(|card| self.takes_unnamed(&card.address));
+            taken.extend(others.filter(|card| card.is_taken(drivers)));
         }
         !taken.is_empty() && taken.iter().all(|card| BIFURCATED.contains(&card.driver.as_str()))
     }
@@ -44,12 +45,14 @@ pub(super) fn checks(asked: &Asked, machine: &Machine, drivers: &Drivers) -> Vec
     let mut checks: Vec<_> = missing.into_iter().map(|address| absent(address, &cards)).collect();
     checks.extend(there.into_iter().map(|address| Card::read(machine, address).check(machine, drivers)));
     let others = cards.iter().filter(|card| !named.contains(&card.address));
-    let takes_them = asked.has_dpdk() && asked.requested.every_pci;
+    let is_taken = |card: &Card| asked.takes_unnamed(&card.address) && card.is_taken(drivers);
     for card in others.clone() {
-        checks.push(card.check(machine, drivers).needed_if(takes_them && card.is_taken(drivers)));
+        let check = card.check(machine, drivers).needed_if(is_taken(card));
+        // With a vdev it is no loss when DPDK can't open it.
+        checks.push(if asked.needs_pci() { check } else { check.at_most_warning() });
     }
-    if asked.needs_pci() && named.is_empty() && !others.clone().any(|card| card.is_taken(drivers)) {
-        checks.push(none_taken(&cards, machine));
+    if asked.needs_pci() && named.is_empty() && !others.clone().any(is_taken) {
+        checks.push(none_taken(asked, &cards, machine));
     }
     checks
 }
@@ -62,7 +65,7 @@ fn absent(address: &str, cards: &[Card]) -> Check {
 }
 
 /// DPDK takes what is bound to vfio-pci, and nothing is.
-fn none_taken(cards: &[Card], machine: &Machine) -> Check {
+fn none_taken(asked: &Asked, cards: &[Card], machine: &Machine) -> Check {
     let routes = machine.text("/proc/net/route");
     let has_route = |card: &&Card| {
         let is_default = |line: &str| {
@@ -72,8 +75,9 @@ fn none_taken(cards: &[Card], machine: &Machine) -> Check {
         !routes.lines().any(is_default)
     };
     let none = Check::error("NIC", "no network card is bound to vfio-pci, and no --vdev is named");
-    let is_kernel_s_alone = |card: &&Card| !BIFURCATED.contains(&card.driver.as_str());
-    match cards.iter().filter(is_kernel_s_alone).find(has_route) {
+    let is_to_be_had =
+        |card: &&Card| asked.takes_unnamed(&card.address) && !BIFURCATED.contains(&card.driver.as_str());
+    match cards.iter().filter(is_to_be_had).find(has_route) {
         Some(card) => none.mend(format!("scripts/bind vfio {}", card.address)),
         None => none.mend("name a port without a card: --no-pci --vdev=net_tap0, or -- --io af_packet:IFACE"),
     }

@@ -20,6 +20,7 @@ fn nic() -> Asked {
         vdevs: Vec::new(),
         pci: vec![CARD.to_owned()],
         every_pci: false,
+        blocked_pci: Vec::new(),
         drivers: Vec::new(),
         runtime_files: true,
         sockets: Vec::new(),
@@ -146,6 +147,10 @@ fn cores_must_be_there_and_allowed() {
     let mut asked = nic();
     asked.requested.lcores.push((LcoreId(5), vec![5]));
     assert!(find(&tree.say(&asked), "cores").found.contains("lcore 5: CPU 5 is not online"));
+    tree.write("proc/self/status", "CapEff:\t000001ffffffffff\nCpus_allowed_list:\t0-5\n");
+    tree.remove("sys/devices/system/cpu/online");
+    assert!(!find(&tree.say(&asked), "cores").is_error());
+    tree.write("sys/devices/system/cpu/online", "0-1\n");
     tree.write("proc/self/status", "CapEff:\t000001ffffffffff\nCpus_allowed_list:\t0\n");
     assert!(find(&tree.say(&nic()), "cores").found.contains("CPU 1 is kept from this process"));
     tree.write("proc/self/status", "Cpus_allowed_list:\t0-1\n");
@@ -252,8 +257,23 @@ fn without_a_named_port_some_card_must_be_bound() {
     assert_eq!(errors(&tree.say(&asked)), [""; 0]);
     tree.card(CARD, "0x020000", "e1000e");
     assert_eq!(find(&tree.say(&asked), "NIC").mend, [format!("scripts/bind vfio {CARD}")]);
+    asked.requested.blocked_pci.push(CARD.to_owned());
+    assert!(find(&tree.say(&asked), "NIC").mend[0].contains("without a card"));
+    tree.card(CARD, "0x020000", "vfio-pci");
+    assert_eq!(errors(&tree.say(&asked)), ["NIC"]);
     asked.requested.every_pci = false;
     assert!(errors(&tree.say(&asked)).contains(&"port"));
+}
+
+#[test]
+fn beside_a_vdev_a_card_may_fail() {
+    let tree = Tree::whole();
+    let mut asked = tap();
+    asked.requested.every_pci = true;
+    tree.remove("lib/pmds/librte_net_e1000.so.23");
+    let checks = tree.say(&asked);
+    assert_eq!(errors(&checks), [""; 0]);
+    assert_eq!(find(&checks, &format!("NIC {CARD}")).status, Status::Warning);
 }
 
 #[test]
@@ -277,6 +297,8 @@ fn a_vdev_s_interface_and_capture_must_be_there() {
     asked.requested.vdevs =
         vec!["net_af_packet0,iface=eth0".into(), "net_af_packet1,iface=eth7,qpairs=1".into()];
     assert_eq!(errors(&tree.say(&asked)), ["interface eth7"]);
+    asked.requested.vdevs = vec!["net_af_packet0,iface=lo".into()];
+    assert_eq!(errors(&tree.say(&asked)), [""; 0]);
     asked.requested.vdevs = vec!["net_pcap0,rx_pcap=/tmp/in.pcap,tx_pcap=/tmp/out.pcap".into()];
     assert_eq!(errors(&tree.say(&asked)), ["capture /tmp/in.pcap"]);
     tree.write("tmp/in.pcap", "");
