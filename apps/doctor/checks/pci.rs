@@ -124,26 +124,8 @@ impl Card {
         if self.is_shared(drivers) {
             return Check::ok(name, found);
         }
-        let others = self.others_at_work(machine);
-        if let Some(other) = others.iter().find(|other| !is_network(machine, other)) {
-            return Check::error(name, format!("{found}; {other}, no network card, is in its group")).mend(
-                "put the card into another slot, with a group of its own, or switch ACS on in the firmware",
-            );
-        }
-        let is_bound = USER_DRIVERS.contains(&self.driver.as_str());
-        let unbound: Vec<_> =
-            (!is_bound).then(|| self.address.clone()).into_iter().chain(others.clone()).collect();
-        if !unbound.is_empty() {
-            let why = match others.is_empty() {
-                true => "it is not bound to vfio-pci".to_owned(),
-                false => {
-                    format!("its group is not viable: {} in it is at work for the kernel", others.join(", "))
-                }
-            };
-            let check = Check::error(name, format!("{found}; {why}"));
-            return unbound
-                .iter()
-                .fold(check, |check, address| check.mend(format!("scripts/bind vfio {address}")));
+        if let Some(check) = self.not_viable(&name, &found, machine) {
+            return check;
         }
         match self.group_file(machine).filter(|_| self.driver == "vfio-pci") {
             Some(file) if !machine.may_use(&file) => {
@@ -157,6 +139,27 @@ impl Card {
             },
             None => Check::ok(name, found),
         }
+    }
+
+    /// What keeps a program from having its group, which goes to one as a whole.
+    fn not_viable(&self, name: &str, found: &str, machine: &Machine) -> Option<Check> {
+        let others = self.others_at_work(machine);
+        if let Some(other) = others.iter().find(|other| !is_network(machine, other)) {
+            let found = format!("{found}; {other}, no network card, is at work for the kernel in its group");
+            let way_out =
+                "put the card into another slot, with a group of its own, or switch ACS on in the firmware";
+            return Some(Check::error(name, found).mend(way_out));
+        }
+        let why = if others.is_empty() {
+            "it is not bound to vfio-pci".to_owned()
+        } else {
+            format!("its group is not viable: {} in it is at work for the kernel", others.join(", "))
+        };
+        let is_bound = USER_DRIVERS.contains(&self.driver.as_str());
+        let itself = (!is_bound).then(|| self.address.clone());
+        let unbound: Vec<_> = itself.into_iter().chain(others).collect();
+        let check = (!unbound.is_empty()).then(|| Check::error(name, format!("{found}; {why}")))?;
+        Some(unbound.iter().fold(check, |check, address| check.mend(format!("scripts/bind vfio {address}"))))
     }
 
     /// Whether DPDK takes it without being told.
