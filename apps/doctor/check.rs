@@ -48,6 +48,11 @@ impl Check {
         self
     }
 
+    /// Of a thing that the line starts without.
+    pub(crate) fn at_most_warning(self) -> Self {
+        if self.is_error() { Self { status: Status::Warning, ..self } } else { self }
+    }
+
     pub(crate) fn is_error(&self) -> bool {
         self.status == Status::Error
     }

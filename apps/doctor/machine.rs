@@ -63,6 +63,12 @@ impl Machine {
         (self.calls.may_use)(&self.path(path))
     }
 
+    /// Whether there is a file with the right to read it. What is not a file is not opened.
+    pub(crate) fn may_read(&self, path: &str) -> bool {
+        let path = self.path(path);
+        if path.is_file() { fs::File::open(path).is_ok() } else { path.exists() && !path.is_dir() }
+    }
+
     /// A file's text without the white space around it; nothing where it can't be read.
     pub(crate) fn text(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap_or_default().trim().to_owned()

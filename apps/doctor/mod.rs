@@ -57,7 +57,7 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> ExitCode {
 fn examine(question: &Question, launch: &Launch) -> ExitCode {
     let mut checks = checks::all(launch, &Machine::this());
     if question.tries && would_start(&checks) {
-        checks.push(attempt::check(question));
+        checks.push(attempt::check(question, launch));
     }
     let command = question.command();
     screen::say(if question.json {

@@ -7,7 +7,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 
 use common::program::gannet;
-use common::{Ended, Lab, Program, one_lcore, unique};
+use common::{Ended, Lab, Program, Scratch, one_lcore, unique};
 
 #[track_caller]
 fn run(mut command: Command) -> Ended {
@@ -84,6 +84,26 @@ fn its_verdict_on_dpdk_is_that_of_a_start() {
 }
 
 #[test]
+fn a_try_leaves_captures_as_they_are() {
+    let folder = Scratch::new();
+    let [input, output] = ["in.pcap", "out.pcap"].map(|name| folder.path().join(name));
+    let empty = [0xA1B2_C3D4_u32, 0x0004_0002, 0, 0, 65535, 1].map(u32::to_le_bytes).concat();
+    std::fs::write(&input, empty).expect("written");
+    std::fs::write(&output, "what was recorded").expect("written");
+    let (input, output) = (input.display(), output.display());
+    let lcore = one_lcore();
+    let replay = format!("doctor --try {lcore} -- --io pcap:{input},{output} --ip 10.77.0.1/24");
+    let record = format!(
+        "doctor --try gen {lcore} -- --io pcap:,{output} --ip 10.77.0.1/24 --to 10.77.0.2:7 --neighbour 10.77.0.2=02:00:00:00:00:02"
+    );
+    for (line, outcome) in [(replay, "tried: it started"), (record, "not tried")] {
+        let ended = run(gannet(&line));
+        assert!(ended.code == Some(0) && ended.stdout.contains(outcome), "{ended:#?}");
+        assert_eq!(std::fs::read_to_string(output.to_string()).expect("it is there"), "what was recorded");
+    }
+}
+
+#[test]
 fn its_verdict_without_rights_is_that_of_a_start() {
     Lab::with("its_verdict_without_rights_is_that_of_a_start", |lab| {
         let lcore = one_lcore();
@@ -132,7 +152,7 @@ fn a_failed_start_points_to_the_doctor_with_its_own_arguments() {
     assert_eq!(ended.code, Some(1), "{ended:#?}");
     let pointer = format!("gannet doctor {arguments} says what is missing");
     assert_eq!(ended.stderr.lines().last(), Some(pointer.as_str()), "{ended:#?}");
-    let generator = format!("gen {arguments} --to 10.77.0.2:7");
+    let generator = format!("gen {arguments} --to 10.77.0.2:7 --neighbour 10.77.0.2=02:00:00:00:00:02");
     let ended = run(gannet(&generator));
     assert!(ended.stderr.contains(&format!("gannet doctor {generator} says")), "{ended:#?}");
     // What was typed wrong is no matter of the machine.

@@ -108,6 +108,19 @@ test_a_default_route_over_a_bridge_and_by_ipv6_counts() {
     output_has "default route"
 }
 
+test_a_default_route_of_another_table_or_in_parts_counts() {
+    local routes
+    machine
+    for routes in "default via 10.0.0.1 dev enp3s0 table 100" "128.0.0.0/1 via 10.0.0.1 dev enp3s0" \
+        $'default proto static metric 100\n\tnexthop via 10.0.0.1 dev enp2s0 weight 1\n\tnexthop via 10.0.1.1 dev enp3s0 weight 1'; do
+        stand_in ip "[ \"\$*\" != '-4 route show table all' ] || echo '$routes'"
+        expect 1 "$bind" vfio "$card"
+        output_has "default route"
+    done
+    stand_in ip $'echo \'default via 10.0.0.1 dev enp2s0\n10.0.0.0/24 dev enp3s0 scope link\''
+    expect 0 "$bind" vfio "$card"
+}
+
 test_no_iommu_is_said_unless_the_kernel_does_without() {
     machine
     rm "$scratch/sys/bus/pci/devices/$card/iommu_group"
@@ -122,11 +135,23 @@ test_no_iommu_is_said_unless_the_kernel_does_without() {
     expect 0 "$bind" vfio "$card"
 }
 
-test_a_group_with_another_driver_at_work_is_not_viable() {
+test_two_cards_of_a_group_are_bound_one_after_the_other() {
     machine
     other 0000:03:00.1 0x020000 e1000e
-    expect 1 "$bind" vfio "$card"
-    output_has "IOMMU group 7 is not viable: 0000:03:00.1 is in it too, with the driver e1000e"
+    expect 0 "$bind" vfio "$card"
+    output_has "$card: from e1000e to vfio-pci"
+    output_has "IOMMU group 7 is not viable until 0000:03:00.1 is bound too: $bind vfio 0000:03:00.1"
+    expect 0 "$bind" vfio 0000:03:00.1
+    output_has "0000:03:00.1: from e1000e to vfio-pci"
+    [[ $output != *"not viable"* ]]
+}
+
+test_a_disk_in_the_group_is_left_alone() {
+    machine
+    other 0000:03:00.1 0x010802 nvme
+    expect 1 "$bind" vfio "$card" --force
+    output_has "IOMMU group 7 has 0000:03:00.1 too, with the driver nvme, which is no network card: put the card into another slot"
+    [[ $output != *unbind* ]]
     untouched
     rm "$scratch/sys/bus/pci/devices/0000:03:00.1/driver"
     expect 0 "$bind" vfio "$card"
@@ -151,6 +176,42 @@ test_a_card_that_vfio_refuses_goes_back() {
     : >"$scratch/refuse"
     expect 1 "$bind" vfio "$card"
     output_has "vfio-pci did not take $card, which is back with e1000e"
+}
+
+test_a_driver_that_does_not_let_go_keeps_the_card() {
+    machine
+    local unbind=$scratch/sys/bus/pci/drivers/e1000e/unbind
+    rm "$unbind"
+    mkdir "$unbind"
+    expect 1 "$bind" vfio "$card"
+    output_has "vfio-pci did not take $card, which is back with e1000e"
+    same "" "$(cat "$scratch/sys/bus/pci/devices/$card/driver_override")"
+    untouched
+}
+
+test_a_terminal_that_goes_away_leaves_the_card_with_a_driver() {
+    machine
+    # shellcheck disable=SC2016 # of that shell
+    expect 0 bash -c 'echo $$ >"$0/hang_up"; exec "$@"' "$scratch" "$bind" vfio "$card"
+    output_has "from e1000e to vfio-pci"
+    # shellcheck disable=SC2016
+    expect 0 bash -c 'echo $$ >"$0/hang_up"; exec "$@"' "$scratch" "$bind" kernel "$card"
+    output_has "from vfio-pci to e1000e"
+}
+
+test_kernel_clears_an_override_that_was_left() {
+    machine
+    echo vfio-pci >"$scratch/sys/bus/pci/devices/$card/driver_override"
+    expect 0 "$bind" kernel "$card"
+    output_has "kernel's driver e1000e already"
+    same "" "$(cat "$scratch/sys/bus/pci/devices/$card/driver_override")"
+}
+
+test_a_long_list_of_driverctl_s_is_read_to_its_end() {
+    machine
+    stand_in driverctl "case \$1 in list-overrides) echo '$card vfio-pci'; seq 100000 || exit 1 ;; *) echo \"\$*\" >>$scratch/asked ;; esac"
+    expect 0 "$bind" kernel "$card"
+    same "unset-override $card" "$(tail -n 1 "$scratch/asked")"
 }
 
 test_a_rule_makes_it_last_and_kernel_removes_it() {
@@ -195,6 +256,7 @@ machine() {
     : >"$scratch/proc/net/route"
     PATH=$scratch/bin:$PATH
     stand_in modprobe "exit 1"
+    stand_in ip "exit 1"
     other "$card" 0x020000 e1000e
     mkdir -p "$scratch/sys/bus/pci/devices/$card/net/enp3s0" "$scratch/sys/class/net/enp3s0"
     echo up >"$scratch/sys/class/net/enp3s0/operstate"
@@ -227,6 +289,7 @@ kernel_that_binds() {
     while read -r address <"$dir/drivers_probe"; do
         driver=$(cat "$dir/devices/$address/driver_override")
         [[ ! -e $scratch/refuse || $driver != vfio-pci ]] || continue
+        [[ ! -e $scratch/hang_up ]] || { kill -HUP "$(cat "$scratch/hang_up")"; sleep 0.3; }
         ln -sfn "$dir/drivers/${driver:-e1000e}" "$dir/devices/$address/driver"
     done
 }

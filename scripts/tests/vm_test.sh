@@ -19,6 +19,23 @@ test_a_missing_program_is_said() {
     output_has "is not built"
 }
 
+test_a_machine_that_failed_is_gone_before_the_next() {
+    local qemu=$scratch/qemu-system-x86_64
+    with_rights
+    [[ -x ${CARGO_TARGET_DIR:-$top/target}/release/gannet ]] || skip "the release build is not there"
+    cat >"$qemu" <<QEMU
+#!/bin/sh
+[ ! -e $scratch/pid ] || ! kill -0 "\$(cat $scratch/pid)" || echo "the last one is still there"
+echo \$\$ >$scratch/pid
+echo "vm: echo ended with status 1"
+exec sleep 600
+QEMU
+    chmod +x "$qemu"
+    PATH=$scratch:$PATH expect 1 "$vm" --no-build e1000e vmxnet3
+    output_has "vmxnet3 failed"
+    [[ $output != *"still there"* && $output != *"File exists"* ]] || { echo "$output"; exit 1; }
+}
+
 test_e1000e() { card e1000e; }
 test_virtio_net_pci() { card virtio-net-pci; }
 test_vmxnet3() { card vmxnet3; }

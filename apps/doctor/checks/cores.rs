@@ -36,7 +36,9 @@ pub(super) fn cores(asked: &Asked, machine: &Machine) -> Check {
         asked.requested.lcores.iter().flat_map(|(lcore, cpus)| cpus.iter().map(move |cpu| (lcore, *cpu)));
     let wanted: Vec<_> = wanted.collect();
     for &(lcore, cpu) in &wanted {
-        let why = match (online.contains(&cpu), allowed.contains(&cpu)) {
+        // Where /sys is hidden there is nothing to be said of it.
+        let is_online = online.is_empty() || online.contains(&cpu);
+        let why = match (is_online, allowed.contains(&cpu)) {
             (false, _) => "is not online",
             (_, false) => "is kept from this process (a cpuset, or taskset)",
             _ => continue,

@@ -1,5 +1,7 @@
 //! Hugepages: how many there are on each node, and where they are mounted.
 
+use std::os::unix::fs::MetadataExt;
+
 use gannet::Memory;
 
 use super::super::check::Check;
@@ -43,11 +45,14 @@ fn pages(machine: &Machine) -> Check {
         }
     };
     match free {
-        0 if total > 0 && overcommit(machine) == 0 => Check::error(
-            "hugepages",
-            format!("{found}: programs hold them, or files that programs left behind"),
-        )
-        .mend(RESERVE),
+        0 if total > 0 && overcommit(machine) == 0 => match left_behind(machine) {
+            0 => Check::error("hugepages", format!("{found}: programs hold them")).mend(RESERVE),
+            files => {
+                let found =
+                    format!("{found}: {files} files hold them that a program left behind; DPDK removes");
+                Check::warning("hugepages", format!("{found} them when it starts"))
+            }
+        },
         ..LITTLE if overcommit(machine) == 0 => {
             Check::warning("hugepages", format!("{found}: little")).mend(RESERVE)
         }
@@ -94,16 +99,80 @@ fn overcommit(machine: &Machine) -> u64 {
     machine.names(SIZES).iter().filter_map(pages).sum()
 }
 
-fn mount(machine: &Machine) -> Check {
-    let mounts = machine.text("/proc/mounts");
-    let folder = |line: &str| {
-        let words: Vec<_> = line.split(' ').collect();
-        (words.len() > 2 && words[2] == "hugetlbfs").then(|| words[1].to_owned())
+/// How many files of DPDK's hold pages and belong to no program that runs: one that does has them
+/// locked. DPDK looks at the same names (`clear_hugedir`).
+fn left_behind(machine: &Machine) -> usize {
+    let locks = machine.text("/proc/locks");
+    // "1: FLOCK  ADVISORY  READ 77 00:2f:12345 0 EOF": the device, in hexadecimal, and the inode.
+    let locked: Vec<_> = locks.lines().filter_map(|line| line.split_whitespace().nth(5)).collect();
+    let files = mounts(machine).into_iter().flat_map(|mount| {
+        let maps = machine.names(&mount.folder).into_iter().filter(|name| name.contains("map_"));
+        maps.map(move |name| format!("{}/{name}", mount.folder)).collect::<Vec<_>>()
+    });
+    let is_left = |path: &String| {
+        machine.path(path).metadata().is_ok_and(|file| {
+            let id = format!("{}:{}", device_of(file.dev()), file.ino());
+            file.is_file() && file.len() > 0 && !locked.contains(&id.as_str())
+        })
     };
-    let folders: Vec<_> = mounts.lines().filter_map(folder).collect();
+    files.filter(is_left).count()
+}
+
+/// A device as `/proc/locks` has it (its parts lie as in makedev(3)).
+fn device_of(device: u64) -> String {
+    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));
+    format!("{major:02x}:{minor:02x}")
+}
+
+/// Where pages of a size are files.
+struct Mount {
+    folder: String,
+    /// KiB of a page.
+    size: u64,
+}
+
+fn mounts(machine: &Machine) -> Vec<Mount> {
+    let default = machine.field("/proc/meminfo", "Hugepagesize:").unwrap_or_default();
+    let default = default.split(' ').next().and_then(|size| size.parse().ok()).unwrap_or_default();
+    let mount = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let [_, folder, "hugetlbfs", options, ..] = words[..] else { return None };
+        let size = options.split(',').find_map(|option| option.strip_prefix("pagesize="));
+        Some(Mount { folder: folder.to_owned(), size: size.and_then(page_size).unwrap_or(default) })
+    };
+    machine.text("/proc/mounts").lines().filter_map(mount).collect()
+}
+
+/// KiB of `2M` or `1G`, as options have it.
+fn page_size(text: &str) -> Option<u64> {
+    let unit = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..unit].parse().ok()?;
+    match text[unit..].chars().next() {
+        Some('K' | 'k') => Some(number),
+        Some('M' | 'm') => number.checked_mul(1 << 10),
+        Some('G' | 'g') => number.checked_mul(1 << 20),
+        _ => Some(number >> 10),
+    }
+}
+
+/// The sizes, in KiB, that there are pages of, or would be.
+fn sizes(machine: &Machine) -> Vec<u64> {
+    let reserved = of_nodes(machine).into_iter().filter(|pages| pages.total > 0).map(|pages| pages.size);
+    let on_demand = machine.names(SIZES).into_iter().filter(|name| {
+        machine.number(&format!("{SIZES}/{name}/nr_overcommit_hugepages")).is_some_and(|pages| pages > 0)
+    });
+    reserved.chain(on_demand.map(|name| kib(&name))).collect()
+}
+
+fn mount(machine: &Machine) -> Check {
+    let (mounts, sizes) = (mounts(machine), sizes(machine));
+    // Where there are no pages yet, any will do.
+    let fits = |mount: &&Mount| sizes.is_empty() || sizes.contains(&mount.size);
+    let folders: Vec<_> = mounts.iter().filter(fits).map(|mount| mount.folder.clone()).collect();
     match folders.iter().find(|folder| machine.may_use(folder)) {
         _ if folders.is_empty() => {
-            let found = "no hugetlbfs is mounted; --in-memory does without";
+            let other = if mounts.is_empty() { "" } else { " for pages of the size that is reserved" };
+            let found = format!("no hugetlbfs is mounted{other}; --in-memory does without");
             Check::error("hugetlbfs", found).mend(RESERVE)
         }
         Some(folder) => Check::ok("hugetlbfs", folder),

@@ -31,8 +31,10 @@ pub(crate) fn all(launch: &Launch, machine: &Machine) -> Vec<Check> {
         requested: launch.requested(),
         own: args.ip.clone(),
         metrics: args.metrics,
+        replayed: None,
         files: args.json.iter().chain(args.capture.iter().map(|capture| &capture.path)).cloned().collect(),
-    };
+    }
+    .with_captures();
     let mut checks = about(&asked, machine);
     if let Some(error) = launch.preflight().err().filter(|error| !has_check(error)) {
         checks.insert(0, Check::error("arguments", error.to_string()));
@@ -64,11 +66,26 @@ struct Asked {
     own: Vec<gannet::AddressArg>,
     /// The address of `--metrics`.
     metrics: Option<SocketAddr>,
-    /// The files of `--json` and `--capture`.
+    /// The files of `--json` and `--capture`, and what `--io pcap` records to.
     files: Vec<PathBuf>,
+    /// What `--io pcap` replays.
+    replayed: Option<PathBuf>,
 }
 
 impl Asked {
+    /// With the files of `--io pcap`.
+    fn with_captures(mut self) -> Self {
+        match &self.requested.io {
+            Io::Pcap { input, output } => {
+                self.replayed = Some(input.clone());
+                self.files.extend(output.clone());
+            }
+            Io::PcapOut(output) => self.files.push(output.clone()),
+            _ => {}
+        }
+        self
+    }
+
     fn has_dpdk(&self) -> bool {
         self.requested.io == Io::Dpdk
     }
@@ -77,6 +94,11 @@ impl Asked {
     fn needs_pci(&self) -> bool {
         self.has_dpdk()
             && (!self.requested.pci.is_empty() || self.requested.every_pci && self.requested.vdevs.is_empty())
+    }
+
+    /// Whether DPDK takes a device that is bound for it and that no `-a` names.
+    fn takes_unnamed(&self, address: &String) -> bool {
+        self.has_dpdk() && self.requested.every_pci && !self.requested.blocked_pci.contains(address)
     }
 
     fn needs_hugepages(&self) -> bool {
@@ -94,7 +116,7 @@ fn about(asked: &Asked, machine: &Machine) -> Vec<Check> {
     let mut checks = vec![cores::processor(machine), cores::cores(asked, machine)];
     checks.extend(hugepages::checks(asked, machine));
     checks.extend(dpdk::checks(asked, machine, &drivers));
-    checks.extend(vfio::checks(asked, machine));
+    checks.extend(vfio::checks(asked, machine, &drivers));
     checks.extend(pci::checks(asked, machine, &drivers));
     checks.extend(native::checks(asked, machine));
     checks.extend(rights::checks(asked, machine));

@@ -24,19 +24,19 @@ pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
     let needs_xdp = asked.has_vdev(&["net_af_xdp"]);
     let mut checks = vec![
         tun(machine).needed_if(needs_tun),
-        socket("AF_PACKET", SocketKind::AfPacket, machine).needed_if(needs_packet),
-        socket("AF_XDP", SocketKind::AfXdp, machine).needed_if(needs_xdp),
+        socket("AF_PACKET", SocketKind::AfPacket, asked, machine).needed_if(needs_packet),
+        socket("AF_XDP", SocketKind::AfXdp, asked, machine).needed_if(needs_xdp),
     ];
     if asked.has_dpdk() {
         checks.extend(asked.requested.vdevs.iter().flat_map(|vdev| parts_of_vdev(vdev, asked, machine)));
     }
     if let Io::AfPacket(interfaces) = &asked.requested.io {
         checks.extend(interfaces.iter().map(|name| interface(name, asked, machine)));
-        checks.extend(forwarding(machine));
+        checks.extend(interfaces.iter().filter_map(|name| forwarding(name, machine)));
         checks.extend(own_addresses(asked, machine));
     }
     checks.extend(control_plane(asked, machine));
-    checks.extend(asked.requested.sockets.iter().filter_map(|&address| bind(address, machine)));
+    checks.extend(asked.requested.sockets.iter().filter_map(|&address| bind(address, asked, machine)));
     checks
 }
 
@@ -53,7 +53,7 @@ fn tun(machine: &Machine) -> Check {
     }
 }
 
-fn socket(name: &str, kind: SocketKind, machine: &Machine) -> Check {
+fn socket(name: &str, kind: SocketKind, asked: &Asked, machine: &Machine) -> Check {
     match (machine.calls.socket)(kind) {
         Ok(()) => Check::ok(name, "a socket opens"),
         Err(error) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
@@ -61,8 +61,7 @@ fn socket(name: &str, kind: SocketKind, machine: &Machine) -> Check {
                 .mend("run a kernel with CONFIG_PACKET and CONFIG_XDP_SOCKETS")
         }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Check::error(name, "no right to open a socket: CAP_NET_RAW is missing")
-                .mend(setcap("cap_net_raw"))
+            Check::error(name, "no right to open a socket: CAP_NET_RAW is missing").mend(setcap(asked))
         }
         Err(error) => Check::error(name, error.to_string()),
     }
@@ -74,9 +73,7 @@ fn parts_of_vdev(vdev: &str, asked: &Asked, machine: &Machine) -> Vec<Check> {
         ["net_af_packet", "net_af_xdp", "net_pcap"].iter().any(|name| vdev.starts_with(name));
     let part = |argument: &str| match argument.split_once('=')? {
         ("iface" | "rx_iface" | "tx_iface", name) if takes_interface => Some(interface(name, asked, machine)),
-        ("rx_pcap", file) if !machine.has(file) => {
-            Some(Check::error(format!("capture {file}"), "there is no such file").mend("name another"))
-        }
+        ("rx_pcap", file) => unreadable(file, machine),
         _ => None,
     };
     vdev.split(',').skip(1).filter_map(part).collect()
@@ -92,7 +89,7 @@ fn interface(name: &str, asked: &Asked, machine: &Machine) -> Check {
         let found = format!("it is not in this network namespace, which has {known}");
         return Check::error(title, found).mend("name one of those, or: ip netns exec NAMESPACE gannet …");
     }
-    if name == "lo" {
+    if name == "lo" && !asked.has_dpdk() {
         return Check::error(title, "what is sent on a loopback interface comes back to its sender")
             .mend("ip link add veth0 type veth peer name veth1");
     }
@@ -109,18 +106,20 @@ fn interface(name: &str, asked: &Asked, machine: &Machine) -> Check {
     }
 }
 
-/// A kernel that forwards sends on what we answer, too.
-fn forwarding(machine: &Machine) -> Option<Check> {
-    let (v4, v6) = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding");
-    let is_on = |name: &&str| machine.number(&format!("/proc/sys/{}", name.replace('.', "/"))) == Some(1);
-    let on: Vec<_> = [v4, v6].into_iter().filter(is_on).collect();
-    if on.is_empty() {
-        return None;
-    }
+/// A kernel that forwards sends on what we answer, too. For the whole machine that may be as it
+/// should be: it may have containers, or be a router.
+fn forwarding(name: &str, machine: &Machine) -> Option<Check> {
+    let is_on = |file: &String| machine.number(&format!("/proc/sys/{file}")) == Some(1);
+    let v4 = Some(format!("net/ipv4/conf/{name}/forwarding")).filter(is_on);
+    // The interface's own says how it behaves as a router, and stops nothing.
+    let v6 = Some("net/ipv6/conf/all/forwarding".to_owned()).filter(is_on);
+    let on: Vec<_> = v4.iter().chain(&v6).map(String::as_str).collect();
     let found =
         format!("{}: the kernel sees the same frames, and forwards what is not its own", on.join(", "));
-    let check = Check::warning("forwarding", found);
-    Some(on.iter().fold(check, |check, name| check.mend(format!("sysctl -w {name}=0"))))
+    let check = (!on.is_empty()).then(|| Check::warning("forwarding", found))?;
+    let check = v4.iter().fold(check, |check, file| check.mend(format!("sysctl -w {file}=0")));
+    let apart = format!("give {name} a network namespace of its own, where the kernel forwards nothing");
+    Some(v6.iter().fold(check, |check, _| check.mend(&apart)))
 }
 
 /// Addresses of ours that the kernel has, too, so that it answers beside us.
@@ -145,7 +144,7 @@ fn own_addresses(asked: &Asked, machine: &Machine) -> Vec<Check> {
     shared.map(check).collect()
 }
 
-/// What the control plane opens: where metrics are served, and files.
+/// Where metrics are served, and the files that are read and written.
 fn control_plane(asked: &Asked, machine: &Machine) -> Vec<Check> {
     let metrics = asked.metrics.and_then(|address| {
         let error = (machine.calls.listen)(address).err()?;
@@ -153,7 +152,14 @@ fn control_plane(asked: &Asked, machine: &Machine) -> Vec<Check> {
         Some(Check::error(format!("metrics {address}"), error.to_string()).mend(who))
     });
     let files = asked.files.iter().map(|path| path.to_string_lossy());
-    metrics.into_iter().chain(files.filter_map(|file| unwritable(&file, machine))).collect()
+    let files = files.filter_map(|file| unwritable(&file, machine));
+    let replayed = asked.replayed.iter().filter_map(|path| unreadable(&path.to_string_lossy(), machine));
+    metrics.into_iter().chain(files).chain(replayed).collect()
+}
+
+fn unreadable(file: &str, machine: &Machine) -> Option<Check> {
+    let check = Check::error(format!("capture {file}"), "no right to read it, or no such file");
+    (!machine.may_read(file)).then(|| check.mend("name another one"))
 }
 
 fn unwritable(file: &str, machine: &Machine) -> Option<Check> {
@@ -165,11 +171,11 @@ fn unwritable(file: &str, machine: &Machine) -> Option<Check> {
 }
 
 /// A UDP socket that can't be had.
-fn bind(address: SocketAddr, machine: &Machine) -> Option<Check> {
+fn bind(address: SocketAddr, asked: &Asked, machine: &Machine) -> Option<Check> {
     let error = (machine.calls.bind)(address).err()?;
     let check = Check::error(format!("socket {address}"), error.to_string());
     Some(match error.kind() {
-        io::ErrorKind::PermissionDenied => check.mend(setcap("cap_net_bind_service")),
+        io::ErrorKind::PermissionDenied => check.mend(setcap(asked)),
         io::ErrorKind::AddrInUse => {
             check.mend(format!("ss -ulpn sport = :{}  # says who has it", address.port()))
         }

@@ -15,10 +15,15 @@ const BIFURCATED: [&str; 3] = ["mlx5_core", "mlx4_core", "mana"];
 const AT_REST: [&str; 4] = ["", "vfio-pci", "pci-stub", "pcieport"];
 
 impl Asked {
-    /// Whether all devices asked for stay with the kernel's driver, so that vfio has no part.
-    pub(super) fn is_bifurcated(&self, machine: &Machine) -> bool {
-        let stays = |address: &String| BIFURCATED.contains(&Card::read(machine, address).driver.as_str());
-        !self.requested.pci.is_empty() && self.requested.pci.iter().all(stays)
+    /// Whether all devices that it takes stay with the kernel's driver, so that vfio has no part.
+    pub(super) fn is_bifurcated(&self, machine: &Machine, drivers: &Drivers) -> bool {
+        let named = self.requested.pci.iter().map(|address| Card::read(machine, address));
+        let mut taken: Vec<_> = named.collect();
+        if self.requested.every_pci {
+            let others = cards(machine).into_iter().filter(|card| self.takes_unnamed(&card.address));
+            taken.extend(others.filter(|card| card.is_taken(drivers)));
+        }
+        !taken.is_empty() && taken.iter().all(|card| BIFURCATED.contains(&card.driver.as_str()))
     }
 }
 
@@ -40,13 +45,14 @@ pub(super) fn checks(asked: &Asked, machine: &Machine, drivers: &Drivers) -> Vec
     let mut checks: Vec<_> = missing.into_iter().map(|address| absent(address, &cards)).collect();
     checks.extend(there.into_iter().map(|address| Card::read(machine, address).check(machine, drivers)));
     let others = cards.iter().filter(|card| !named.contains(&card.address));
-    let is_taken = |card: &&Card| USER_DRIVERS.contains(&card.driver.as_str());
-    let takes_them = asked.has_dpdk() && asked.requested.every_pci;
+    let is_taken = |card: &Card| asked.takes_unnamed(&card.address) && card.is_taken(drivers);
     for card in others.clone() {
-        checks.push(card.check(machine, drivers).needed_if(takes_them && is_taken(&card)));
+        let check = card.check(machine, drivers).needed_if(is_taken(card));
+        // With a vdev it is no loss when DPDK can't open it.
+        checks.push(if asked.needs_pci() { check } else { check.at_most_warning() });
     }
-    if asked.needs_pci() && named.is_empty() && !others.clone().any(|card| is_taken(&card)) {
-        checks.push(none_taken(&cards, machine));
+    if asked.needs_pci() && named.is_empty() && !others.clone().any(is_taken) {
+        checks.push(none_taken(asked, &cards, machine));
     }
     checks
 }
@@ -59,7 +65,7 @@ fn absent(address: &str, cards: &[Card]) -> Check {
 }
 
 /// DPDK takes what is bound to vfio-pci, and nothing is.
-fn none_taken(cards: &[Card], machine: &Machine) -> Check {
+fn none_taken(asked: &Asked, cards: &[Card], machine: &Machine) -> Check {
     let routes = machine.text("/proc/net/route");
     let has_route = |card: &&Card| {
         let is_default = |line: &str| {
@@ -69,21 +75,25 @@ fn none_taken(cards: &[Card], machine: &Machine) -> Check {
         !routes.lines().any(is_default)
     };
     let none = Check::error("NIC", "no network card is bound to vfio-pci, and no --vdev is named");
-    match cards.iter().find(has_route) {
+    let is_to_be_had =
+        |card: &&Card| asked.takes_unnamed(&card.address) && !BIFURCATED.contains(&card.driver.as_str());
+    match cards.iter().filter(is_to_be_had).find(has_route) {
         Some(card) => none.mend(format!("scripts/bind vfio {}", card.address)),
         None => none.mend("name a port without a card: --no-pci --vdev=net_tap0, or -- --io af_packet:IFACE"),
     }
 }
 
 fn cards(machine: &Machine) -> Vec<Card> {
-    let is_network =
-        |address: &String| machine.text(&format!("{DEVICES}/{address}/class")).starts_with("0x02");
     machine
         .names(DEVICES)
         .iter()
-        .filter(|address| is_network(address))
+        .filter(|address| is_network(machine, address))
         .map(|address| Card::read(machine, address))
         .collect()
+}
+
+fn is_network(machine: &Machine, address: &str) -> bool {
+    machine.text(&format!("{DEVICES}/{address}/class")).starts_with("0x02")
 }
 
 impl Card {
@@ -111,16 +121,11 @@ impl Card {
                 .mend("apt-get install librte-meta-net");
         };
         let found = format!("{found}, PMD {}", pmd.name);
-        if BIFURCATED.contains(&self.driver.as_str()) && pmd.kmod.contains(&self.driver) {
+        if self.is_shared(drivers) {
             return Check::ok(name, found);
         }
-        if let Some(other) = self.other_at_work(machine) {
-            let found = format!("{found}; its group is not viable: {other} in it is at work for the kernel");
-            return Check::error(name, found).mend(format!("scripts/bind vfio {other}"));
-        }
-        if !USER_DRIVERS.contains(&self.driver.as_str()) {
-            return Check::error(name, format!("{found}; it is not bound to vfio-pci"))
-                .mend(format!("scripts/bind vfio {}", self.address));
+        if let Some(check) = self.not_viable(&name, &found, machine) {
+            return check;
         }
         match self.group_file(machine).filter(|_| self.driver == "vfio-pci") {
             Some(file) if !machine.may_use(&file) => {
@@ -136,6 +141,38 @@ impl Card {
         }
     }
 
+    /// What keeps a program from having its group, which goes to one as a whole.
+    fn not_viable(&self, name: &str, found: &str, machine: &Machine) -> Option<Check> {
+        let others = self.others_at_work(machine);
+        if let Some(other) = others.iter().find(|other| !is_network(machine, other)) {
+            let found = format!("{found}; {other}, no network card, is at work for the kernel in its group");
+            let way_out =
+                "put the card into another slot, with a group of its own, or switch ACS on in the firmware";
+            return Some(Check::error(name, found).mend(way_out));
+        }
+        let why = if others.is_empty() {
+            "it is not bound to vfio-pci".to_owned()
+        } else {
+            format!("its group is not viable: {} in it is at work for the kernel", others.join(", "))
+        };
+        let is_bound = USER_DRIVERS.contains(&self.driver.as_str());
+        let itself = (!is_bound).then(|| self.address.clone());
+        let unbound: Vec<_> = itself.into_iter().chain(others).collect();
+        let check = (!unbound.is_empty()).then(|| Check::error(name, format!("{found}; {why}")))?;
+        Some(unbound.iter().fold(check, |check, address| check.mend(format!("scripts/bind vfio {address}"))))
+    }
+
+    /// Whether DPDK takes it without being told.
+    fn is_taken(&self, drivers: &Drivers) -> bool {
+        USER_DRIVERS.contains(&self.driver.as_str()) || self.is_shared(drivers)
+    }
+
+    /// Whether its PMD and the driver of the kernel that it has work side by side.
+    fn is_shared(&self, drivers: &Drivers) -> bool {
+        let pmd = drivers.of_pci(self.ids);
+        BIFURCATED.contains(&self.driver.as_str()) && pmd.is_some_and(|pmd| pmd.kmod.contains(&self.driver))
+    }
+
     fn found(&self) -> String {
         let [vendor, device, ..] = self.ids;
         let driver = if self.driver.is_empty() { "no driver" } else { &self.driver };
@@ -145,15 +182,15 @@ impl Card {
         format!("{vendor:04x}:{device:04x}{interface}, {driver}, {group}, node {node}")
     }
 
-    /// Another network card of its group that the kernel has at work.
-    fn other_at_work(&self, machine: &Machine) -> Option<String> {
+    /// The other devices of its group that the kernel has at work.
+    fn others_at_work(&self, machine: &Machine) -> Vec<String> {
         let members = machine.names(&format!("{DEVICES}/{}/iommu_group/devices", self.address));
         let is_at_work = |address: &String| {
             let class = machine.text(&format!("{DEVICES}/{address}/class"));
             let driver = machine.link_name(&format!("{DEVICES}/{address}/driver")).unwrap_or_default();
             *address != self.address && !class.starts_with("0x0604") && !AT_REST.contains(&driver.as_str())
         };
-        members.into_iter().find(is_at_work)
+        members.into_iter().filter(is_at_work).collect()
     }
 
     fn group_file(&self, machine: &Machine) -> Option<String> {

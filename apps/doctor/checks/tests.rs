@@ -3,6 +3,7 @@
 mod tree;
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use gannet::{Io, LcoreId, Memory, Requested};
 
@@ -19,11 +20,18 @@ fn nic() -> Asked {
         vdevs: Vec::new(),
         pci: vec![CARD.to_owned()],
         every_pci: false,
+        blocked_pci: Vec::new(),
         drivers: Vec::new(),
         runtime_files: true,
         sockets: Vec::new(),
     };
-    Asked { requested, own: vec!["10.77.0.1/24".parse().expect("valid")], metrics: None, files: Vec::new() }
+    Asked {
+        requested,
+        own: vec!["10.77.0.1/24".parse().expect("valid")],
+        metrics: None,
+        files: Vec::new(),
+        replayed: None,
+    }
 }
 
 /// `-l 0-1 --no-huge --no-pci --vdev=net_tap0`.
@@ -96,6 +104,35 @@ fn hugepages_may_be_few_held_or_out_of_reach() {
 }
 
 #[test]
+fn pages_of_files_that_a_program_left_come_back() {
+    let tree = Tree::whole();
+    tree.hugepages(256, 0);
+    tree.write("dev/hugepages/rtemap_0", "a page");
+    let file = tree.machine().path("/dev/hugepages/rtemap_0").metadata().expect("it is there");
+    let (device, inode) = (file.dev(), file.ino());
+    let (major, minor) = ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xf_ff00));
+    let lock = format!("1: FLOCK  ADVISORY  READ 77 {major:02x}:{minor:02x}:{inode} 0 EOF\n");
+    tree.write("proc/locks", &lock);
+    assert_eq!(find(&tree.say(&nic()), "hugepages").status, Status::Error);
+    tree.write("proc/locks", "1: POSIX  ADVISORY  WRITE 77 00:01:1 0 EOF\n");
+    assert_eq!(find(&tree.say(&nic()), "hugepages").status, Status::Warning);
+}
+
+#[test]
+fn a_mount_is_for_pages_of_its_size() {
+    let tree = Tree::whole();
+    let mounted = |options: &str| {
+        tree.write("proc/mounts", &format!("nodev /dev/hugepages hugetlbfs {options} 0 0\n"));
+        !errors(&tree.say(&nic())).contains(&"hugetlbfs")
+    };
+    assert!(!mounted("rw,pagesize=1024M") && !mounted("rw,pagesize=1G") && mounted("rw,pagesize=2M"));
+    tree.write("proc/meminfo", "Hugepagesize:       1048576 kB\n");
+    assert!(!mounted("rw"));
+    tree.write("proc/meminfo", "Hugepagesize:       2048 kB\n");
+    assert!(mounted("rw"));
+}
+
+#[test]
 fn a_kernel_without_nodes_has_hugepages_too() {
     let tree = Tree::whole();
     tree.remove("sys/devices/system/node");
@@ -110,6 +147,10 @@ fn cores_must_be_there_and_allowed() {
     let mut asked = nic();
     asked.requested.lcores.push((LcoreId(5), vec![5]));
     assert!(find(&tree.say(&asked), "cores").found.contains("lcore 5: CPU 5 is not online"));
+    tree.write("proc/self/status", "CapEff:\t000001ffffffffff\nCpus_allowed_list:\t0-5\n");
+    tree.remove("sys/devices/system/cpu/online");
+    assert!(!find(&tree.say(&asked), "cores").is_error());
+    tree.write("sys/devices/system/cpu/online", "0-1\n");
     tree.write("proc/self/status", "CapEff:\t000001ffffffffff\nCpus_allowed_list:\t0\n");
     assert!(find(&tree.say(&nic()), "cores").found.contains("CPU 1 is kept from this process"));
     tree.write("proc/self/status", "Cpus_allowed_list:\t0-1\n");
@@ -165,6 +206,20 @@ fn a_card_wants_a_pmd_a_viable_group_and_rights() {
 }
 
 #[test]
+fn what_is_in_a_card_s_group_is_bound_too_if_it_is_a_card() {
+    let tree = Tree::whole();
+    let mend = |tree: &Tree| find(&tree.say(&nic()), &format!("NIC {CARD}")).mend.clone();
+    let bind = |address: &str| format!("scripts/bind vfio {address}");
+    tree.card("0000:03:00.1", "0x020000", "e1000e");
+    assert_eq!(mend(&tree), [bind("0000:03:00.1")]);
+    tree.card(CARD, "0x020000", "e1000e");
+    assert_eq!(mend(&tree), [bind(CARD), bind("0000:03:00.1")]);
+    tree.card("0000:03:00.2", "0x010802", "nvme");
+    let mend = mend(&tree);
+    assert!(mend.len() == 1 && mend[0].starts_with("put the card into another slot"), "{mend:?}");
+}
+
+#[test]
 fn a_card_that_a_program_has_is_not_to_be_had() {
     let tree = Tree::whole();
     tree.write("proc/77/comm", "testpmd\n");
@@ -185,6 +240,13 @@ fn a_card_that_shares_with_the_kernel_needs_no_vfio() {
     tree.remove("sys/class/iommu");
     tree.remove("dev/vfio");
     assert_eq!(errors(&tree.say(&nic())), [""; 0]);
+    let mut every = nic();
+    (every.requested.pci, every.requested.every_pci) = (Vec::new(), true);
+    assert_eq!(errors(&tree.say(&every)), [""; 0]);
+    // Without its PMD it is not taken, and vfio would not mend that.
+    tree.remove("lib/pmds/librte_net_e1000.so.23");
+    let checks = tree.say(&every);
+    assert!(!find(&checks, "NIC").mend[0].contains("vfio"), "{checks:#?}");
 }
 
 #[test]
@@ -195,8 +257,23 @@ fn without_a_named_port_some_card_must_be_bound() {
     assert_eq!(errors(&tree.say(&asked)), [""; 0]);
     tree.card(CARD, "0x020000", "e1000e");
     assert_eq!(find(&tree.say(&asked), "NIC").mend, [format!("scripts/bind vfio {CARD}")]);
+    asked.requested.blocked_pci.push(CARD.to_owned());
+    assert!(find(&tree.say(&asked), "NIC").mend[0].contains("without a card"));
+    tree.card(CARD, "0x020000", "vfio-pci");
+    assert_eq!(errors(&tree.say(&asked)), ["NIC"]);
     asked.requested.every_pci = false;
     assert!(errors(&tree.say(&asked)).contains(&"port"));
+}
+
+#[test]
+fn beside_a_vdev_a_card_may_fail() {
+    let tree = Tree::whole();
+    let mut asked = tap();
+    asked.requested.every_pci = true;
+    tree.remove("lib/pmds/librte_net_e1000.so.23");
+    let checks = tree.say(&asked);
+    assert_eq!(errors(&checks), [""; 0]);
+    assert_eq!(find(&checks, &format!("NIC {CARD}")).status, Status::Warning);
 }
 
 #[test]
@@ -220,6 +297,8 @@ fn a_vdev_s_interface_and_capture_must_be_there() {
     asked.requested.vdevs =
         vec!["net_af_packet0,iface=eth0".into(), "net_af_packet1,iface=eth7,qpairs=1".into()];
     assert_eq!(errors(&tree.say(&asked)), ["interface eth7"]);
+    asked.requested.vdevs = vec!["net_af_packet0,iface=lo".into()];
+    assert_eq!(errors(&tree.say(&asked)), [""; 0]);
     asked.requested.vdevs = vec!["net_pcap0,rx_pcap=/tmp/in.pcap,tx_pcap=/tmp/out.pcap".into()];
     assert_eq!(errors(&tree.say(&asked)), ["capture /tmp/in.pcap"]);
     tree.write("tmp/in.pcap", "");
@@ -242,7 +321,7 @@ fn vfio_wants_memory_to_be_locked() {
 fn an_interface_is_there_is_up_and_has_no_traps() {
     let tree = Tree::whole();
     tree.write("sys/class/net/eth0/flags", "0x1002\n");
-    tree.write("proc/sys/net/ipv4/ip_forward", "1\n");
+    tree.write("proc/sys/net/ipv4/conf/eth0/forwarding", "1\n");
     tree.write("proc/net/fib_trie", "  |-- 10.77.0.1\n     /32 host LOCAL\n");
     let mut asked = af_packet();
     let checks = tree.say(&asked);
@@ -268,19 +347,68 @@ fn metrics_and_files_want_a_place() {
 }
 
 #[test]
+fn forwarding_is_stopped_where_it_is_in_the_way() {
+    let tree = Tree::whole();
+    tree.write("proc/sys/net/ipv4/ip_forward", "1\n");
+    tree.write("proc/sys/net/ipv4/conf/eth0/forwarding", "0\n");
+    assert!(!tree.say(&af_packet()).iter().any(|check| check.name == "forwarding"));
+    tree.write("proc/sys/net/ipv4/conf/eth0/forwarding", "1\n");
+    let mend = |tree: &Tree| find(&tree.say(&af_packet()), "forwarding").mend.clone();
+    assert_eq!(mend(&tree), ["sysctl -w net/ipv4/conf/eth0/forwarding=0"]);
+    tree.write("proc/sys/net/ipv6/conf/all/forwarding", "1\n");
+    assert!(mend(&tree)[1].contains("network namespace of its own"));
+}
+
+#[test]
+fn captures_are_read_and_written_where_that_is_possible() {
+    let tree = Tree::whole();
+    let says = |io: Io| {
+        let mut asked = af_packet();
+        asked.requested.io = io;
+        errors(&tree.say(&asked.with_captures())).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let pcap = |input: &str, output: &str| Io::Pcap { input: input.into(), output: Some(output.into()) };
+    assert_eq!(says(pcap("/tmp/in", "/nowhere/out")), ["file /nowhere/out", "capture /tmp/in"]);
+    assert_eq!(says(Io::PcapOut("/nowhere/out".into())), ["file /nowhere/out"]);
+    tree.write("tmp/in", "");
+    assert_eq!(says(pcap("/tmp/in", "/tmp/out")), [""; 0]);
+}
+
+#[test]
 fn what_the_kernel_refuses_is_told_apart() {
     let tree = Tree::whole();
     let mut machine = tree.machine();
     machine.calls.socket = |_| Err(io::Error::from_raw_os_error(97));
     assert!(find(&about(&af_packet(), &machine), "AF_PACKET").found.contains("lacks"));
     machine.calls.socket = |_| Err(io::Error::from_raw_os_error(1));
-    assert!(find(&about(&af_packet(), &machine), "AF_PACKET").mend[0].contains("setcap cap_net_raw+ep"));
+    assert!(
+        find(&about(&af_packet(), &machine), "AF_PACKET").mend[0].contains("setcap cap_net_raw,cap_bpf+ep")
+    );
     machine.calls.bind = |_| Err(io::Error::from_raw_os_error(13));
     let mut asked = af_packet();
     asked.requested.io = Io::Socket;
     asked.requested.sockets = vec!["127.0.0.1:7".parse().expect("valid")];
     let checks = about(&asked, &machine);
     assert!(find(&checks, "socket 127.0.0.1:7").mend[0].contains("cap_net_bind_service"));
+}
+
+#[test]
+fn one_command_gives_every_capability() {
+    let tree = Tree::whole();
+    let caps = |asked: &Asked| {
+        let checks = tree.say(asked);
+        find(&checks, "capabilities").mend[0].split_whitespace().nth(2).unwrap_or_default().to_owned()
+    };
+    let mut asked = tap();
+    // CAP_NET_RAW it has.
+    tree.write("proc/self/status", "CapEff:\t0000000000002000\nCpus_allowed_list:\t0-1\n");
+    asked.requested.vdevs.push("net_af_packet0,iface=eth0".into());
+    assert_eq!(caps(&asked), "cap_net_admin,cap_net_raw+ep");
+    asked.requested.pci.push(CARD.to_owned());
+    asked.metrics = "127.0.0.1:80".parse().ok();
+    assert_eq!(caps(&asked), "cap_net_bind_service,cap_net_admin,cap_net_raw,cap_ipc_lock+ep");
+    tree.write("proc/self/status", "CapEff:\t0000000000000000\nCpus_allowed_list:\t0-1\n");
+    assert_eq!(caps(&af_packet()), "cap_net_raw,cap_bpf+ep");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::super::check::Check;
 use super::super::machine::Machine;
+use super::super::pmd::Drivers;
 use super::Asked;
 
 const DRIVER: &str = "/sys/bus/pci/drivers/vfio-pci";
@@ -13,8 +14,8 @@ const NO_IOMMU: &str = "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode";
 const LOCKED: u64 = 64 << 20;
 pub(super) const CAP_IPC_LOCK: u32 = 14;
 
-pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
-    let is_needed = asked.needs_pci() && !asked.is_bifurcated(machine);
+pub(super) fn checks(asked: &Asked, machine: &Machine, drivers: &Drivers) -> Vec<Check> {
+    let is_needed = asked.needs_pci() && !asked.is_bifurcated(machine, drivers);
     [iommu(machine), module(machine), memlock(machine)].map(|check| check.needed_if(is_needed)).into()
 }
 

@@ -25,6 +25,8 @@ pub struct Requested {
     pub pci: Vec<String>,
     /// Whether DPDK takes every PCI device that it has a driver for: no `-a` and no `--no-pci`.
     pub every_pci: bool,
+    /// The PCI addresses of `-b`, with their domain: not among those.
+    pub blocked_pci: Vec<String>,
     /// Folders or files of drivers beside DPDK's own (`-d`).
     pub drivers: Vec<String>,
     /// Whether DPDK makes files in its runtime folder: all but without telemetry (`--no-telemetry`)
@@ -55,6 +57,7 @@ impl Launch {
             vdevs: Vec::new(),
             pci: Vec::new(),
             every_pci: false,
+            blocked_pci: Vec::new(),
             drivers: Vec::new(),
             runtime_files: false,
             sockets: self.sockets(),
@@ -110,6 +113,7 @@ impl Launch {
         requested.vdevs = arguments.network_vdevs().map(str::to_owned).collect();
         requested.pci = arguments.allowed_pci().collect();
         let allows = arguments.short_values('a').chain(arguments.long_values("--allow")).next().is_some();
+        requested.blocked_pci = arguments.blocked_pci().collect();
         requested.every_pci = !allows && !arguments.has("--no-pci");
         let is_private = arguments.has("--in-memory") || arguments.has("--no-shconf");
         requested.runtime_files = !(is_private && arguments.has("--no-telemetry"));
@@ -160,6 +164,8 @@ mod tests {
         assert!(launch("--no-telemetry").requested().runtime_files);
         assert!(!launch("--no-telemetry --no-shconf").requested().runtime_files);
         assert!(launch("").requested().every_pci && !launch("--no-pci").requested().every_pci);
+        let blocked = launch("-b 03:00.0 --block=0000:04:00.1").requested();
+        assert!(blocked.every_pci && blocked.blocked_pci == ["0000:03:00.0", "0000:04:00.1"]);
         assert_eq!(launch("--no-huge").requested().memory, Memory::Ordinary);
     }
 

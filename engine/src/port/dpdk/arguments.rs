@@ -69,6 +69,11 @@ impl<'a> Arguments<'a> {
         let allowed = self.short_values('a').chain(self.long_values("--allow"));
         allowed.filter_map(|value| pci_address(value.split(',').next().unwrap_or(value)))
     }
+
+    /// The PCI addresses that DPDK leaves alone, in the EAL's long form.
+    pub(crate) fn blocked_pci(self) -> impl Iterator<Item = String> {
+        self.short_values('b').chain(self.long_values("--block")).filter_map(pci_address)
+    }
 }
 
 /// An lcore and the CPUs that its thread may run on.
