@@ -134,7 +134,7 @@ pub struct CommonArgs {
     #[arg(long, conflicts_with = "user", help_heading = "Run")]
     pub keep_privileges: bool,
 
-    /// Refuse no system calls: the filter takes some 60 ns of each
+    /// Refuse no system calls: the filter takes a little of each
     #[arg(long, help_heading = "Run")]
     pub no_seccomp: bool,
 
