@@ -1,0 +1,6 @@
+//! A game server on Gannet: players join, move, fight and talk, and each hears what goes on around it.
+//!
+//! - [`protocol`]: what is said, byte for byte.
+#![forbid(unsafe_code)]
+
+pub mod protocol;
