@@ -164,3 +164,30 @@ pub fn pcap() -> Vec<Vec<u8>> {
         [vec![1], file(u32::to_be_bytes, 0xa1b2_3c4d)].concat(),
     ]
 }
+
+/// For the target of this name: every type, right in itself.
+pub fn game_protocol() -> Vec<Vec<u8>> {
+    let of = |kind: u32, len: usize| {
+        let mut message = vec![0; len];
+        message[0] = kind as u8;
+        match kind {
+            3 | 103 => {
+                message[20] = (len - 24) as u8;
+                message[24..].fill(b'a');
+            }
+            4 => message[16] = 1,
+            108 => {
+                message[29] = 1;
+                message[30] = ((len - 32) / 36) as u8;
+            }
+            _ => {}
+        }
+        // Its size is repaired.
+        [&[1][..], &message].concat()
+    };
+    let lens =
+        [(1, 44), (2, 28), (3, 25), (3, 224), (4, 64), (5, 20), (6, 20), (101, 44), (102, 36), (103, 30)];
+    let more =
+        [(104, 24), (105, 64), (106, 20), (107, 44), (108, 32), (108, 68), (108, 1184), (109, 24), (110, 36)];
+    lens.into_iter().chain(more).map(|(kind, len)| of(kind, len)).collect()
+}
