@@ -3,4 +3,8 @@
 //! - [`protocol`]: what is said, byte for byte.
 #![forbid(unsafe_code)]
 
+mod counters;
 pub mod protocol;
+mod random;
+mod rules;
+mod world;
