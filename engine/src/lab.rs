@@ -103,6 +103,7 @@ impl<S: Service> Lab<S> {
         addressing.add_link_locals(HOST_MAC);
         let mut config = HostConfig::new(addressing);
         config.guards = GuardConfig::default().resolve(S::ROLE);
+        config.shared = S::SHARED;
         change(&mut config);
         let worker = Worker::new(vec![finish(Host::new(queue, config))], service, FORWARDS);
         Self { worker, wire, now: Time::ZERO }

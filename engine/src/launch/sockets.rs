@@ -14,7 +14,7 @@ use super::serve::{Aside, conclude, endpoint, random_key, run, say_metrics, staf
 use super::{Launch, privileges, say};
 use crate::port::PortId;
 use crate::port::socket::{self, SocketConfig, Switch};
-use crate::service::{Role, Service};
+use crate::service::Service;
 use crate::sys::{Clock, Signals};
 use crate::telemetry::Report;
 
@@ -113,7 +113,7 @@ pub(super) fn serve<S: Service + 'static>(
     companion: &mut dyn Companion,
     make: impl FnOnce(&[LcoreId]) -> Vec<S>,
 ) -> Result<Report, Error> {
-    let config = config(&launch.args, plan, S::ROLE)?;
+    let config = config::<S>(&launch.args, plan)?;
     let port = socket::open(&config)?;
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
     say(format_args!("port 0: socket, {}", addresses.join(", ")));
@@ -135,7 +135,7 @@ pub(super) fn serve<S: Service + 'static>(
 }
 
 /// What the sockets are asked for.
-fn config(args: &CommonArgs, plan: &Plan, role: Role) -> Result<SocketConfig, Error> {
+fn config<S: Service>(args: &CommonArgs, plan: &Plan) -> Result<SocketConfig, Error> {
     let mut udp_ports: Vec<_> = plan.named_udp_ports.iter().flat_map(UdpPortArg::each).collect();
     udp_ports.sort_unstable();
     udp_ports.dedup();
@@ -144,11 +144,12 @@ fn config(args: &CommonArgs, plan: &Plan, role: Role) -> Result<SocketConfig, Er
         queues: plan.port.queues,
         burst: plan.port.burst,
         outbox: plan.outbox(),
+        shared: S::SHARED,
         ttl: args.ttl,
         gro: args.socket.gro.unwrap_or(Switch::On),
         gso: args.socket.gso.unwrap_or(Switch::On),
         busy_poll: args.socket.busy_poll,
-        guards: args.guard.resolve(role),
+        guards: args.guard.resolve(S::ROLE),
         hash_key: random_key()?,
         ..SocketConfig::new(args.ip.iter().map(|arg| arg.address).collect(), udp_ports)
     })

@@ -129,6 +129,9 @@ pub struct Capabilities {
     pub rx_udp_checksum: bool,
     /// [`Packet::request_udp_checksum`] works.
     pub tx_udp_checksum: bool,
+    /// [`Packet::chain`] works: the device sends frames of several parts, and gives up what others
+    /// still have.
+    pub tx_shared: bool,
     /// The device delivers datagrams of this machine's own kernel with the transmit
     /// checksum unfilled and does not mark them (DPDK's net_af_packet): a UDP checksum
     /// that equals the sum of the pseudo header is such a one.
