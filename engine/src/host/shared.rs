@@ -2,6 +2,7 @@
 //! that all have, or a copy of it.
 
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use super::Host;
 use super::classify::Addresses;
@@ -14,6 +15,9 @@ use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::ethernet;
 
+/// Payloads of so many bytes are shared: shorter ones are copied sooner than chained.
+const SHARED_FROM: usize = 256;
+
 /// What becomes of shared payloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
@@ -24,6 +28,32 @@ pub enum Sharing {
     Share,
     /// Each datagram has a copy.
     Copy,
+}
+
+impl FromStr for Sharing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "share" => Ok(Self::Share),
+            "copy" => Ok(Self::Copy),
+            _ => Err("there are auto, share and copy".to_owned()),
+        }
+    }
+}
+
+impl Sharing {
+    /// Shorter payloads are copied; `None` if all are. `is_granted`: the port sends frames of several
+    /// parts.
+    pub(crate) fn least(self, is_granted: bool) -> Option<usize> {
+        match self {
+            _ if !is_granted => None,
+            Self::Auto => Some(SHARED_FROM),
+            Self::Share => Some(0),
+            Self::Copy => None,
+        }
+    }
 }
 
 /// The payloads that are shared, in packets of the port.
@@ -38,12 +68,7 @@ pub(super) struct Tails<P> {
 impl<P: Packet> Tails<P> {
     /// For so many places. `is_granted`: the port sends frames of several parts.
     pub(super) fn new(places: usize, sharing: Sharing, is_granted: bool) -> Self {
-        let least = match sharing {
-            _ if !is_granted => usize::MAX,
-            Sharing::Auto => SHARED_FROM,
-            Sharing::Share => 0,
-            Sharing::Copy => usize::MAX,
-        };
+        let least = sharing.least(is_granted).unwrap_or(usize::MAX);
         Self { least, tails: std::iter::repeat_with(|| None).take(places).collect() }
     }
 
@@ -177,6 +202,3 @@ fn copy_behind<P: Packet>(packet: &mut P, start: usize, payload: &[u8]) {
         debug_assert!(false, "{end} bytes do not fit the room");
     }
 }
-
-/// Payloads of so many bytes are shared: shorter ones are copied sooner than chained.
-pub(super) const SHARED_FROM: usize = 256;

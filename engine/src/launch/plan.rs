@@ -70,6 +70,7 @@ impl Plan {
             mtu: args.mtu,
             promiscuous: args.promiscuous,
             wakeups: Idle::new(args.idle).waits(),
+            shares: plan.shared > 0 && args.tx_shared != Sharing::Copy,
             rss_key: Some(RssKey(random_bytes()?)),
             ..PortConfig::default()
         };
@@ -91,6 +92,17 @@ impl Plan {
                 format!(":{{{}}}", several.join(","))
             }
         }
+    }
+
+    /// How the hosts of a port treat payloads that are shared, if the service has such.
+    pub(super) fn sharing(&self, args: &CommonArgs, is_granted: bool) -> Option<String> {
+        (self.shared > 0).then(|| match args.tx_shared.least(is_granted) {
+            Some(0) => "shared payloads are sent from one place".to_owned(),
+            Some(least) => {
+                format!("shared payloads are sent from one place if they are of {least} bytes or more")
+            }
+            None => "shared payloads are copied".to_owned(),
+        })
     }
 
     /// Datagrams that a service can send per call.
@@ -124,7 +136,7 @@ impl Plan {
             burst: usize::from(args.burst),
             outbox: self.outbox,
             shared: self.shared,
-            sharing: Sharing::Auto,
+            sharing: args.tx_shared,
             hash_key,
             announces: false,
             guards: args.guard.resolve(role),

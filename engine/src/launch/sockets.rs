@@ -12,6 +12,7 @@ use super::lcores::Lcores;
 use super::plan::Plan;
 use super::serve::{Aside, conclude, endpoint, random_key, run, say_metrics, staff};
 use super::{Launch, privileges, say};
+use crate::host::Sharing;
 use crate::port::PortId;
 use crate::port::socket::{self, SocketConfig, Switch};
 use crate::service::Service;
@@ -57,6 +58,7 @@ pub(super) fn check(args: &CommonArgs) -> Result<(), UsageError> {
             "--gateway",
             "the kernel has the routes: `ip route add default via ADDR`",
         ),
+        (args.tx_shared != Sharing::Auto, "--tx-shared", "the kernel copies every payload: leave it out"),
         (!args.fragments.is_empty(), "--fragments", "the kernel cuts packets and puts them together"),
         (args.no_announce, "--no-announce", "the kernel announces its addresses: leave it out"),
         (
@@ -118,6 +120,7 @@ pub(super) fn serve<S: Service + 'static>(
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
     say(format_args!("port 0: socket, {}", addresses.join(", ")));
     port.control.description().granted.iter().for_each(|line| say(format_args!("  {line}")));
+    plan.sharing(&launch.args, false).into_iter().for_each(|line| say(format_args!("  {line}")));
     say_metrics(plan);
     let (teams, services) = staff(lcores, vec![port.queues], make)?;
     let ready = Box::new(|| ready(launch, plan, &config));
