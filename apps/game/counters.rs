@@ -33,6 +33,7 @@ macro_rules! events {
 events! {
     Challenged "challenged" "Joins that were answered with a cookie."
     Joined "joined" "Players that came."
+    JoinsPassedOn "joins_passed_on" "Joins with a token that were passed on to the player's lcore."
     Rejoined "rejoined" "Players that came back with their token from another address."
     Refused "refused" "Joins with a cookie that were refused."
     Left "left" "Players that left."
@@ -62,6 +63,7 @@ events! {
     DropChatFull "drop_chat_full" "Datagrams dropped: as much was said in this tick as can be told."
     DropExchangeFull "drop_exchange_full" "Datagrams dropped: the ring to the player's lcore is full."
     DropNoRoom "drop_no_room" "Datagrams dropped: an answer did not fit the buffer."
+    TooLong "too_long" "Updates and words that are longer than the port's datagrams."
     OutboxFull "outbox_full" "Messages beside an answer that found the outbox full."
     EntriesLost "entries_lost" "Entries for other lcores that found the ring full."
     EntriesCut "entries_cut" "Entries left out, since more are nearby than updates can name."

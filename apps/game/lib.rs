@@ -1,10 +1,15 @@
 //! A game server on Gannet: players join, move, fight and talk, and each hears what goes on around it.
 //!
 //! - [`protocol`]: what is said, byte for byte.
+//! - [`rules`]: what holds in the world.
+//! - `world`: the players of one lcore, and what they can do; it sends nothing.
+//! - [`server`]: the service of one lcore.
+//! - [`counters`]: what happens, counted.
 #![forbid(unsafe_code)]
 
-mod counters;
+pub mod counters;
 pub mod protocol;
 mod random;
-mod rules;
+pub mod rules;
+pub mod server;
 mod world;

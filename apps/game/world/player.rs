@@ -78,6 +78,22 @@ impl Player {
         }
     }
 
+    /// The same player on another lcore, and from another address.
+    pub(crate) fn settle(self, now: Time, id: PlayerId, (source, own): (SocketAddr, SocketAddr)) -> Self {
+        Self { id, source, own, seen: now, is_changed: true, ..self }
+    }
+
+    /// Our end and its end, to send from and to.
+    #[inline]
+    pub(crate) fn ends(&self) -> (SocketAddr, SocketAddr) {
+        (self.own, self.source)
+    }
+
+    /// Where it stands, for who says otherwise.
+    pub(crate) fn correction(&self) -> Move {
+        Move { player: self.id, position: self.position, velocity: Vector::default() }
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.health == 0
     }

@@ -19,9 +19,9 @@ const LCORE_BITS: u32 = 6;
 const GENERATIONS: u32 = 1 << (32 - SLOT_BITS - LCORE_BITS);
 
 /// Players that an lcore can have.
-pub const MAX_PLAYERS: u32 = 1 << SLOT_BITS;
+pub(crate) const MAX_PLAYERS: u32 = 1 << SLOT_BITS;
 /// Lcores that a world can have.
-pub const MAX_LCORES: u32 = 1 << LCORE_BITS;
+pub(crate) const MAX_LCORES: u32 = 1 << LCORE_BITS;
 
 /// The lcore whose player that is.
 pub(crate) fn lcore_of(id: PlayerId) -> u32 {
@@ -95,6 +95,16 @@ impl Slab {
     /// How many there are.
     pub(crate) fn len(&self) -> u32 {
         self.len
+    }
+
+    /// How many there can be, on all lcores.
+    pub(crate) fn seats(&self) -> u32 {
+        self.seats.all()
+    }
+
+    /// A player that was taken out comes to no other place.
+    pub(crate) fn give_up_seat(&self) {
+        self.seats.give_back();
     }
 
     /// How many places were ever taken.
