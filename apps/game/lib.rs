@@ -1,5 +1,6 @@
 //! A game server on Gannet: players join, move, fight and talk, and each hears what goes on around it.
 //!
+//! - [`map`]: a picture of the world from above.
 //! - [`protocol`]: what is said, byte for byte.
 //! - [`rules`]: what holds in the world.
 //! - `world`: the players of one lcore, and what they can do; it sends nothing.
@@ -8,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod counters;
+pub mod map;
 pub mod protocol;
 mod random;
 pub mod rules;

@@ -9,6 +9,8 @@
 //! - [`player`]: from players. [`server`]: from the server. [`update`]: what goes on around a player.
 
 mod fields;
+#[cfg(test)]
+mod page_tests;
 mod player;
 mod server;
 #[cfg(test)]
