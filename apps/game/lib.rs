@@ -2,7 +2,16 @@
 //!
 //! - [`map`]: a picture of the world from above.
 //! - [`protocol`]: what is said, byte for byte.
+//! - [`rules`]: what holds in the world.
+//! - `world`: the players of one lcore, and what they can do; it sends nothing.
+//! - [`server`]: the service of one lcore.
+//! - [`counters`]: what happens, counted.
 #![forbid(unsafe_code)]
 
+pub mod counters;
 pub mod map;
 pub mod protocol;
+mod random;
+pub mod rules;
+pub mod server;
+mod world;
