@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use gannet::telemetry::{Family, FamilyKind};
+
 use crate::protocol::Malformed;
 
 macro_rules! events {
@@ -20,6 +22,15 @@ macro_rules! events {
             /// The name in reports: lower case with underscores.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
+            }
+
+            /// The metric that it is.
+            pub const fn family(self) -> Family {
+                match self {
+                    $(Self::$variant => Family::new(
+                        concat!("gannet_game_", $name), FamilyKind::Counter, &["lcore"], $sentence,
+                    ),)*
+                }
             }
 
             /// What it counts, in a sentence.

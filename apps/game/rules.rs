@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::protocol::Vector;
 
+/// Updates a second at least.
+pub const MIN_TICK_RATE: u32 = 20;
+/// Updates a second at most.
+pub const MAX_TICK_RATE: u32 = 60;
 /// How high the world is, in metres.
 pub const HEIGHT: f32 = 1000.0;
 /// The most health there is.

@@ -34,6 +34,7 @@ use talk::Talk;
 use ticks::Ticks;
 
 use crate::counters::{Counters, Event};
+use crate::map::Board;
 use crate::protocol::{Header, Malformed};
 use crate::rules::Rules;
 use crate::world::{MAX_LCORES, Seats, World};
@@ -49,6 +50,8 @@ pub struct Game {
     ticks: Ticks,
     round: Round,
     counters: Arc<Counters>,
+    /// Where its players are shown, if somebody wants to see them.
+    board: Option<Arc<Board>>,
 }
 
 /// A world, before its lcores take their parts of it.
@@ -83,6 +86,7 @@ impl Setup {
             ticks: Ticks::new(self.rules.period(), Arc::clone(&self.lateness)),
             round: Round::default(),
             counters: Arc::default(),
+            board: None,
         };
         (0..lcores).zip(exchanges).map(game).collect()
     }
@@ -92,6 +96,11 @@ impl Game {
     /// Its counters.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// Shows its players on a board, which has a line for each lcore, once a tick.
+    pub fn show_on(&mut self, board: Arc<Board>) {
+        self.board = Some(board);
     }
 
     /// How late its ticks end.

@@ -9,6 +9,7 @@ use super::Game;
 use super::fan_out::{CellNews, Progress};
 use super::nearby::Rows;
 use crate::counters::Event;
+use crate::map::Dot;
 use crate::protocol::{LeftReason, PacketType};
 use crate::world::Player;
 
@@ -129,13 +130,18 @@ impl Game {
     fn look_at(&mut self, now: Time, place: usize, outbox: &mut Outbox<'_>) -> bool {
         let rules = self.world.rules;
         let is_refreshed = (self.ticks.number as usize + place).is_multiple_of(rules.tick_rate as usize);
-        let Some(player) = self.world.players.at_mut(place) else { return true };
+        let Some(player) = self.world.players.at_mut(place) else {
+            self.show(place, None);
+            return true;
+        };
         if now.since(player.seen) > rules.timeout || player.may_revive(now) {
             return outbox.free() > 0 && self.change(now, place, outbox);
         }
+        let dot = player.dot(&rules);
         player.cell = rules.cell_of(player.position);
         let (cell, news) = (player.cell, (player.is_changed || is_refreshed).then(|| player.tell()));
         self.fan_out.add_listener(cell, place as u32);
+        self.show(place, Some(dot));
         if let Some(entry) = news {
             if !self.fan_out.add_news(cell, &entry) {
                 self.count(Event::EntriesCut);
@@ -145,6 +151,14 @@ impl Game {
             }
         }
         true
+    }
+
+    /// Shows who is in a place, if somebody wants to see that.
+    #[inline]
+    fn show(&self, place: usize, dot: Option<Dot>) {
+        if let Some(board) = &self.board {
+            board.line(self.lcore as usize).show(place, dot);
+        }
     }
 
     /// A player's time is over, or comes again.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use gannet::Time;
 
+use crate::map::Dot;
 use crate::protocol::{Entry, EntryFlags, Move, Outcome, PlayerId, Token, Vector};
 use crate::rules::{DEATH, HEALTH, Rules, SILENCE, Weapon};
 
@@ -180,6 +181,16 @@ impl Player {
     fn mark(&mut self, flags: EntryFlags) {
         self.flags = self.flags.with(flags);
         self.is_changed = true;
+    }
+
+    /// What is seen of it from above.
+    pub(crate) fn dot(&self, rules: &Rules) -> Dot {
+        Dot {
+            x: self.position.x / rules.world,
+            z: self.position.z / rules.world,
+            fights: self.flags.has(EntryFlags::FIGHTS),
+            dead: self.is_dead(),
+        }
     }
 
     /// What those nearby are told, once.
