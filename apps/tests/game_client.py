@@ -48,7 +48,8 @@ def main(address, port, players):
     check_refusals(server)
     one, two = Player(server), Player(server)
     check_join(one)
-    two.join()
+    check(two.join()[1] == WELCOME, "the second joins")
+    Player.company = [one, two]
     check_ping(one)
     check_moves(one)
     check_what_is_too_much(one)
@@ -58,7 +59,8 @@ def main(address, port, players):
     check_strangers(server, one)
     check_fight(one, two)
     check_return(server, two)
-    check_capacity(server, int(players), [one, two])
+    check_capacity(server, int(players))
+    Player.company = []
     check_leave(one)
     check_leave(two)
 
@@ -68,6 +70,9 @@ def main(address, port, players):
 
 class Player:
     """A socket, and what the server said to it."""
+
+    # Who has to be heard of while one of them takes its time.
+    company = []
 
     def __init__(self, server):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -148,6 +153,7 @@ class Player:
             velocity = tuple((there - here) / left * speed for here, there in zip(self.place, to))
             kind, fields, _ = self.move(place, velocity)
             check(kind == ACK, "a step of %s to %s was corrected to %s" % (self.place, place, fields))
+            self.stay()
 
     def attack(self, target, weapon):
         body = struct.pack("<III", self.id, target, weapon)
@@ -165,13 +171,18 @@ class Player:
         check(heard[2] == (self.id,), "a PONG of somebody else")
         return before
 
-    def hear(self, seconds, *others):
-        """Listens for so long; it and the others are heard of meanwhile."""
+    def hear(self, seconds):
+        """Listens for so long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for player in (self, *others):
-                check(player.ping() == [], "something came unasked")
+            self.stay()
             time.sleep(0.1)
+
+    @classmethod
+    def stay(cls):
+        """All are heard of, and what came before their answers was asked for."""
+        for player in cls.company:
+            check((heard := player.ping()) == [], "something came unasked: %s" % heard)
 
     def entries(self, player):
         """What the updates said of a player: the tick, then the fields."""
@@ -295,7 +306,7 @@ def check_updates(one, two):
     place = tuple(map(single, (1.0, 0.0, 1.25)))
     time.sleep(0.2)
     _, _, timestamp = one.move(place)
-    one.hear(2.5, two)
+    one.hear(2.5)
     for player in (one, two):
         last = list(player.entries(one.id))[-1]
         check(last["stamp"] == timestamp & 0xFFFFFFFF, "the stamp of the last move: %s" % last)
@@ -320,14 +331,14 @@ def check_chain(player):
 
 
 def check_chat(one, two):
-    one.hear(0.6, two)
+    one.hear(0.6)
     one.chats.clear(), two.chats.clear()
     text = "grüß dich, wer da?"
     one.send(SAY, say_body(one.id, text.encode()))
     one.send(SAY, say_body(one.id, b"too soon"))
-    one.hear(0.6, two)
+    one.hear(0.6)
     one.send(SAY, say_body(one.id, b"a" * 200))
-    one.hear(0.4, two)
+    one.hear(0.4)
     expected = [(one.id, text), (one.id, "a" * 200)]
     check(one.chats == expected and two.chats == expected, "said: %s and %s" % (one.chats, two.chats))
     seen("what is said is heard by both, what is said too soon by nobody")
@@ -388,21 +399,20 @@ def check_strangers(server, player):
 
 def check_fight(one, two):
     two.walk((10.0, 0.0, 10.0))
-    check(two.ping() == [] and one.ping() == [], "something came unasked")
     check(one.attack(two.id, SWORD) == (OUT_OF_RANGE, 0), "a sword does not reach so far")
     check(one.attack(two.id, BOW) == (TOO_EARLY, 0), "one rests behind an attack that failed, too")
-    one.hear(REST[SWORD] + 0.1, two)
+    one.hear(REST[SWORD] + 0.1)
     check(one.attack(NOBODY, SWORD) == (NO_TARGET, 0), "nobody is no target")
-    one.hear(REST[SWORD] + 0.1, two)
+    one.hear(REST[SWORD] + 0.1)
     one.updates.clear(), two.updates.clear()
     strike(one, two, STAFF, HIT, 60)
     rested = time.monotonic() + REST[STAFF] + 0.1
     one.walk((9.0, 0.0, 9.0))
-    one.hear(rested - time.monotonic(), two)
+    one.hear(rested - time.monotonic())
     for outcome, health in ((HIT, 35), (HIT, 10), (KILLED, 0)):
         strike(one, two, SWORD, outcome, health)
         if outcome != KILLED:
-            one.hear(REST[SWORD] + 0.1, two)
+            one.hear(REST[SWORD] + 0.1)
     check_death(one, two)
 
 
@@ -421,11 +431,11 @@ def check_death(one, two):
     check(two.attack(one.id, BOW) == (IS_DEAD, 0), "the dead don't attack")
     one.hear(REST[SWORD] + 0.1)
     check(one.attack(two.id, SWORD) == (NO_TARGET, 0), "the dead are left alone")
-    one.hear(begin + 2.5 - time.monotonic(), two)
+    one.hear(begin + 2.5 - time.monotonic())
     kind, timestamp, fields = two.receive()
     check((kind, timestamp, fields[0]) == (CORRECTION, 0, two.id), "it lives again: %s %s" % (kind, fields))
     two.place = fields[1:4]
-    one.hear(0.3, two)
+    one.hear(0.3)
     said = list(one.entries(two.id))
     check(any(entry["flags"] & FIGHTS for entry in said), "a fight is seen")
     check(any(entry["flags"] & DEAD and entry["health"] == 0 for entry in said), "a death is seen")
@@ -459,9 +469,9 @@ def check_return(server, player):
     seen("a player came back from another port")
 
 
-def check_capacity(server, players, present):
+def check_capacity(server, players):
     """The last seat is taken and left by silence; for one more there is none meanwhile."""
-    more = [Player(server) for _ in range(players - len(present))]
+    more = [Player(server) for _ in range(players - len(Player.company))]
     for player in more:
         check(player.join()[1] == WELCOME, "there is a seat")
     late = Player(server)
@@ -469,7 +479,7 @@ def check_capacity(server, players, present):
     check((kind, fields) == (ERROR, (FULL, players)), "the server is full: %s %s" % (kind, fields))
     seen("the server is full with %s players" % players)
     timeout = more[0].timeout
-    present[0].hear(timeout + 1, *present[1:])
+    more[0].hear(timeout + 1)
     for player in more:
         kind, _, fields = player.receive()
         check((kind, fields) == (LEFT, (player.id, *player.place, SILENT)), "silence: %s %s" % (kind, fields))
