@@ -29,7 +29,7 @@ const IPV6_LEN_AT: usize = 4;
 /// The ways that are kept, each in the one place that its addresses have.
 ///
 /// A way is not taken longer than its neighbour's answer is believed, and what is believed does
-/// not change meanwhile; addresses of ours that may be used stay so. So none is ever taken back.
+/// not change meanwhile; addresses of ours that may be used stay so. So none is ever taken back, but all when the port has another device (`become_station`).
 #[derive(Debug)]
 pub(crate) struct Ways(Box<[Option<Ready>]>);
 

@@ -41,6 +41,7 @@ mod control;
 mod eal_args;
 mod error;
 mod lcores;
+mod link;
 mod metrics;
 mod panic;
 mod plan;

@@ -125,7 +125,8 @@ impl Query {
         }
     }
 
-    fn index(&self) -> io::Result<i32> {
+    /// The number of the interface that has the name now.
+    pub(super) fn index(&self) -> io::Result<i32> {
         let answer = self.ask(libc::SIOCGIFINDEX)?;
         // SAFETY: the answer to this question is in this field.
         Ok(unsafe { answer.ifr_ifru.ifru_ifindex })
@@ -147,6 +148,15 @@ impl Query {
     pub(super) fn is_running(&self) -> bool {
         const BOTH: i32 = libc::IFF_UP | libc::IFF_RUNNING;
         self.flags().is_ok_and(|flags| flags & BOTH == BOTH)
+    }
+
+    /// Whether an interface has this number, whatever its name.
+    pub(super) fn is_there(&self, index: i32) -> bool {
+        // SAFETY: an ifreq is numbers and bytes, for which zeros are values.
+        let mut question: libc::ifreq = unsafe { std::mem::zeroed() };
+        question.ifr_ifru.ifru_ifindex = index;
+        // SAFETY: the question reads the number of an ifreq and writes its name.
+        unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCGIFNAME, &raw mut question) == 0 }
     }
 
     fn hardware_address(&self) -> io::Result<(u16, MacAddress)> {
