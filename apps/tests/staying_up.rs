@@ -59,6 +59,19 @@ fn under_traffic<T>(client: &Namespace, work: impl FnOnce() -> T) -> T {
     })
 }
 
+/// Takes the link of an interface in the engine's namespace away and gives it back, under traffic.
+fn flap(lab: &Lab, interface: &str, client: &Namespace) {
+    under_traffic(client, || {
+        for _ in 0..ROUNDS {
+            lab.near.ip(&format!("link set {interface} down"));
+            thread::sleep(A_WHILE);
+            lab.near.ip(&format!("link set {interface} up"));
+            wait_until_served(client);
+            thread::sleep(A_WHILE);
+        }
+    });
+}
+
 /// How often its log says that.
 fn said(ended: &Ended, words: &str) -> u64 {
     ended.stderr.lines().filter(|line| line.contains(words)).count() as u64
@@ -102,15 +115,7 @@ fn af_packet_serves_after_each_flap_of_its_link() {
     Lab::with("af_packet_serves_after_each_flap_of_its_link", |lab| {
         let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", ADDRESS);
         engine.ready();
-        under_traffic(&lab.far, || {
-            for _ in 0..ROUNDS {
-                lab.near.ip("link set near0 down");
-                thread::sleep(A_WHILE);
-                lab.near.ip("link set near0 up");
-                wait_until_served(&lab.far);
-                thread::sleep(A_WHILE);
-            }
-        });
+        flap(lab, "near0", &lab.far);
         let ended = engine.stop("TERM");
         flapped(&ended, &balanced(&lab.scratch, &ended));
     });
@@ -151,4 +156,102 @@ fn several_queues_whose_rights_are_gone_end_the_program_with_the_way_out() {
         assert!(error.contains("near0 is lost") && error.contains("--keep-privileges"), "{error}");
         assert!(ended.stdout.contains("every buffer is back"), "{ended:#?}");
     });
+}
+
+#[cfg(feature = "dpdk")]
+mod dpdk {
+    use super::*;
+    use crate::common::echo::{eal, tap, with_tun};
+
+    const TAP: &str = "--vdev=net_tap0,iface=dtap0";
+    const AF_PACKET: &str = "--vdev=net_af_packet0,iface=near0";
+
+    #[test]
+    fn net_tap_serves_after_each_flap_of_its_link() {
+        with_tun("net_tap_serves_after_each_flap_of_its_link", |lab| {
+            let mut engine = start(lab, &eal(&one_lcore(), TAP), "", ADDRESS);
+            engine.ready();
+            tap(lab);
+            wait_until_served(&lab.near);
+            flap(lab, "dtap0", &lab.near);
+            let ended = engine.stop("TERM");
+            flapped(&ended, &balanced(&lab.scratch, &ended));
+        });
+    }
+
+    #[test]
+    fn net_af_packet_serves_after_each_flap_of_its_link() {
+        Lab::with("net_af_packet_serves_after_each_flap_of_its_link", |lab| {
+            let mut engine = start(lab, &eal(&one_lcore(), AF_PACKET), "", ADDRESS);
+            engine.ready();
+            wait_until_served(&lab.far);
+            flap(lab, "near0", &lab.far);
+            let ended = engine.stop("TERM");
+            flapped(&ended, &balanced(&lab.scratch, &ended));
+        });
+    }
+
+    #[test]
+    fn net_tap_makes_its_interface_anew() {
+        for lcores in [one_lcore(), several_lcores(2)] {
+            with_tun("net_tap_makes_its_interface_anew", |lab| {
+                let arguments = format!("{ADDRESS} --keep-privileges");
+                let mut engine = start(lab, &eal(&lcores, TAP), "", &arguments);
+                engine.ready();
+                tap(lab);
+                // Addresses are announced once it is known that nobody else has them, a second after the start.
+                thread::sleep(A_WHILE);
+                under_traffic(&lab.near, || {
+                    for _ in 0..ROUNDS {
+                        wait_until_served(&lab.near);
+                        lab.near.ip("link del dtap0");
+                        while !lab.near.has("dtap0") {
+                            thread::sleep(Duration::from_millis(20));
+                        }
+                        // What the kernel's end had is gone with it.
+                        tap(lab);
+                        wait_until_served(&lab.near);
+                    }
+                });
+                assert_eq!(lab.near.udp_client(TO, 1000), Tally::all(1000));
+                let ended = engine.stop("TERM");
+                renewed(&ended, &balanced(&lab.scratch, &ended));
+            });
+        }
+    }
+
+    #[test]
+    fn net_af_packet_serves_an_interface_that_was_made_anew() {
+        Lab::with("net_af_packet_serves_an_interface_that_was_made_anew", |lab| {
+            let arguments = format!("{ADDRESS} --keep-privileges");
+            let mut engine = start(lab, &eal(&one_lcore(), AF_PACKET), "", &arguments);
+            engine.ready();
+            under_traffic(&lab.far, || {
+                for _ in 0..ROUNDS {
+                    wait_until_served(&lab.far);
+                    lay_another_wire(lab);
+                }
+                wait_until_served(&lab.far);
+            });
+            assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
+            let ended = engine.stop("TERM");
+            renewed(&ended, &balanced(&lab.scratch, &ended));
+        });
+    }
+
+    #[test]
+    fn a_device_whose_rights_are_gone_ends_the_program_with_the_way_out() {
+        with_tun("a_device_whose_rights_are_gone_ends_the_program_with_the_way_out", |lab| {
+            let mut engine = start(lab, &eal(&one_lcore(), TAP), "", ADDRESS);
+            engine.ready();
+            tap(lab);
+            wait_until_served(&lab.near);
+            lab.near.ip("link del dtap0");
+            let ended = engine.end();
+            assert_eq!(ended.code, Some(1), "{ended:#?}");
+            let error = ended.stderr.lines().find(|line| line.starts_with("error: ")).expect("an error");
+            assert!(error.contains("net_tap0 is lost") && error.contains("--keep-privileges"), "{error}");
+            assert!(ended.stdout.contains("every buffer is back"), "{ended:#?}");
+        });
+    }
 }

@@ -52,9 +52,18 @@ impl LinkUp {
         self.0.is_new.load(Relaxed)
     }
 
-    /// Takes the news, and the new address if there is one.
-    fn take(&self) -> Option<MacAddress> {
-        self.0.is_new.swap(false, Acquire);
+    /// Takes the news. Whether there was any.
+    fn take(&self) -> bool {
+        self.0.is_new.swap(false, Acquire)
+    }
+
+    #[inline]
+    fn has_mac(&self) -> bool {
+        self.0.mac.load(Relaxed) != 0
+    }
+
+    /// Takes the new address, if there is one.
+    fn take_mac(&self) -> Option<MacAddress> {
         let number = self.0.mac.swap(0, Relaxed);
         let [_, _, mac @ ..] = number.to_be_bytes();
         (number != 0).then_some(MacAddress(mac))
@@ -98,7 +107,7 @@ impl Presence {
         match self.stage {
             Stage::Silent | Stage::Present => self.link_up.is_raised(),
             Stage::Begin => true,
-            Stage::Asked(deadline) => now >= deadline || self.link_up.is_raised(),
+            Stage::Asked(deadline) => now >= deadline || self.link_up.has_mac(),
         }
     }
 
@@ -132,12 +141,11 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     fn step_announcements(&mut self, now: Time) {
-        let is_news = self.presence.link_up.is_raised();
-        if is_news && let Some(mac) = self.presence.link_up.take() {
+        if let Some(mac) = self.presence.link_up.take_mac() {
             self.become_station(mac);
         }
         match self.presence.stage {
-            Stage::Silent => {}
+            Stage::Silent => _ = self.presence.link_up.take(),
             Stage::Asked(deadline) if now < deadline => {}
             Stage::Begin => {
                 self.announce_ipv4();
@@ -153,7 +161,7 @@ impl<Q: FrameQueue> Host<Q> {
                 self.presence.stage = Stage::Present;
             }
             Stage::Present => {
-                if is_news {
+                if self.presence.link_up.take() {
                     self.announce_ipv4();
                     self.report_new_groups();
                     self.each_ipv6(Self::announce_ipv6);

@@ -31,10 +31,7 @@ impl<'a> Link<'a> {
     /// Looks after the device, and says what changed: here, on the link where that came up, and in the
     /// port's figures.
     pub(super) fn look(&mut self, status: &PortStatus) -> Result<(), LostPort> {
-        // One that is gone may be back already.
-        if self.look_after(status)? {
-            self.look_after(status)?;
-        }
+        self.look_after(status)?;
         let was_up = std::mem::replace(&mut self.is_up, self.control.is_link_up());
         status.is_link_up.store(self.is_up, Relaxed);
         if was_up == self.is_up {
@@ -50,24 +47,22 @@ impl<'a> Link<'a> {
         Ok(())
     }
 
-    /// Whether the device is gone since the last look.
-    fn look_after(&mut self, status: &PortStatus) -> Result<bool, LostPort> {
+    fn look_after(&mut self, status: &PortStatus) -> Result<(), LostPort> {
         match self.control.look_after() {
-            Found::Same => Ok(false),
+            Found::Same => {}
             Found::Gone(reason) => {
                 status.losses.fetch_add(u64::from(!status.is_gone.swap(true, Relaxed)), Relaxed);
                 tracing::error!("{}: {reason}", self.name);
-                Ok(true)
             }
             Found::Renewed(mac) => {
                 status.is_gone.store(false, Relaxed);
                 status.renewals.fetch_add(1, Relaxed);
                 tracing::info!("{}: it is there again, with the address {mac}", self.name);
                 self.hosts.iter().for_each(|host| host.raise_as(mac));
-                Ok(false)
             }
-            Found::Lost(reason) => Err(LostPort { port: self.name.clone(), reason }),
+            Found::Lost(reason) => return Err(LostPort { port: self.name.clone(), reason }),
         }
+        Ok(())
     }
 
     /// The device's own statistics.

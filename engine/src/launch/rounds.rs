@@ -13,6 +13,8 @@ use crate::telemetry::LcoreSnapshot;
 
 /// How often the ports' links are looked at.
 const LINK_INTERVAL: Duration = Duration::from_millis(500);
+/// The same while a device is on its way back.
+const RETURN_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the figures are renewed that others read.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -57,7 +59,9 @@ impl<'a> Rounds<'a> {
     pub(super) fn make(&mut self, now: Instant) {
         self.watchdog.look(now, &self.status);
         self.manager.look(now, self.status.all_move());
-        if is_due(&mut self.looked_at_links, now, LINK_INTERVAL) {
+        let is_any_gone = self.status.ports.iter().any(|port| port.is_gone.load(Relaxed));
+        let interval = if is_any_gone { RETURN_INTERVAL } else { LINK_INTERVAL };
+        if is_due(&mut self.looked_at_links, now, interval) {
             let mut links = self.links.iter_mut().zip(&self.status.ports);
             self.lost = links.try_for_each(|(link, port)| link.look(port)).err();
         }

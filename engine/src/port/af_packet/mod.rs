@@ -55,6 +55,8 @@ mod tests;
 mod transmit;
 
 pub use error::AfPacketError;
+#[cfg(feature = "dpdk")]
+pub(super) use interface::Query;
 pub use open::open;
 pub use packet::AfPacketPacket;
 pub use queue::AfPacketQueue;

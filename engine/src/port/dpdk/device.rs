@@ -305,6 +305,29 @@ impl Device {
         values.iter().filter_map(named).collect()
     }
 
+    /// `rte_eth_dev_reset`. Gives 0, or the negative error number.
+    pub(super) fn reset(&self) -> c_int {
+        // SAFETY: the device is ours, and the caller's workers have left its queues.
+        unsafe { sys::rte_eth_dev_reset(self.port()) }
+    }
+
+    /// `rte_eth_dev_stop`, where it runs.
+    pub(super) fn stop(&self) {
+        // SAFETY: as above.
+        unsafe { sys::rte_eth_dev_stop(self.port()) };
+    }
+
+    /// Stops and closes the device, whose workers have left its queues, and has its bus forget it. What is
+    /// gone can't be told to stop: errors are the driver's to print.
+    pub(super) fn remove(&self, bus: &CStr, name: &CStr) {
+        // SAFETY: the device is ours; zero-terminated texts.
+        unsafe {
+            sys::rte_eth_dev_stop(self.port());
+            sys::rte_eth_dev_close(self.port());
+            sys::rte_eal_hotplug_remove(bus.as_ptr(), name.as_ptr());
+        }
+    }
+
     /// `rte_eth_dev_stop` and `rte_eth_dev_close`: the device gives all its mbufs back.
     pub(super) fn close(self) {
         // SAFETY: no preconditions; the device is ours.

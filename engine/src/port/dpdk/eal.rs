@@ -16,6 +16,7 @@ use super::{error_text, last_error, preflight, registry};
 /// DPDK, started. One per process, on the thread that started it, which is its main lcore.
 #[derive(Debug)]
 pub struct Eal {
+    arguments: Vec<String>,
     lcores: Lcores,
     initial_affinity: InitialAffinity,
     /// What worker lcores were given. Raw pointers, so that the EAL stays on its thread.
@@ -216,7 +217,8 @@ impl Eal {
             initial_affinity.apply();
             return Err(failure(arguments));
         }
-        let eal = Self { lcores: lcores(), initial_affinity, jobs: RefCell::default() };
+        let eal =
+            Self { arguments: args.to_vec(), lcores: lcores(), initial_affinity, jobs: RefCell::default() };
         if usize::try_from(read) != Ok(args.len()) {
             return Err(EalError::Leftover { arguments: args.join(" ") });
         }
@@ -225,6 +227,11 @@ impl Eal {
             Some(device) => Err(EalError::DeviceAbsent { device }),
             None => Ok(eal),
         }
+    }
+
+    /// What it was started with.
+    pub(super) fn arguments(&self) -> &[String] {
+        &self.arguments
     }
 
     /// The lcores that run.
