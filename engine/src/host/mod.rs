@@ -9,6 +9,7 @@
 //! groups it listens to (`listening`). What it drops, it counts by name.
 
 mod addressing;
+mod alike;
 mod answers;
 pub(crate) mod capture;
 mod classify;
@@ -133,7 +134,7 @@ impl<Q: FrameQueue> Host<Q> {
         let style = Style { mac, ttl: config.ttl, tx_udp_checksum: capabilities.tx_udp_checksum };
         Self {
             port: config.port,
-            lane: Lane::new(&rules, &guard, style, mtu),
+            lane: Lane::new(&rules, &guard, style, mtu, capabilities.rx_udp_checksum),
             rules: Arc::new(rules),
             style,
             trusted: Trusted { ipv4: capabilities.rx_ipv4_checksum, udp: capabilities.rx_udp_checksum },
@@ -312,10 +313,10 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         self.queue.rx_burst(&mut self.received);
         let received = self.received.len();
         self.lend();
-        self.received.iter().for_each(Packet::prefetch);
         if self.lane.is_some() && !self.egress.tap.is_open() {
             self.run_lane(now, service, forwards);
         } else {
+            self.received.iter().for_each(Packet::prefetch);
             self.take_all_in(now, service, forwards);
         }
         self.post(now, forwards);
