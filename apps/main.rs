@@ -21,6 +21,7 @@ Applications:
   bench      Measures this program and its peers in turn
   doctor     Says what this machine lacks for a start, and what mends it
   echo       Sends every datagram back (RFC 862)
+  game       Serves a world in which players move, fight and talk
   gen        Sends datagrams on a schedule and measures their round trips
 
 Options:
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Some("bench") => return bench::run(&version::line(), args),
         Some("doctor") => return doctor::run(args),
         Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
+        Some("game") => gannet_game::run(std::iter::once(program + " game").chain(args), version::COMMIT),
         Some("gen") => r#gen::run(std::iter::once(program + " gen").chain(args)),
         Some("-h" | "--help" | "help") => return print(USAGE),
         Some("-V" | "--version" | "version") => return print(&version::line()),

@@ -23,6 +23,7 @@ pub(crate) struct Question {
 enum App {
     #[default]
     Echo,
+    Game,
     Gen,
 }
 
@@ -43,6 +44,7 @@ impl Question {
                     question.words.extend(args.by_ref());
                 }
                 "echo" if is_first => (question.app, is_first) = (App::Echo, false),
+                "game" if is_first => (question.app, is_first) = (App::Game, false),
                 "gen" if is_first => (question.app, is_first) = (App::Gen, false),
                 _ => {
                     is_first = false;
@@ -58,6 +60,7 @@ impl Question {
         let words = std::iter::once(format!("gannet {}", self.app_name())).chain(self.words.iter().cloned());
         match self.app {
             App::Echo => echo::parse(words),
+            App::Game => gannet_game::parse(words),
             App::Gen => r#gen::parse(words),
         }
     }
@@ -76,6 +79,7 @@ impl Question {
     fn app_name(&self) -> &'static str {
         match self.app {
             App::Echo => "echo",
+            App::Game => "game",
             App::Gen => "gen",
         }
     }

@@ -185,7 +185,7 @@ impl Companion for Conductor {
     fn exhibits(&self) -> Vec<Exhibit> {
         let lines =
             self.wires.get().into_iter().flat_map(|wires| wires.lcores.iter().zip(&wires.board.lines));
-        let members = lines.map(|(lcore, line)| (lcore.to_string(), Arc::clone(&line.round_trips)));
+        let members = lines.map(|(lcore, line)| (lcore.to_string(), Arc::clone(&line.round_trips).into()));
         vec![Exhibit { family: ROUND_TRIPS, members: members.collect() }]
     }
 

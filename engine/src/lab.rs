@@ -103,6 +103,7 @@ impl<S: Service> Lab<S> {
         addressing.add_link_locals(HOST_MAC);
         let mut config = HostConfig::new(addressing);
         config.guards = GuardConfig::default().resolve(S::ROLE);
+        config.shared = S::SHARED;
         change(&mut config);
         let worker = Worker::new(vec![finish(Host::new(queue, config))], service, FORWARDS);
         Self { worker, wire, now: Time::ZERO }
@@ -163,7 +164,7 @@ impl<S: Service> Lab<S> {
             if let Some(received) = datagram(&frame) {
                 return Some(received);
             }
-            if let Some(reply) = arp_reply(&frame).or_else(|| advertisement(&frame)) {
+            if let Some(reply) = answer(&frame) {
                 self.send_frame(&reply);
                 self.turn();
             }
@@ -266,6 +267,11 @@ fn datagram(frame: &[u8]) -> Option<Received> {
         to: SocketAddr::new(to, datagram.destination_port()),
         payload: datagram.payload().to_vec(),
     })
+}
+
+/// Everybody's answer to a question for a MAC address.
+pub(crate) fn answer(frame: &[u8]) -> Option<Vec<u8>> {
+    arp_reply(frame).or_else(|| advertisement(frame))
 }
 
 /// Everybody's answer to an ARP request.

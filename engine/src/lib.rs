@@ -92,6 +92,7 @@ pub use launch::{
     EalArgsError, Error, FragmentsArg, Io, Launch, LcoreId, Memory, NeighbourArg, Requested, Result,
     SocketArgs, UdpPortArg, UsageError, command_line, parse_duration, run,
 };
+pub use packet::Shared;
 pub use service::{Datagram, Outbox, Role, SendError, Service, Stream, Tick, TooLong, Verdict};
 pub use time::Time;
 pub use worker::{DatagramQueue, Worker};

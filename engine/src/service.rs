@@ -1,5 +1,6 @@
 //! What an application implements: [`Service`], and what it is given.
 
+mod share;
 mod stream;
 
 use std::net::SocketAddr;
@@ -7,9 +8,10 @@ use std::net::SocketAddr;
 pub use stream::Stream;
 
 use crate::host::{Cookie, MaxPayload, Validation, Ways};
-use crate::packet::{Letter, Room};
+use crate::packet::{Letter, Mail, Room};
 use crate::port::PortId;
 use crate::time::Time;
+use crate::wire::checksum::Sum;
 use crate::wire::vlan::Vlans;
 
 /// A UDP service. One value runs on each worker lcore and is that lcore's alone.
@@ -33,6 +35,10 @@ pub trait Service: Send {
     /// What kind of service it is: which guards are on by themselves depends on it
     /// ([`GuardConfig`](crate::GuardConfig) has the table).
     const ROLE: Role = Role::Stateless;
+
+    /// How many payloads it may have shared at a time ([`Outbox::share`]), of each of its ports:
+    /// those that it keeps, and those that it sends in one call. Each has a buffer.
+    const SHARED: usize = 0;
 
     /// A datagram arrived for one of the program's addresses and ports.
     fn on_datagram(&mut self, now: Time, datagram: &mut Datagram<'_>, outbox: &mut Outbox<'_>) -> Verdict;
@@ -205,7 +211,8 @@ pub struct TooLong {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// There is no room left before the next transmission. Send the rest on the next tick
-    /// ([`Tick::More`]) or drop it.
+    /// ([`Tick::More`]) or drop it. Of what is to be shared: all places for it
+    /// ([`Service::SHARED`]) are taken.
     #[error("the outbox is full")]
     Full,
     /// The payload is longer than a room.
@@ -218,7 +225,7 @@ pub enum SendError {
 #[derive(Debug)]
 pub struct Outbox<'a> {
     rooms: &'a mut [Room],
-    letters: &'a mut Vec<Letter>,
+    mail: &'a mut Mail,
     limits: Limits<'a>,
     now: Time,
     validation: &'a mut Validation,
@@ -246,16 +253,16 @@ impl<'a> Outbox<'a> {
     #[inline]
     pub(crate) fn new(
         now: Time,
-        (rooms, letters): (&'a mut [Room], &'a mut Vec<Letter>),
+        (rooms, mail): (&'a mut [Room], &'a mut Mail),
         limits: Limits<'a>,
         validation: &'a mut Validation,
     ) -> Self {
-        Self { rooms, letters, limits, now, validation }
+        Self { rooms, mail, limits, now, validation }
     }
 
     /// How many more datagrams it takes.
     pub fn free(&self) -> usize {
-        self.rooms.len() - self.letters.len()
+        self.rooms.len() - self.mail.letters.len()
     }
 
     /// Sends `payload` from one of our addresses to `to`. Where the amplification cap is on, a
@@ -282,24 +289,33 @@ impl<'a> Outbox<'a> {
         len: usize,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), SendError> {
-        let next = self.rooms.len().checked_sub(self.letters.len() + 1).ok_or(SendError::Full)?;
-        let room = &mut self.rooms[next];
+        let (room, max) = self.next_room(&to)?;
+        let room = &mut self.rooms[room];
         let headroom = room.headroom();
         let bytes = room.bytes();
-        let max = self.limits.payload.to_end(&to).min(bytes.len() - headroom);
         let payload = bytes[headroom..].get_mut(..len).filter(|_| len <= max);
         write(payload.ok_or(TooLong { len, max })?);
         let way = self.limits.ways.and_then(|ways| ways.find(self.now, &from, &to));
         let way =
             way.filter(|way| len <= self.limits.whole_payload.to_end(&to) && way.headers_len() <= headroom);
-        self.letters.push(match way {
+        self.mail.letters.push(match way {
             None => Letter::Payload { from, to, len },
             Some(way) => {
-                let frame = &mut bytes[headroom - way.headers_len()..headroom + len];
-                Letter::Frame(way.fill(frame, from.port(), to.port()))
+                let (headers, payload) =
+                    bytes[headroom - way.headers_len()..headroom + len].split_at_mut(way.headers_len());
+                Letter::Frame(way.fill(headers, len, (from.port(), to.port()), || Sum::of(payload)))
             }
         });
         Ok(())
+    }
+
+    /// The number of the next room, and the longest payload to such an end that fits it.
+    #[inline]
+    fn next_room(&mut self, to: &SocketAddr) -> Result<(usize, usize), SendError> {
+        let next = self.rooms.len().checked_sub(self.mail.letters.len() + 1).ok_or(SendError::Full)?;
+        let room = &mut self.rooms[next];
+        let headroom = room.headroom();
+        Ok((next, self.limits.payload.to_end(to).min(room.bytes().len() - headroom)))
     }
 }
 

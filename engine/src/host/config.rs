@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::addressing::Addressing;
 use super::guard::{GuardConfig, Guards};
 use super::neighbours;
+use super::shared::Sharing;
 use super::siphash::HashKey;
 use super::udp_ports::UdpPorts;
 use crate::port::PortId;
@@ -40,6 +41,10 @@ pub struct HostConfig {
     pub burst: usize,
     /// Datagrams that its service can send per call.
     pub outbox: usize,
+    /// Payloads that its service may have shared at a time.
+    pub shared: usize,
+    /// What becomes of them.
+    pub sharing: Sharing,
     /// Secret key of its tables.
     pub hash_key: HashKey,
     /// It makes sure at the start that nobody else has its IPv6 addresses, which takes a
@@ -65,6 +70,8 @@ impl HostConfig {
             ttl: 64,
             burst: 32,
             outbox: 128,
+            shared: 0,
+            sharing: Sharing::Auto,
             hash_key: HashKey::default(),
             announces: false,
             guards: GuardConfig::default().resolve(Role::Stateless),
@@ -75,7 +82,7 @@ impl HostConfig {
 
     /// Packets that a host with this configuration holds at most beyond its bursts in flight.
     pub fn held(&self) -> usize {
-        self.outbox + neighbours::HELD
+        self.outbox + self.shared + neighbours::HELD
     }
 }
 
@@ -96,6 +103,11 @@ impl MaxPayload {
     pub(super) fn of(mtu: usize) -> Self {
         let less = |header_len| mtu.saturating_sub(header_len + udp::HEADER_LEN);
         Self { ipv4: less(ipv4::HEADER_LEN), ipv6: less(ipv6::HEADER_LEN) }
+    }
+
+    /// For a datagram of either family, in bytes.
+    pub(crate) fn longest(self) -> usize {
+        self.ipv4.max(self.ipv6)
     }
 
     /// For a datagram to such an end.

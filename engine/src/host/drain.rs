@@ -25,6 +25,7 @@ impl<Q: FrameQueue> Host<Q> {
         if std::mem::take(&mut self.is_delivering) {
             self.discard_delivered();
         }
+        self.tails.clear().for_each(|packet| self.egress.discard(&mut self.queue, packet));
         let held = self.fragments.as_mut().map_or(0, Fragments::clear);
         self.counters.add(Counter::Stopping, (self.received.len() + self.rx.len() + held) as u64);
         self.queue.free_burst(&mut self.received);

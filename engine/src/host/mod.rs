@@ -30,6 +30,7 @@ mod peers;
 mod presence;
 mod reassembly;
 mod reply;
+mod shared;
 mod siphash;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ pub use config::{FragmentPolicy, HostConfig};
 pub use guard::{Cookie, GuardConfig, GuardConfigError, Guards, Level};
 pub(crate) use guard::{Guard, Validation};
 pub use presence::LinkUp;
+pub use shared::Sharing;
 pub use siphash::HashKey;
 pub use udp_ports::UdpPorts;
 
@@ -57,10 +59,11 @@ use parts::Fragments;
 use peers::Peers;
 use presence::Presence;
 use reply::Style;
+use shared::Tails;
 pub(crate) use ways::{Prepared, Ways};
 
 use crate::forward::{Forward, Forwards};
-use crate::packet::{Burst, Lent, Packet, RxChecksums};
+use crate::packet::{Burst, Lent, Packet, RxChecksums, Shares};
 use crate::port::{FrameQueue, PortId};
 use crate::service::{Limits, Outbox, ROUNDS, Service, Tick};
 use crate::telemetry::{Counter, Counters};
@@ -90,6 +93,7 @@ pub struct Host<Q: FrameQueue> {
     lane: Option<Lane>,
     egress: Egress<Q::Packet>,
     lent: Lent<Q::Packet>,
+    tails: Tails<Q::Packet>,
     neighbours: Neighbours<Q::Packet>,
     ways: Ways,
     peers: Option<Peers>,
@@ -132,6 +136,11 @@ impl<Q: FrameQueue> Host<Q> {
             unmarked_unfilled_checksums: capabilities.unmarked_unfilled_checksums,
         };
         let style = Style { mac, ttl: config.ttl, tx_udp_checksum: capabilities.tx_udp_checksum };
+        let max_payload = match config.fragments {
+            FragmentPolicy::Drop => MaxPayload::of(mtu),
+            FragmentPolicy::Reassemble => MaxPayload::of(config::MAX_PACKET),
+        };
+        let shares = Shares::new(config.shared, max_payload.longest());
         Self {
             port: config.port,
             lane: Lane::new(&rules, &guard, style, mtu, capabilities.rx_udp_checksum),
@@ -139,16 +148,14 @@ impl<Q: FrameQueue> Host<Q> {
             style,
             trusted: Trusted { ipv4: capabilities.rx_ipv4_checksum, udp: capabilities.rx_udp_checksum },
             mtu,
-            max_payload: match config.fragments {
-                FragmentPolicy::Drop => MaxPayload::of(mtu),
-                FragmentPolicy::Reassemble => MaxPayload::of(config::MAX_PACKET),
-            },
+            max_payload,
             whole_payload: MaxPayload::of(mtu),
             received: Burst::with_capacity(burst),
             answered: 0,
             rx: Burst::with_capacity(burst),
             egress: Egress::with_capacity(burst),
-            lent: Lent::with_capacity(config.outbox),
+            lent: Lent::with_capacity(config.outbox).sharing(shares),
+            tails: Tails::new(config.shared, config.sharing, capabilities.tx_shared),
             neighbours: Neighbours::new(config.hash_key, config.neighbours),
             ways: Ways::new(),
             peers: None,

@@ -48,17 +48,22 @@ impl<Q: FrameQueue> Host<Q> {
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<Q::Packet>) {
         let mut lent = std::mem::take(&mut self.lent);
         let (written, mut forwarded) = (lent.written(), 0);
-        for (packet, letter) in lent.take() {
+        let (letters, shares) = lent.take();
+        for (packet, letter) in letters {
             match *letter {
                 Letter::Frame(written) => self.send_written(packet, written),
                 Letter::Payload { from, to, len } => {
                     let is_ours = self.post_payload(now, packet, len, (from, to), forwards);
                     forwarded += usize::from(!is_ours);
                 }
+                Letter::Shared { from, to, place } => {
+                    let is_ours = self.post_shared(now, packet, (place, shares), (from, to), forwards);
+                    forwarded += usize::from(!is_ours);
+                }
             }
         }
         self.counters.add(Counter::Originated, (written - forwarded) as u64);
-        lent.forget();
+        self.settle_shares(lent.forget());
         self.lent = lent;
     }
 
@@ -72,9 +77,23 @@ impl<Q: FrameQueue> Host<Q> {
         (from, to): (SocketAddr, SocketAddr),
         forwards: &mut Forwards<Q::Packet>,
     ) -> bool {
-        if !self.guard.validation.may_send(now, to, len) {
-            self.drop_unwritten(packet, Counter::TxAmplification);
-        } else if let Err(packet) = self.emit_ready(now, Counter::Originated, packet, 0, (&from, &to)) {
+        if self.guard.validation.may_send(now, to, len) {
+            return self.post_permitted(now, packet, (from, to), forwards);
+        }
+        self.drop_unwritten(packet, Counter::TxAmplification);
+        true
+    }
+
+    /// As [`post_payload`](Self::post_payload), what no guard is against.
+    #[inline]
+    pub(super) fn post_permitted(
+        &mut self,
+        now: Time,
+        packet: Q::Packet,
+        (from, to): (SocketAddr, SocketAddr),
+        forwards: &mut Forwards<Q::Packet>,
+    ) -> bool {
+        if let Err(packet) = self.emit_ready(now, Counter::Originated, packet, 0, (&from, &to)) {
             if !self.rules.addressing.owns(from.ip()) {
                 self.forward(Forward { packet, payload_start: 0, port: None, from, to }, forwards);
                 return false;
@@ -176,7 +195,7 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     /// Keeps the way between two addresses ready, if it is known to whom it leads.
-    fn remember(&mut self, now: Time, addresses: Addresses, route: Route) {
+    pub(super) fn remember(&mut self, now: Time, addresses: Addresses, route: Route) {
         let known = match route.next_hop {
             NextHop::Group(group) => Some((group_mac(group), Time::NEVER)),
             NextHop::Neighbour(address) => {

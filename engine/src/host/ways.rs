@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::classify::Addresses;
 use super::outgoing::write_link;
 use super::reply::{self, Header, Style};
-use crate::packet::{IpVersion, Packet, Written};
+use crate::packet::{IpVersion, Packet, Tail, Written};
 use crate::time::Time;
 use crate::wire::checksum::{Sum, udp_checksum};
 use crate::wire::ethernet::{self, MacAddress};
@@ -79,6 +79,20 @@ pub(super) fn finish<P: Packet>(packet: &mut P, written: Written) {
         packet.request_udp_checksum(version, l2_len, l3_len);
     }
     reply::finish(packet, written.frame_len());
+}
+
+/// Makes a frame of the headers that were written into a packet, of the usual headroom, and a
+/// payload that it shares with others. `false` if that is not possible, and they are no frame yet.
+#[inline]
+pub(super) fn finish_chained<P: Packet>(packet: &mut P, written: Written, tail: &Tail<P>) -> bool {
+    packet.set_frame_len(written.headers_len());
+    if !packet.chain(tail) {
+        return false;
+    }
+    if let Some((version, l2_len, l3_len)) = written.checksum() {
+        packet.request_udp_checksum(version, l2_len, l3_len);
+    }
+    true
 }
 
 /// The headers of a way, ready to be copied.
@@ -163,22 +177,31 @@ impl Ready {
     ) {
         let end = self.headers_len() + payload_len;
         let Some(frame) = packet.room_mut().get_mut(..end) else { return };
-        let written = self.fill(frame, source_port, destination_port);
+        let (headers, payload) = frame.split_at_mut(self.headers_len());
+        let ports = (source_port, destination_port);
+        let written = self.fill(headers, payload.len(), ports, || Sum::of(payload));
         finish(packet, written);
     }
 
-    /// Writes the headers of a datagram, for whose payload, which stands there, and headers
-    /// `frame` has just the room.
+    /// Writes the headers of a datagram between these ports, source and destination, into just
+    /// their room. Its payload is of `payload_len` bytes, whose sum `sum` is called for if it is
+    /// needed.
     #[inline]
-    pub(crate) fn fill(&self, frame: &mut [u8], source_port: u16, destination_port: u16) -> Written {
-        let frame_len = frame.len();
-        let udp_len = frame.len() - self.udp_at;
-        self.copy_headers(frame);
-        let (ip, datagram) = frame[self.ip_at..].split_at_mut(self.udp_at - self.ip_at);
+    pub(crate) fn fill(
+        &self,
+        headers: &mut [u8],
+        payload_len: usize,
+        (source_port, destination_port): (u16, u16),
+        sum: impl FnOnce() -> Sum,
+    ) -> Written {
+        let frame_len = self.headers_len() + payload_len;
+        let udp_len = udp::HEADER_LEN + payload_len;
+        self.copy_headers(headers);
+        let (ip, header) = headers[self.ip_at..].split_at_mut(self.udp_at - self.ip_at);
         self.write_ip_len(ip, udp_len as u16);
-        if let Some((header, payload)) = datagram.split_first_chunk_mut() {
+        if let Some(header) = header.first_chunk_mut() {
             let ports = Sum::of_u16(source_port) + Sum::of_u16(destination_port);
-            let checksum = self.udp_checksum(ports, payload);
+            let checksum = self.udp_checksum(ports, payload_len, sum);
             udp::write(header, source_port, destination_port, udp_len as u16, checksum);
         }
         let version = if self.from.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
@@ -209,8 +232,8 @@ impl Ready {
     }
 
     #[inline]
-    fn copy_headers(&self, frame: &mut [u8]) {
-        copy_headers(&self.headers, self.headers_len(), frame);
+    fn copy_headers(&self, into: &mut [u8]) {
+        copy_headers(&self.headers, self.headers_len(), into);
     }
 
     #[inline]
@@ -227,13 +250,13 @@ impl Ready {
     /// The UDP checksum; what the port takes, where it completes it. The header is not read
     /// back, which would wait for its bytes to be written.
     #[inline]
-    fn udp_checksum(&self, ports: Sum, payload: &[u8]) -> [u8; 2] {
-        let len = Sum::of_u16((udp::HEADER_LEN + payload.len()) as u16);
+    fn udp_checksum(&self, ports: Sum, payload_len: usize, sum: impl FnOnce() -> Sum) -> [u8; 2] {
+        let len = Sum::of_u16((udp::HEADER_LEN + payload_len) as u16);
         let pseudo_header = self.pseudo_header + len;
         if self.tx_udp_checksum {
             return pseudo_header.fold();
         }
-        udp_checksum(pseudo_header + ports + len + Sum::of(payload))
+        udp_checksum(pseudo_header + ports + len + sum())
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::capture::CaptureConfig;
 use super::error::UsageError;
 use super::sockets::SocketArgs;
-use crate::host::{FragmentPolicy, GuardConfig};
+use crate::host::{FragmentPolicy, GuardConfig, Sharing};
 use crate::idle::IdlePolicy;
 use crate::port::fault::FaultConfig;
 use crate::sys::User;
@@ -84,6 +84,12 @@ pub struct CommonArgs {
     /// Frames that are taken and sent at a time
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=512), help_heading = "Ports")]
     pub burst: u16,
+
+    /// What becomes of a payload that a service sends to many: auto, it is sent from one place if it
+    /// is long and the port sends frames of several parts, else copied; share, if it is short too;
+    /// copy, always copied
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Ports")]
+    pub tx_shared: Sharing,
 
     /// Do harm to received frames: loss=1%,duplicate=1%,reorder=1%,truncate=1%,short-tx=1%,seed=7
     #[arg(long, value_name = "FAULTS", help_heading = "Ports")]

@@ -230,7 +230,7 @@ impl Launch {
             io if !self.args.ports.is_empty() => Err(UsageError::PortsWithoutEal(io.to_string()).into()),
             Io::AfPacket(interfaces) => {
                 let lcores = Lcores::native(&self.eal)?;
-                let plan = Plan::new(&self.app, &self.args, &lcores)?;
+                let plan = Plan::new::<S>(&self.app, &self.args, &lcores)?;
                 let open = |(id, interface): (usize, &String)| {
                     af_packet::open(interface, &plan.port(id, interface, &self.args))
                 };
@@ -240,19 +240,19 @@ impl Launch {
             }
             Io::Pcap { input, output } => {
                 let lcores = Lcores::native(&self.eal)?;
-                let plan = Plan::new(&self.app, &self.args, &lcores)?;
+                let plan = Plan::new::<S>(&self.app, &self.args, &lcores)?;
                 let port = pcap::open(input, output.as_deref(), &plan.port)?;
                 self.serve_ports(&lcores, signals, &plan, vec![port], companion, make)
             }
             Io::PcapOut(output) => {
                 let lcores = Lcores::native(&self.eal)?;
-                let plan = Plan::new(&self.app, &self.args, &lcores)?;
+                let plan = Plan::new::<S>(&self.app, &self.args, &lcores)?;
                 let port = pcap::record(output, &plan.port)?;
                 self.serve_ports(&lcores, signals, &plan, vec![port], companion, make)
             }
             Io::Socket => {
                 let lcores = Lcores::native(&self.eal)?;
-                let plan = Plan::new(&self.app, &self.args, &lcores)?;
+                let plan = Plan::new::<S>(&self.app, &self.args, &lcores)?;
                 sockets::serve(&self, &lcores, signals, &plan, companion, make)
             }
         }
@@ -269,7 +269,7 @@ impl Launch {
             return Err(UsageError::NoAddress.into());
         }
         let lcores = Lcores::eal(&self.eal)?;
-        let plan = Plan::new(&self.app, &self.args, &lcores)?;
+        let plan = Plan::new::<S>(&self.app, &self.args, &lcores)?;
         let Some(eal) = lcores.as_eal() else { return Err(UsageError::NoDpdk.into()) };
         let devices = select(&self.args.ports, eal.devices())?;
         // Datagrams are forwarded between the ports of a worker, and it has all of them.

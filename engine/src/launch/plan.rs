@@ -11,10 +11,10 @@ use super::error::{Error, UsageError};
 use super::lcores::Lcores;
 use super::metrics::Listener;
 use super::sockets;
-use crate::host::{Addressing, FragmentPolicy, HashKey, HostConfig, InterfaceAddress, UdpPorts};
+use crate::host::{Addressing, FragmentPolicy, HashKey, HostConfig, InterfaceAddress, Sharing, UdpPorts};
 use crate::idle::Idle;
 use crate::port::{PortConfig, PortDescription, PortId, RssFields, RssKey};
-use crate::service::{ROUNDS, Role};
+use crate::service::{ROUNDS, Role, Service};
 use crate::sys::random_bytes;
 use crate::wire::vlan::{VlanId, Vlans};
 
@@ -28,6 +28,8 @@ pub(super) struct Plan {
     udp_ports: UdpPorts,
     pub(super) named_udp_ports: Vec<UdpPortArg>,
     outbox: usize,
+    /// Payloads that a service may have shared at a time.
+    shared: usize,
     /// Where the report goes as JSON; made before anything is opened, so that a wrong name
     /// shows at the start.
     pub(super) report: Option<File>,
@@ -39,7 +41,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Reads the arguments that need no port to be understood.
-    pub(super) fn new(app: &App, args: &CommonArgs, lcores: &Lcores) -> Result<Self, Error> {
+    pub(super) fn new<S: Service>(app: &App, args: &CommonArgs, lcores: &Lcores) -> Result<Self, Error> {
         let named = named_udp_ports(app, args)?;
         let burst = usize::from(args.burst);
         let mut plan = Self {
@@ -47,6 +49,7 @@ impl Plan {
             udp_ports: udp_ports(&named),
             named_udp_ports: named,
             outbox: burst * OUTBOX_BURSTS,
+            shared: S::SHARED,
             report: args.json.as_deref().map(create_report).transpose()?,
             capture: args.capture.as_ref().map(CaptureFile::open).transpose()?,
             metrics: args.metrics.map(Listener::bind).transpose()?,
@@ -54,7 +57,12 @@ impl Plan {
         plan.port = PortConfig {
             queues: lcores.workers().len(),
             burst,
-            held: HostConfig { outbox: plan.outbox, ..HostConfig::new(Addressing::default()) }.held(),
+            held: HostConfig {
+                outbox: plan.outbox,
+                shared: plan.shared,
+                ..HostConfig::new(Addressing::default())
+            }
+            .held(),
             // Questions of neighbours come to groups.
             all_multicast: args.ip.iter().any(|own| own.address.is_ipv6()),
             rx_descriptors: args.rxd,
@@ -62,6 +70,7 @@ impl Plan {
             mtu: args.mtu,
             promiscuous: args.promiscuous,
             wakeups: Idle::new(args.idle).waits(),
+            shares: plan.shared > 0 && args.tx_shared != Sharing::Copy,
             rss_key: Some(RssKey(random_bytes()?)),
             ..PortConfig::default()
         };
@@ -83,6 +92,17 @@ impl Plan {
                 format!(":{{{}}}", several.join(","))
             }
         }
+    }
+
+    /// How the hosts of a port treat payloads that are shared, if the service has such.
+    pub(super) fn sharing(&self, args: &CommonArgs, is_granted: bool) -> Option<String> {
+        (self.shared > 0).then(|| match args.tx_shared.least(is_granted) {
+            Some(0) => "shared payloads are sent from one place".to_owned(),
+            Some(least) => {
+                format!("shared payloads are sent from one place if they are of {least} bytes or more")
+            }
+            None => "shared payloads are copied".to_owned(),
+        })
     }
 
     /// Datagrams that a service can send per call.
@@ -115,6 +135,8 @@ impl Plan {
             ttl: args.ttl,
             burst: usize::from(args.burst),
             outbox: self.outbox,
+            shared: self.shared,
+            sharing: args.tx_shared,
             hash_key,
             announces: false,
             guards: args.guard.resolve(role),

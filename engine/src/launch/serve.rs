@@ -48,7 +48,11 @@ where
 {
     let (queues, mut controls): (Vec<_>, Vec<_>) =
         ports.into_iter().map(|port| (port.queues, port.control)).unzip();
-    let descriptions: Vec<_> = controls.iter().map(|control| control.description().clone()).collect();
+    let mut descriptions: Vec<_> = controls.iter().map(|control| control.description().clone()).collect();
+    for (queues, port) in queues.iter().zip(&mut descriptions) {
+        let is_granted = queues.first().is_some_and(|queue| queue.capabilities().tx_shared);
+        port.granted.extend(plan.sharing(&launch.args, is_granted));
+    }
     let addressing = place_addresses(&launch.args, &descriptions)?;
     check_fragments(&launch.args, &descriptions)?;
     describe(&descriptions, &addressing);

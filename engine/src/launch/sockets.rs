@@ -13,9 +13,10 @@ use super::link::Link;
 use super::plan::Plan;
 use super::serve::{Aside, conclude, endpoint, random_key, run, say_metrics, staff};
 use super::{Launch, privileges, say};
+use crate::host::Sharing;
 use crate::port::PortId;
 use crate::port::socket::{self, SocketConfig, Switch};
-use crate::service::{Role, Service};
+use crate::service::Service;
 use crate::sys::{Clock, Signals};
 use crate::telemetry::Report;
 
@@ -58,6 +59,7 @@ pub(super) fn check(args: &CommonArgs) -> Result<(), UsageError> {
             "--gateway",
             "the kernel has the routes: `ip route add default via ADDR`",
         ),
+        (args.tx_shared != Sharing::Auto, "--tx-shared", "the kernel copies every payload: leave it out"),
         (!args.fragments.is_empty(), "--fragments", "the kernel cuts packets and puts them together"),
         (args.no_announce, "--no-announce", "the kernel announces its addresses: leave it out"),
         (
@@ -114,11 +116,12 @@ pub(super) fn serve<S: Service + 'static>(
     companion: &mut dyn Companion,
     make: impl FnOnce(&[LcoreId]) -> Vec<S>,
 ) -> Result<Report, Error> {
-    let config = config(&launch.args, plan, S::ROLE)?;
+    let config = config::<S>(&launch.args, plan)?;
     let port = socket::open(&config)?;
     let addresses: Vec<_> = config.addresses.iter().map(ToString::to_string).collect();
     say(format_args!("port 0: socket, {}", addresses.join(", ")));
     port.control.description().granted.iter().for_each(|line| say(format_args!("  {line}")));
+    plan.sharing(&launch.args, false).into_iter().for_each(|line| say(format_args!("  {line}")));
     say_metrics(plan);
     let (teams, services) = staff(lcores, vec![port.queues], make)?;
     let ready = Box::new(|| ready(launch, plan, &config));
@@ -136,7 +139,7 @@ pub(super) fn serve<S: Service + 'static>(
 }
 
 /// What the sockets are asked for.
-fn config(args: &CommonArgs, plan: &Plan, role: Role) -> Result<SocketConfig, Error> {
+fn config<S: Service>(args: &CommonArgs, plan: &Plan) -> Result<SocketConfig, Error> {
     let mut udp_ports: Vec<_> = plan.named_udp_ports.iter().flat_map(UdpPortArg::each).collect();
     udp_ports.sort_unstable();
     udp_ports.dedup();
@@ -145,11 +148,12 @@ fn config(args: &CommonArgs, plan: &Plan, role: Role) -> Result<SocketConfig, Er
         queues: plan.port.queues,
         burst: plan.port.burst,
         outbox: plan.outbox(),
+        shared: S::SHARED,
         ttl: args.ttl,
         gro: args.socket.gro.unwrap_or(Switch::On),
         gso: args.socket.gso.unwrap_or(Switch::On),
         busy_poll: args.socket.busy_poll,
-        guards: args.guard.resolve(role),
+        guards: args.guard.resolve(S::ROLE),
         hash_key: random_key()?,
         ..SocketConfig::new(args.ip.iter().map(|arg| arg.address).collect(), udp_ports)
     })

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::ptr::NonNull;
 
-use super::{Burst, IpVersion, Packet};
+use super::{Burst, IpVersion, Packet, Shares};
 use crate::port::HEADROOM;
 use crate::wire::udp;
 
@@ -21,6 +21,24 @@ pub(crate) enum Letter {
     },
     /// A whole frame: its headers stand in front of its payload.
     Frame(Written),
+    /// Nothing: its payload is shared, and stands elsewhere.
+    Shared {
+        /// One of our addresses.
+        from: SocketAddr,
+        /// The receiver's.
+        to: SocketAddr,
+        /// Where the payload stands among the [`Shares`].
+        place: usize,
+    },
+}
+
+/// What an outbox was given to send.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    /// What stands in each room that was written.
+    pub(crate) letters: Vec<Letter>,
+    /// Payloads of several of them.
+    pub(crate) shares: Shares,
 }
 
 /// A frame that stands in its room: what has to be known of it, in one word, which is written
@@ -120,13 +138,13 @@ pub(crate) struct Lent<P> {
     packets: Burst<P>,
     /// The rooms of `packets`, in the same order.
     rooms: Vec<Room>,
-    letters: Vec<Letter>,
+    mail: Mail,
 }
 
 impl<P> Default for Lent<P> {
     /// None, with room for none.
     fn default() -> Self {
-        Self { fresh: Burst::default(), packets: Burst::default(), rooms: Vec::new(), letters: Vec::new() }
+        Self { fresh: Burst::default(), packets: Burst::default(), rooms: Vec::new(), mail: Mail::default() }
     }
 }
 
@@ -137,20 +155,26 @@ impl<P: Packet> Lent<P> {
             fresh: Burst::with_capacity(capacity),
             packets: Burst::with_capacity(capacity),
             rooms: Vec::with_capacity(capacity),
-            letters: Vec::with_capacity(capacity),
+            mail: Mail { letters: Vec::with_capacity(capacity), shares: Shares::default() },
         }
+    }
+
+    /// With room for payloads that several letters share.
+    pub(crate) fn sharing(mut self, shares: Shares) -> Self {
+        self.mail.shares = shares;
+        self
     }
 
     /// Whether `refill` would find room for more packets.
     #[inline]
     pub(crate) fn wants_refill(&self) -> bool {
-        self.letters.is_empty() && !self.packets.is_full()
+        self.mail.letters.is_empty() && !self.packets.is_full()
     }
 
     /// Whether a room has been written.
     #[inline]
     pub(crate) fn has_letters(&self) -> bool {
-        !self.letters.is_empty()
+        !self.mail.letters.is_empty()
     }
 
     /// Lets `alloc` fill up the packets, and makes rooms of the new ones. It is handed none of
@@ -165,26 +189,28 @@ impl<P: Packet> Lent<P> {
 
     /// The rooms, the next one last, and what is written in those behind it, for an outbox.
     #[inline]
-    pub(crate) fn parts(&mut self) -> (&mut [Room], &mut Vec<Letter>) {
-        (&mut self.rooms, &mut self.letters)
+    pub(crate) fn parts(&mut self) -> (&mut [Room], &mut Mail) {
+        (&mut self.rooms, &mut self.mail)
     }
 
     /// How many rooms are written.
     #[inline]
     pub(crate) fn written(&self) -> usize {
-        self.letters.len()
+        self.mail.letters.len()
     }
 
     /// Takes the written packets out, in the order in which they were written. The frame of
-    /// each is its payload, in front of which the headers will have the headroom, or the whole.
+    /// each is its payload, in front of which the headers will have the headroom, or the whole, or
+    /// nothing where the payload is one of the shares, which are given too.
     /// [`forget`](Self::forget) the letters then: they are read where they stand, since to move
     /// one would wait for its parts to be written.
     #[inline]
-    pub(crate) fn take(&mut self) -> impl Iterator<Item = (P, &Letter)> + '_ {
-        let left = self.rooms.len() - self.letters.len();
+    pub(crate) fn take(&mut self) -> (impl Iterator<Item = (P, &Letter)> + '_, &Shares) {
+        let Mail { letters, shares } = &self.mail;
+        let left = self.rooms.len() - letters.len();
         self.rooms.truncate(left);
         let packets = &mut self.packets;
-        self.letters.iter().map_while(|letter| {
+        let written = letters.iter().map_while(|letter| {
             let mut packet = packets.pop()?;
             // The room for headers.
             let headroom = packet.frame_len();
@@ -194,21 +220,24 @@ impl<P: Packet> Lent<P> {
                     packet.set_frame_len(*len);
                 }
                 Letter::Frame(written) => packet.trim_front(headroom - written.headers_len()),
+                Letter::Shared { .. } => packet.trim_front(headroom),
             }
             Some((packet, letter))
-        })
+        });
+        (written, shares)
     }
 
-    /// Forgets the letters, whose packets were taken.
+    /// Forgets the letters, whose packets were taken. Gives the shares.
     #[inline]
-    pub(crate) fn forget(&mut self) {
-        self.letters.clear();
+    pub(crate) fn forget(&mut self) -> &mut Shares {
+        self.mail.letters.clear();
+        &mut self.mail.shares
     }
 
     /// Moves all packets, written or not, into `into` as far as it has room.
     pub(crate) fn give_back(&mut self, into: &mut Burst<P>) {
         self.rooms.clear();
-        self.letters.clear();
+        self.mail.letters.clear();
         // Without the room for headers, as they were when they came.
         self.packets.iter_mut().for_each(|packet| packet.trim_front(packet.frame_len()));
         into.append(&mut self.packets);

@@ -10,9 +10,12 @@
 
 mod burst;
 mod lent;
+mod shared;
 
 pub use burst::Burst;
-pub(crate) use lent::{Lent, Letter, Room, Written};
+pub(crate) use lent::{Lent, Letter, Mail, Room, Written};
+pub(crate) use shared::{Place, Shares};
+pub use shared::{Shared, Tail};
 
 /// One frame in a buffer that the holder owns: an mbuf, a ring slot, a heap buffer.
 ///
@@ -75,6 +78,21 @@ pub unsafe trait Packet: Send {
     /// `l2_len` and `l3_len` are the lengths in bytes of the headers before UDP: the link's
     /// with its VLAN tags, and that of IP with its options or extension headers.
     fn request_udp_checksum(&mut self, version: IpVersion, l2_len: usize, l3_len: usize);
+
+    /// Has the frame end with a payload that other frames may have too, which is not copied. The
+    /// frame is complete then, and is sent or freed: of its bytes only those before the payload can
+    /// be read and changed. Called only where
+    /// [`Capabilities::tx_shared`](crate::port::Capabilities::tx_shared) is set.
+    ///
+    /// Gives `false`, and changes nothing, where so many frames have the payload that no more can.
+    #[must_use]
+    fn chain(&mut self, tail: &Tail<Self>) -> bool
+    where
+        Self: Sized,
+    {
+        let _ = tail;
+        false
+    }
 
     /// Asks the CPU to bring the frame's first bytes into its cache.
     #[inline]

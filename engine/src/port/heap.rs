@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::{HEADROOM, PoolBalance};
-use crate::packet::{Burst, IpVersion, Packet, RxChecksums};
+use crate::packet::{Burst, IpVersion, Packet, RxChecksums, Tail};
 
 /// Buffers start on cache lines of their own.
 const CACHE_LINE: usize = 64;
@@ -193,6 +193,15 @@ unsafe impl Packet for HeapPacket {
     #[inline]
     fn rx_checksums(&self) -> RxChecksums {
         self.rx_checksums
+    }
+
+    /// Appends the payload: these ports have no frames of several parts, and gather them here.
+    fn chain(&mut self, tail: &Tail<Self>) -> bool {
+        let (start, payload) = (self.len, tail.payload());
+        let Some(room) = self.room_mut().get_mut(start..start + payload.len()) else { return false };
+        room.copy_from_slice(payload);
+        self.len = start + payload.len();
+        true
     }
 
     #[inline]

@@ -56,6 +56,8 @@ pub struct MemoryOffloads {
     pub rx_udp_checksum: bool,
     /// See [`Capabilities::tx_udp_checksum`]: the sending end completes checksums.
     pub tx_udp_checksum: bool,
+    /// See [`Capabilities::tx_shared`]: the parts of a frame are gathered as it is put together.
+    pub tx_shared: bool,
     /// See [`Capabilities::unmarked_unfilled_checksums`].
     pub unmarked_unfilled_checksums: bool,
 }
@@ -131,6 +133,7 @@ fn capabilities(config: &MemoryConfig, mac: MacAddress) -> Capabilities {
         rx_ipv4_checksum: config.offloads.rx_ipv4_checksum,
         rx_udp_checksum: config.offloads.rx_udp_checksum,
         tx_udp_checksum: config.offloads.tx_udp_checksum,
+        tx_shared: config.offloads.tx_shared,
         unmarked_unfilled_checksums: config.offloads.unmarked_unfilled_checksums,
     }
 }
@@ -140,6 +143,7 @@ fn description(config: &MemoryConfig) -> PortDescription {
         (config.offloads.rx_ipv4_checksum, "IPv4 checksum on receive"),
         (config.offloads.rx_udp_checksum, "UDP checksum on receive"),
         (config.offloads.tx_udp_checksum, "UDP checksum on send"),
+        (config.offloads.tx_shared, "shared payloads"),
     ];
     let mut granted =
         vec![format!("rings of {} frames", config.ring.max(1)), format!("{} buffers", config.buffers)];

@@ -129,6 +129,9 @@ pub struct Capabilities {
     pub rx_udp_checksum: bool,
     /// [`Packet::request_udp_checksum`] works.
     pub tx_udp_checksum: bool,
+    /// [`Packet::chain`] works: the device sends frames of several parts, and gives up what others
+    /// still have.
+    pub tx_shared: bool,
     /// The device delivers datagrams of this machine's own kernel with the transmit
     /// checksum unfilled and does not mark them (DPDK's net_af_packet): a UDP checksum
     /// that equals the sum of the pseudo header is such a one.
@@ -163,6 +166,8 @@ pub struct PortConfig {
     /// from itself, so a device may give them back in bulk to one pool
     /// (`RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE`).
     pub only_own_packets: bool,
+    /// Frames are to end with payloads that other frames have too ([`Packet::chain`]).
+    pub shares: bool,
     /// What frames are spread over several queues by.
     pub rss: RssFields,
     /// The secret that the spreading is keyed with; `None` for the port's own key, which
@@ -211,6 +216,7 @@ impl Default for PortConfig {
             all_multicast: false,
             wakeups: false,
             only_own_packets: false,
+            shares: false,
             rss: RssFields::default(),
             rss_key: None,
         }

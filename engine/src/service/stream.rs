@@ -62,14 +62,14 @@ impl Stream<'_, '_> {
     #[inline]
     pub fn send_summed(&mut self, write: impl FnOnce(&mut [u8]) -> Sum) -> Result<(), SendError> {
         let Some(prepared) = &self.prepared else { return self.send_anew(write) };
-        let Outbox { rooms, letters, .. } = &mut *self.outbox;
-        let next = rooms.len().checked_sub(letters.len() + 1).ok_or(SendError::Full)?;
+        let Outbox { rooms, mail, .. } = &mut *self.outbox;
+        let next = rooms.len().checked_sub(mail.letters.len() + 1).ok_or(SendError::Full)?;
         let headers_len = prepared.headers_len();
         let Some(frame) = rooms[next].frame(headers_len, self.len) else { return self.send_anew(write) };
         let (headers, payload) = frame.split_at_mut(headers_len);
         let sum = write(payload);
         debug_assert_eq!(sum.fold(), Sum::of(payload).fold(), "the sum is another payload's");
-        letters.push(Letter::Frame(prepared.write(headers, sum)));
+        mail.letters.push(Letter::Frame(prepared.write(headers, sum)));
         Ok(())
     }
 

@@ -148,6 +148,8 @@ counters! {
     RxLinearised "rx_linearised" Event "Frames that came in several segments and were joined into one."
     RxCopied "rx_copied" Event "Frames that had other references and were copied before use."
     RxJoined "rx_joined" Event "Times that the kernel handed over several datagrams as one (UDP GRO), which were split again."
+    TxShared "tx_shared" Event "Datagrams that were sent with a payload that others share, which was not copied."
+    TxCopied "tx_copied" Event "Datagrams with a shared payload that was copied for them."
     TxJoined "tx_joined" Event "Runs of datagrams that the kernel was handed as one, to be cut (UDP GSO)."
     ChecksumUnfilled "checksum_unfilled" Event "Datagrams of this machine's own kernel whose transmit checksum was left unfilled."
     IcmpErrorLimited "icmp_error_limited" Event "ICMP errors that were not sent because there had been too many."

@@ -12,7 +12,7 @@ mod report;
 
 pub use counters::{Balance, Counter, Counters, Kind, Snapshot};
 pub use durations::{Durations, DurationsSnapshot};
-pub use exhibit::Exhibit;
+pub use exhibit::{Exhibit, Measured};
 pub use families::{Family, FamilyKind, families};
 pub use lcore::{LcoreCounters, LcoreSnapshot};
 pub use report::{CaptureReport, LcoreReport, PortReport, QueueReport, Report};

@@ -1,6 +1,7 @@
 //! The `af_packet` port on a veth pair, with a raw socket at the far end.
 
 use gannet::port::af_packet::{self, AfPacketQueue};
+use gannet::port::fault::FaultConfig;
 use gannet::port::{OpenPort, PortConfig, PortControl};
 
 use super::conform::{Exceptions, conform};
@@ -9,6 +10,7 @@ use super::kernel::{Peer, kernel_as_peer};
 use super::lab::{Namespace, skip};
 use super::ownership::troubles;
 use super::rig::Rig;
+use super::shared::shares;
 
 /// What a veth pair can't carry or changes.
 pub(crate) const VETH: Exceptions = &[
@@ -56,6 +58,16 @@ fn troubles_on_af_packet() {
     in_lab("troubles_on_af_packet", |lab| {
         let (queue, control) = lab.port(&PortConfig::default());
         drop(troubles("af_packet", queue, lab.far.packet_socket("far0"), false));
+        finish(control);
+    });
+}
+
+#[test]
+fn shared_on_af_packet() {
+    in_lab("shared_on_af_packet", |lab| {
+        let (queue, control) = lab.port(&PortConfig::default());
+        let wire = lab.far.packet_socket("far0");
+        drop(shares("af_packet", (queue, wire), FaultConfig::default(), false));
         finish(control);
     });
 }

@@ -7,6 +7,7 @@ use std::io;
 
 use gannet::packet::{Burst, Packet};
 use gannet::port::dpdk::{self, DpdkQueue, Eal, Mbuf};
+use gannet::port::fault::FaultConfig;
 use gannet::port::{FrameQueue, OpenPort, PoolBalance, PortConfig, PortControl};
 use gannet::wire::ethernet::MacAddress;
 
@@ -19,10 +20,11 @@ use super::neighbours::{both_queues, two_hosts};
 use super::ownership::troubles;
 use super::pcap::{replay, write_suite};
 use super::rig::{Rig, Wire};
+use super::shared::{shares, short};
 
 /// What net_pcap calls its first device: its capture has to be made before it is there.
 const PCAP_MAC: MacAddress = MacAddress([0x02, 0x70, 0x63, 0x61, 0x70, 0x00]);
-const TAPS: [&str; 3] = ["gannet0", "gannet1", "gannet2"];
+const TAPS: [&str; 4] = ["gannet0", "gannet1", "gannet2", "gannet3"];
 
 #[test]
 fn dpdk() {
@@ -39,7 +41,7 @@ fn dpdk() {
             for (number, tap) in TAPS.iter().enumerate() {
                 arguments.push(format!("--vdev=net_tap{number},iface={tap}"));
             }
-            for number in 0..2 {
+            for number in 0..3 {
                 arguments.push(format!("--vdev=net_af_packet{number},iface=near{number}"));
             }
         }
@@ -52,6 +54,7 @@ fn dpdk() {
     rings(&eal);
     ring_troubles(&eal);
     ring_neighbours(&eal);
+    ring_shares(&eal);
     pcap(&eal, &output);
     if let Ok(lab) = &lab {
         tap(&eal, lab);
@@ -59,6 +62,7 @@ fn dpdk() {
         tap_neighbours(&eal, lab);
         af_packet(&eal, lab);
         af_packet_troubles(&eal, lab);
+        tap_and_af_packet_share(&eal, lab);
     }
 }
 
@@ -84,6 +88,7 @@ impl Lab {
         let (near, far) = (Namespace::new()?, Namespace::new()?);
         near.veth("near0", OWN_MAC, &far, "far0");
         near.veth("near1", OWN_MAC, &far, "far1");
+        near.veth("near2", OWN_MAC, &far, "far2");
         Ok(Self { near, far })
     }
 }
@@ -102,15 +107,30 @@ fn ring_troubles(eal: &Eal) {
     with_rings(eal, |near, far| drop(troubles("dpdk net_ring", near, RingEnd::new(far), true)));
 }
 
+fn ring_shares(eal: &Eal) {
+    for (shares_there, faults) in [(true, FaultConfig::default()), (true, short()), (false, short())] {
+        let config = PortConfig { shares: shares_there, ..PortConfig::default() };
+        joined(eal, &config, |near, far| {
+            assert_eq!(near.capabilities().tx_shared, shares_there);
+            let end = RingEnd::new(far);
+            drop(shares("dpdk net_ring", (near, end), faults.clone(), true));
+        });
+    }
+}
+
 fn ring_neighbours(eal: &Eal) {
     with_rings(eal, |near, far| two_hosts("dpdk net_ring", near, far));
 }
 
 /// Runs `test` on two queues that are joined, and counts the buffers.
 fn with_rings(eal: &Eal, test: impl FnOnce(DpdkQueue, DpdkQueue)) {
+    joined(eal, &PortConfig::default(), test);
+}
+
+fn joined(eal: &Eal, config: &PortConfig, test: impl FnOnce(DpdkQueue, DpdkQueue)) {
     let (near, far) = dpdk::crosswise_rings(eal, 64).expect("rings");
-    let (near, near_control) = open(eal, near.name(), &PortConfig::default());
-    let (far, far_control) = open(eal, far.name(), &PortConfig::default());
+    let (near, near_control) = open(eal, near.name(), config);
+    let (far, far_control) = open(eal, far.name(), config);
     test(near, far);
     // The first is not the last of the process: the second tells of both pools.
     balanced(&near_control.close(), 0);
@@ -217,6 +237,21 @@ fn af_packet_troubles(eal: &Eal, lab: &Lab) {
     balanced(&control.close(), 1);
 }
 
+fn tap_and_af_packet_share(eal: &Eal, lab: &Lab) {
+    let config = PortConfig { shares: true, ..PortConfig::default() };
+    let (queue, control) = open(eal, "net_tap3", &config);
+    lab.near.ip(&format!("link set {} mtu 2000 up", TAPS[3]));
+    let granted = control.description().granted.join("\n");
+    assert!(granted.contains("several segments on transmit granted"), "{granted}");
+    let wire = lab.near.packet_socket(TAPS[3]);
+    drop(shares("dpdk net_tap", (queue, wire), FaultConfig::default(), false));
+    balanced(&control.close(), 1);
+    let (queue, control) = open(eal, "net_af_packet2", &config);
+    let wire = lab.far.packet_socket("far2");
+    drop(shares("dpdk net_af_packet", (queue, wire), FaultConfig::default(), false));
+    balanced(&control.close(), 1);
+}
+
 // ---- what they have in common --------------------------------------------------------
 
 fn open(eal: &Eal, name: &str, config: &PortConfig) -> (DpdkQueue, Box<dyn PortControl>) {
@@ -257,6 +292,8 @@ impl Wire for RingEnd {
     fn receive(&mut self) -> Option<Vec<u8>> {
         self.queue.rx_burst(&mut self.burst);
         let frame = self.burst.first().map(|packet| packet.frame().to_vec());
+        // What it has is its own to change: nobody else's frame is.
+        self.burst.iter_mut().for_each(|packet| packet.frame_mut().fill(0xee));
         self.queue.free_burst(&mut self.burst);
         frame
     }

@@ -8,6 +8,7 @@
 //! | `memory`, `pcap`, `af_packet`, `dpdk` | the ports, each with the frames that its wire can't carry, and why |
 //! | `kernel` | the kernel as the peer, and tshark as the reader of what we send |
 //! | `ownership` | short sends, full rings, empty pools: nothing is lost |
+//! | `shared` | one payload to many: the same frames, shared or copied |
 //! | `neighbours` | two hosts of ours that find each other |
 //! | `poison` | lies about neighbours, told to a host of ours that calls one |
 //! | `lab` | namespaces, raw sockets, capture files |
@@ -30,3 +31,4 @@ mod ownership;
 mod pcap;
 mod poison;
 mod rig;
+mod shared;

@@ -97,6 +97,7 @@ fn several_addresses() -> Addressing {
 fn offloads() -> impl Strategy<Value = MemoryOffloads> {
     let grant = || proptest::bool::weighted(0.3);
     (grant(), grant(), grant(), grant()).prop_map(|(ipv4, udp, tx_udp_checksum, unmarked)| MemoryOffloads {
+        tx_shared: false,
         rx_ipv4_checksum: ipv4,
         rx_udp_checksum: udp,
         tx_udp_checksum,

@@ -14,6 +14,7 @@ mod outgoing;
 mod packets;
 mod presence;
 mod properties;
+mod shared;
 mod streams;
 
 use std::net::SocketAddr;

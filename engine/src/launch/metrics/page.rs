@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::launch::status::{LcoreStatus, PortStatus, Status};
 use crate::sys::Clock;
 use crate::telemetry::exposition::{Exposition, Format, Labels, seconds};
-use crate::telemetry::{Counter, Family, Kind, families as of};
+use crate::telemetry::{Counter, Family, Kind, Measured, families as of};
 
 /// Every metric of a program.
 pub(super) fn page(status: &Status, format: Format) -> String {
@@ -23,8 +23,11 @@ pub(super) fn page(status: &Status, format: Format) -> String {
     for exhibit in &status.exhibits {
         let mut samples = page.family(&exhibit.family);
         let label = exhibit.family.labels.first().copied().unwrap_or("member");
-        exhibit.members.iter().for_each(|(value, durations)| {
-            samples.add_durations(&[(label, value)], &durations.snapshot());
+        exhibit.members.iter().for_each(|(value, measured)| match measured {
+            Measured::Durations(durations) => {
+                samples.add_durations(&[(label, value)], &durations.snapshot());
+            }
+            Measured::Number(read) => samples.add(&[(label, value)], read()),
         });
     }
     page.finish()

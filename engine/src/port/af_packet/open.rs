@@ -39,6 +39,7 @@ pub fn open(interface: &str, config: &PortConfig) -> Result<OpenPort<AfPacketQue
         rx_ipv4_checksum: false,
         rx_udp_checksum: true,
         tx_udp_checksum: false,
+        tx_shared: false,
         unmarked_unfilled_checksums: false,
     };
     let description = PortDescription {

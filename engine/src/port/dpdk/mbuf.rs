@@ -2,10 +2,11 @@
 
 use std::ptr::NonNull;
 use std::slice;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use dpdk_sys as sys;
 
-use crate::packet::{IpVersion, Packet, RxChecksum, RxChecksums};
+use crate::packet::{IpVersion, Packet, RxChecksum, RxChecksums, Tail};
 use crate::port::HEADROOM;
 
 const _: () = assert!(sys::RTE_PKTMBUF_HEADROOM as usize >= HEADROOM);
@@ -16,7 +17,13 @@ const PLAIN_COUNTS: u32 = 0x0001_0001;
 /// The data buffer is another mbuf's or no pool's at all.
 const FOREIGN_BUFFER: u64 = sys::DPDK_SYS_RTE_MBUF_F_INDIRECT | sys::DPDK_SYS_RTE_MBUF_F_EXTERNAL;
 
+/// As many frames may have one tail; the count of references has 16 bits.
+const MAX_REFERENCES: u16 = u16::MAX / 2;
+
 /// An mbuf (`rte_mbuf`) of one segment with no other references, owned by whoever has this value.
+///
+/// To that there are two exceptions, neither of which is written to: a [`Tail`], and the second segment
+/// of a frame that is [chained](Packet::chain) to one.
 ///
 /// There is no `Drop`: mbufs go back in bulk, through [`DpdkQueue`](super::DpdkQueue)'s
 /// `tx_burst` and `free_burst`, or they are lost to their pool.
@@ -160,6 +167,19 @@ impl Mbuf {
         references != 1 || self.has_foreign_buffer()
     }
 
+    /// One reference more; `false` if there are too many.
+    #[inline]
+    fn add_reference(&self) -> bool {
+        // SAFETY: a live mbuf, whose count every user changes atomically (RTE_MBUF_REFCNT_ATOMIC).
+        let count = unsafe { AtomicU16::from_ptr(self.field(sys::DPDK_SYS_MBUF_refcnt)) };
+        // Others only take references away, so the count can't have grown in between.
+        let is_possible = count.load(Relaxed) < MAX_REFERENCES;
+        if is_possible {
+            count.fetch_add(1, Relaxed);
+        }
+        is_possible
+    }
+
     /// Segments in its chain.
     pub(super) fn segments(&self) -> u16 {
         // SAFETY: a live mbuf.
@@ -290,6 +310,24 @@ unsafe impl Packet for Mbuf {
         self.set_ol_flags(others | version | sys::DPDK_SYS_RTE_MBUF_F_TX_UDP_CKSUM);
     }
 
+    /// The tail becomes the second segment, as in DPDK's ipv4_multicast example.
+    #[inline]
+    fn chain(&mut self, tail: &Tail<Self>) -> bool {
+        let tail = tail.packet();
+        if !tail.add_reference() {
+            return false;
+        }
+        let len = u32::from(self.data_len()) + u32::from(tail.data_len());
+        // SAFETY: two live mbufs of one segment each. This one is ours; of the other the chain has
+        // the reference that was just added, and nobody writes to it.
+        unsafe {
+            self.field::<NonNull<sys::rte_mbuf>>(sys::DPDK_SYS_MBUF_next).write(tail.0);
+            self.field::<u16>(sys::DPDK_SYS_MBUF_nb_segs).write(2);
+            self.field::<u32>(sys::DPDK_SYS_MBUF_pkt_len).write(len);
+        }
+        true
+    }
+
     #[inline]
     fn prefetch(&self) {
         #[cfg(target_arch = "x86_64")]
@@ -372,6 +410,22 @@ mod tests {
         }
         Mbuf::keep_flags(slice::from_mut(&mut mbuf), 0);
         assert_eq!(mbuf.ol_flags(), 0);
+    }
+
+    #[test]
+    fn frames_are_chained_to_one_tail_as_long_as_its_references_can_be_counted() {
+        let (mut first, mut second, mut end) =
+            (Fake::new(256, 128, 42), Fake::new(256, 128, 62), Fake::new(2048, 128, 1000));
+        let (mut first, mut second, tail) = (first.mbuf(), second.mbuf(), Tail::new(end.mbuf()));
+        assert!(first.chain(&tail) && second.chain(&tail));
+        assert_eq!((first.segments(), first.frame_len(), first.chain_len()), (2, 42, 1042));
+        assert_eq!((second.segments(), second.frame_len(), second.chain_len()), (2, 62, 1062));
+        assert_eq!((tail.payload().len(), tail.packet().counts() & 0xffff), (1000, 3));
+        let mut third = Fake::new(256, 128, 42);
+        let mut third = third.mbuf();
+        // SAFETY: a 16-bit field of a live header.
+        unsafe { tail.packet().field::<u16>(sys::DPDK_SYS_MBUF_refcnt).write(MAX_REFERENCES) };
+        assert!(!third.chain(&tail) && third.is_plain() && third.chain_len() == 42);
     }
 
     #[test]

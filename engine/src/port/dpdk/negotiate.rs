@@ -181,15 +181,31 @@ fn offloads(wanted: &[(u64, &str)], offered: u64, granted: &mut Vec<String>) -> 
 
 fn transmit_offloads(info: &sys::rte_eth_dev_info, config: &PortConfig, granted: &mut Vec<String>) -> u64 {
     let offered = info.tx_offload_capa;
-    offloads(TX_WANTED, offered, granted) | fast_free(offered, config, granted)
+    let several = several_segments(offered, config, granted);
+    offloads(TX_WANTED, offered, granted) | several | fast_free(offered, several != 0, config, granted)
+}
+
+/// Frames of several segments, for payloads that are shared.
+fn several_segments(offered: u64, config: &PortConfig, granted: &mut Vec<String>) -> u64 {
+    if !config.shares {
+        return 0;
+    }
+    let bit = offered & sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+    let answer = if bit == 0 { "refused: shared payloads are copied" } else { "granted" };
+    granted.push(format!("frames of several segments on transmit {answer}"));
+    bit
 }
 
 /// Fast free promises that all mbufs of a TX queue have one reference and come from one pool. All
-/// of ours have one reference, and each port has one pool; but frames that are forwarded from
-/// other ports come from theirs, and would go back to the wrong one.
-fn fast_free(offered: u64, config: &PortConfig, granted: &mut Vec<String>) -> u64 {
+/// of ours have one reference, but for payloads that are shared, and each port has one pool; but
+/// frames that are forwarded from other ports come from theirs, and would go back to the wrong one.
+fn fast_free(offered: u64, shares: bool, config: &PortConfig, granted: &mut Vec<String>) -> u64 {
     let bit = offered & sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
     if bit == 0 {
+        return 0;
+    }
+    if shares {
+        granted.push("mbuf fast free not asked for: payloads are shared".to_owned());
         return 0;
     }
     if !config.only_own_packets {
@@ -250,6 +266,25 @@ mod tests {
         let without = plan(sys::rte_eth_dev_info { tx_offload_capa: 0, ..nic() }, true);
         assert_eq!(without.tx_offloads, 0);
         assert!(!without.granted.join("\n").contains("fast free"), "nobody misses it");
+    }
+
+    #[test]
+    fn payloads_are_shared_in_several_segments_or_buffers_freed_fast() {
+        let several = sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+        let fast_free = sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+        let plan = |tx_offload_capa, shares| {
+            let info = sys::rte_eth_dev_info { tx_offload_capa, ..nic() };
+            Plan::new(&info, 1500, &PortConfig { shares, only_own_packets: true, ..Default::default() })
+        };
+        assert_eq!(plan(several | fast_free, true).tx_offloads, several);
+        assert_eq!(plan(several | fast_free, false).tx_offloads, fast_free);
+        let refused = plan(fast_free, true);
+        assert_eq!(refused.tx_offloads, fast_free);
+        let lines = refused.granted.join("\n");
+        assert!(
+            lines.contains("several segments on transmit refused: shared payloads are copied"),
+            "{lines}"
+        );
     }
 
     #[test]

@@ -88,6 +88,7 @@ fn start(device: &Device, lcores: usize, config: &PortConfig) -> Result<Started,
         rx_ipv4_checksum: plan.rx_offloads & sys::DPDK_SYS_RTE_ETH_RX_OFFLOAD_IPV4_CKSUM != 0,
         rx_udp_checksum: plan.rx_offloads & sys::DPDK_SYS_RTE_ETH_RX_OFFLOAD_UDP_CKSUM != 0,
         tx_udp_checksum: plan.tx_offloads & sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_UDP_CKSUM != 0,
+        tx_shared: plan.tx_offloads & sys::DPDK_SYS_RTE_ETH_TX_OFFLOAD_MULTI_SEGS != 0,
         unmarked_unfilled_checksums: driver == "net_af_packet",
     };
     let description = PortDescription {

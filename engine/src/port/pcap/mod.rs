@@ -165,6 +165,7 @@ fn open_files(
             rx_ipv4_checksum: false,
             rx_udp_checksum: false,
             tx_udp_checksum: false,
+            tx_shared: false,
             unmarked_unfilled_checksums: false,
         },
         counters: Arc::default(),

@@ -18,6 +18,8 @@ pub struct SocketConfig {
     pub burst: usize,
     /// Datagrams that the service can send per call.
     pub outbox: usize,
+    /// Payloads that it may have shared at a time. Each datagram has a copy.
+    pub shared: usize,
     /// The addresses to listen on; 0.0.0.0 and :: stand for all of their family.
     pub addresses: Vec<IpAddr>,
     /// The UDP ports to listen on, on each address; 0 has the kernel choose one.
@@ -46,6 +48,7 @@ impl SocketConfig {
             queues: 1,
             burst: 32,
             outbox: 128,
+            shared: 0,
             addresses,
             udp_ports,
             ttl: 64,

@@ -13,7 +13,7 @@ use super::transmit::Parcel;
 use super::udp_socket::{Readable, Socket};
 use crate::forward::{Forward, Forwards};
 use crate::host::{Guard, MaxPayload, UdpPorts};
-use crate::packet::{Burst, Lent, Letter, Packet};
+use crate::packet::{Burst, Lent, Letter, Packet, Place, Shares};
 use crate::port::PortId;
 use crate::port::heap::{HeapPacket, HeapPool};
 use crate::service::{Limits, Outbox, ROUNDS, Service, Tick};
@@ -106,7 +106,8 @@ impl SocketQueue {
             receiver: Receiver::new(received),
             outbound: Outbound::new(burst.max(LEAST_OUTBOUND), longest_segment),
             stash,
-            lent: Lent::with_capacity(config.outbox),
+            lent: Lent::with_capacity(config.outbox)
+                .sharing(Shares::new(config.shared, MaxPayload::DATAGRAM.longest())),
             guard: Guard::new(config.guards, &udp_ports, config.hash_key),
             counters: Arc::default(),
             delivering: None,
@@ -165,12 +166,24 @@ impl SocketQueue {
 
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<HeapPacket>) {
         let mut lent = std::mem::take(&mut self.lent);
-        for (packet, letter) in lent.take() {
-            // The kernel writes the headers: what is lent here is never made a whole frame.
-            let Letter::Payload { from, to, len } = *letter else {
-                debug_assert!(false, "a frame for a socket");
-                self.stash.put(packet);
-                continue;
+        let (letters, shares) = lent.take();
+        for (mut packet, letter) in letters {
+            let (from, to, len) = match *letter {
+                Letter::Payload { from, to, len } => (from, to, len),
+                Letter::Shared { from, to, place } => {
+                    self.counters.add(Counter::TxCopied, 1);
+                    let payload = shares.place(place).map(Place::payload).unwrap_or_default();
+                    // The outbox saw to it that there is room.
+                    let is_filled = packet.fill(payload);
+                    debug_assert!(is_filled, "a payload of {} bytes", payload.len());
+                    (from, to, payload.len())
+                }
+                // The kernel writes the headers: what is lent here is never made a whole frame.
+                Letter::Frame(_) => {
+                    debug_assert!(false, "a frame for a socket");
+                    self.stash.put(packet);
+                    continue;
+                }
             };
             if !self.guard.validation.may_send(now, to, len) {
                 self.counters.add(Counter::Originated, 1);
@@ -181,7 +194,9 @@ impl SocketQueue {
                 self.forward(Forward { packet, payload_start: 0, port: None, from, to }, forwards);
             }
         }
-        lent.forget();
+        let shares = lent.forget();
+        self.counters.add(Counter::TxCopied, shares.take_copied());
+        shares.settle();
         self.lent = lent;
     }
 

@@ -1,0 +1,189 @@
+//! Who is told what in a tick: all players are sorted by cell, and what is new in nine cells is
+//! told to everybody in the middle one. The work is cut into slices, each small.
+
+use std::ops::Range;
+
+use super::nearby::{Rows, Sorted};
+use crate::protocol::{ENTRIES_MAX, Entry, UpdateHead};
+use crate::rules::Rules;
+
+/// Cells that a slice clears or sums up.
+const CELLS_PER_SLICE: usize = 65_536;
+/// Players that a slice puts in their places.
+const PLACED_PER_SLICE: usize = 4_096;
+/// Updates of a tick for one cell.
+const MAX_PARTS: usize = u8::MAX as usize;
+
+/// What is new and who is to hear it, in the order in which it was found and by cells.
+#[derive(Debug)]
+pub(super) struct FanOut {
+    side: usize,
+    /// News as they stand in an update.
+    news: Vec<[u8; Entry::LEN]>,
+    news_by_cell: Sorted,
+    /// The places of players.
+    listeners: Vec<u32>,
+    listeners_by_cell: Sorted,
+    /// The tick of each cell's last update.
+    previous: Vec<u32>,
+    /// News that it has room for.
+    capacity: usize,
+    /// How far the present step has come.
+    cursor: usize,
+}
+
+/// How far a slice came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    More,
+    Done,
+}
+
+/// An update in the making, for a cell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CellNews {
+    pub(super) cell: usize,
+    rows: Rows,
+    /// News, of which some may be left out.
+    total: usize,
+    pub(super) parts: usize,
+}
+
+impl FanOut {
+    /// Room for so many players of ours, and for so many news.
+    pub(super) fn new(rules: &Rules, players: usize, capacity: usize) -> Self {
+        let side = rules.cells() as usize;
+        Self {
+            side,
+            news: Vec::with_capacity(capacity),
+            news_by_cell: Sorted::new(side * side, capacity),
+            listeners: Vec::with_capacity(players),
+            listeners_by_cell: Sorted::new(side * side, players),
+            previous: vec![0; side * side],
+            capacity,
+            cursor: 0,
+        }
+    }
+
+    /// Begins a tick: a slice of forgetting the last.
+    pub(super) fn clear(&mut self) -> Progress {
+        self.news.clear();
+        self.listeners.clear();
+        self.slice(self.side * self.side, CELLS_PER_SLICE, |fan_out, cells| {
+            fan_out.news_by_cell.clear(cells.clone());
+            fan_out.listeners_by_cell.clear(cells);
+        })
+    }
+
+    /// Somebody is in a cell.
+    #[inline]
+    pub(super) fn add_listener(&mut self, cell: u32, place: u32) {
+        self.listeners.push(place);
+        self.listeners_by_cell.add(cell);
+    }
+
+    /// There is news of somebody in a cell. `false` if there is no room for it.
+    #[inline]
+    pub(super) fn add_news(&mut self, cell: u32, entry: &Entry) -> bool {
+        if self.news.len() == self.capacity {
+            return false;
+        }
+        let mut bytes = [0; Entry::LEN];
+        entry.write(&mut bytes);
+        self.news.push(bytes);
+        self.news_by_cell.add(cell);
+        true
+    }
+
+    /// A slice of finding where each cell's begin.
+    pub(super) fn sum(&mut self) -> Progress {
+        self.slice(self.side * self.side, CELLS_PER_SLICE, |fan_out, cells| {
+            fan_out.news_by_cell.sum(cells.clone());
+            fan_out.listeners_by_cell.sum(cells);
+        })
+    }
+
+    /// A slice of putting all in their places.
+    pub(super) fn sort(&mut self) -> Progress {
+        let len = self.news.len().max(self.listeners.len());
+        self.slice(len, PLACED_PER_SLICE, |fan_out, items| {
+            fan_out.news_by_cell.place(items.clone());
+            fan_out.listeners_by_cell.place(items);
+        })
+    }
+
+    /// Does the next slice of `len` pieces of work.
+    fn slice(&mut self, len: usize, most: usize, work: impl FnOnce(&mut Self, Range<usize>)) -> Progress {
+        let end = (self.cursor + most).min(len);
+        let range = self.cursor..end;
+        work(self, range);
+        self.cursor = if end == len { 0 } else { end };
+        if end == len { Progress::Done } else { Progress::More }
+    }
+
+    /// The cell of the listener that is `index`th by cells.
+    #[inline]
+    pub(super) fn cell_of_listener(&self, index: usize) -> Option<usize> {
+        self.listeners_by_cell.cell(index)
+    }
+
+    /// Where in the order by cells a cell's listeners stand.
+    #[inline]
+    pub(super) fn listeners_in(&self, cell: usize) -> Range<usize> {
+        self.listeners_by_cell.range(cell, cell)
+    }
+
+    /// The place of the listener that is `index`th by cells.
+    #[inline]
+    pub(super) fn listener(&self, index: usize) -> Option<u32> {
+        let found = self.listeners_by_cell.item(index)?;
+        self.listeners.get(found).copied()
+    }
+
+    /// Where in the order by cells the listeners around a cell stand.
+    pub(super) fn listeners_around(&self, cell: usize) -> Rows {
+        Rows::around(cell, self.side, |first, last| self.listeners_by_cell.range(first, last))
+    }
+
+    /// What is new around a cell.
+    pub(super) fn news_around(&self, cell: usize) -> CellNews {
+        let rows = Rows::around(cell, self.side, |first, last| self.news_by_cell.range(first, last));
+        let total = rows.len();
+        CellNews { cell, rows, total, parts: total.div_ceil(ENTRIES_MAX).min(MAX_PARTS) }
+    }
+
+    /// Entries of a part of an update.
+    #[inline]
+    pub(super) fn entries(&self, news: &CellNews, part: usize) -> usize {
+        news.total.saturating_sub(part * ENTRIES_MAX).min(ENTRIES_MAX)
+    }
+
+    /// Bytes of a part of an update.
+    pub(super) fn part_len(&self, news: &CellNews, part: usize) -> usize {
+        UpdateHead::message_len(self.entries(news, part))
+    }
+
+    /// Writes a part of an update into its place, which is as long as it.
+    pub(super) fn write(&self, news: &CellNews, (tick, timestamp): (u32, u64), part: usize, into: &mut [u8]) {
+        let Some((front, rest)) = into.split_first_chunk_mut() else { return };
+        let head = UpdateHead {
+            tick,
+            previous: Some(self.previous[news.cell]).filter(|&tick| tick != 0).unwrap_or(tick),
+            cell: [(news.cell % self.side) as u16, (news.cell / self.side) as u16],
+            part: part as u8,
+            parts: news.parts as u8,
+        };
+        head.write(front, self.entries(news, part), timestamp);
+        for (place, index) in rest.as_chunks_mut().0.iter_mut().zip(news.rows.skip(part * ENTRIES_MAX)) {
+            if let Some(entry) = self.news_by_cell.item(index).and_then(|found| self.news.get(found)) {
+                *place = *entry;
+            }
+        }
+    }
+
+    /// A cell was told; gives how many news did not fit its updates.
+    pub(super) fn told(&mut self, news: &CellNews, tick: u32) -> usize {
+        self.previous[news.cell] = tick;
+        news.total.saturating_sub(MAX_PARTS * ENTRIES_MAX)
+    }
+}

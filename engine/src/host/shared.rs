@@ -1,0 +1,204 @@
+//! Datagrams whose payload is shared: each has headers of its own, and behind them the one payload
+//! that all have, or a copy of it.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use super::Host;
+use super::classify::Addresses;
+use super::outgoing::place_headers;
+use super::ways;
+use crate::forward::Forwards;
+use crate::packet::{Packet, Place, Shares, Tail};
+use crate::port::FrameQueue;
+use crate::telemetry::Counter;
+use crate::time::Time;
+use crate::wire::ethernet;
+
+/// Payloads of so many bytes are shared: shorter ones are copied sooner than chained.
+const SHARED_FROM: usize = 256;
+
+/// What becomes of shared payloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sharing {
+    /// Those that are long enough for it are not copied, where the port sends frames of several parts.
+    #[default]
+    Auto,
+    /// None is copied, where the port sends frames of several parts.
+    Share,
+    /// Each datagram has a copy.
+    Copy,
+}
+
+impl FromStr for Sharing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "share" => Ok(Self::Share),
+            "copy" => Ok(Self::Copy),
+            _ => Err("there are auto, share and copy".to_owned()),
+        }
+    }
+}
+
+impl Sharing {
+    /// Shorter payloads are copied; `None` if all are. `is_granted`: the port sends frames of several
+    /// parts.
+    pub(crate) fn least(self, is_granted: bool) -> Option<usize> {
+        match self {
+            _ if !is_granted => None,
+            Self::Auto => Some(SHARED_FROM),
+            Self::Share => Some(0),
+            Self::Copy => None,
+        }
+    }
+}
+
+/// The payloads that are shared, in packets of the port.
+#[derive(Debug)]
+pub(super) struct Tails<P> {
+    /// Shorter payloads are copied.
+    least: usize,
+    /// Of each place its payload, and the edition that it is.
+    tails: Vec<Option<(Tail<P>, u64)>>,
+}
+
+impl<P: Packet> Tails<P> {
+    /// For so many places. `is_granted`: the port sends frames of several parts.
+    pub(super) fn new(places: usize, sharing: Sharing, is_granted: bool) -> Self {
+        let least = sharing.least(is_granted).unwrap_or(usize::MAX);
+        Self { least, tails: std::iter::repeat_with(|| None).take(places).collect() }
+    }
+
+    /// Takes all packets out.
+    pub(super) fn clear(&mut self) -> impl Iterator<Item = P> + '_ {
+        self.tails.iter_mut().filter_map(Option::take).map(|(tail, _)| tail.into_packet())
+    }
+}
+
+impl<Q: FrameQueue> Host<Q> {
+    /// Sends a datagram with a shared payload in an empty packet, or passes it on where it leaves by
+    /// another port's address. Says whether it was ours to send.
+    pub(super) fn post_shared(
+        &mut self,
+        now: Time,
+        packet: Q::Packet,
+        (place, shares): (usize, &Shares),
+        ends: (SocketAddr, SocketAddr),
+        forwards: &mut Forwards<Q::Packet>,
+    ) -> bool {
+        let Some(shared) = shares.place(place) else {
+            debug_assert!(false, "a letter names place {place}, which there is not");
+            self.drop_unwritten(packet, Counter::TxNoBuffer);
+            return true;
+        };
+        let len = shared.payload().len();
+        if !self.guard.validation.may_send(now, ends.1, len) {
+            self.drop_unwritten(packet, Counter::TxAmplification);
+            return true;
+        }
+        let is_whole = len <= self.whole_payload.to_end(&ends.1);
+        if is_whole && self.find_way(now, ends) {
+            self.renew_tail(place, shared);
+            self.send_shared(now, packet, (place, shared), ends);
+            return true;
+        }
+        let mut packet = packet;
+        self.counters.add(Counter::TxCopied, 1);
+        copy_behind(&mut packet, 0, shared.payload());
+        self.post_permitted(now, packet, ends, forwards)
+    }
+
+    /// Whether the way between two ends is ready, or can be made ready at once.
+    #[inline]
+    fn find_way(&mut self, now: Time, (from, to): (SocketAddr, SocketAddr)) -> bool {
+        self.ways.find(now, &from, &to).is_some() || self.make_way(now, from, to)
+    }
+
+    #[cold]
+    fn make_way(&mut self, now: Time, from: SocketAddr, to: SocketAddr) -> bool {
+        let addresses = Addresses::new(from.ip(), to.ip());
+        let Some((addresses, route)) = addresses.zip(self.rules.addressing.route(from.ip(), to.ip())) else {
+            return false;
+        };
+        self.remember(now, addresses, route);
+        self.ways.find(now, &from, &to).is_some()
+    }
+
+    /// Sends by a way that is ready.
+    fn send_shared(
+        &mut self,
+        now: Time,
+        mut packet: Q::Packet,
+        (place, shared): (usize, &Place),
+        (from, to): (SocketAddr, SocketAddr),
+    ) {
+        let Some(way) = self.ways.find(now, &from, &to) else { return };
+        self.guard.sent(now, from.port(), to);
+        let (headers_len, len) = (way.headers_len(), shared.payload().len());
+        if !place_headers(&mut packet, 0, headers_len) {
+            return self.drop_unwritten(packet, Counter::TxNoBuffer);
+        }
+        let Some(headers) = packet.room_mut().get_mut(..headers_len) else { return };
+        let written = way.fill(headers, len, (from.port(), to.port()), || shared.sum());
+        let tail = self.tails.tails.get(place).and_then(Option::as_ref);
+        let tail = tail.filter(|_| headers_len + len >= ethernet::MIN_FRAME_LEN);
+        if tail.is_some_and(|(tail, _)| ways::finish_chained(&mut packet, written, tail)) {
+            self.counters.add(Counter::TxShared, 1);
+        } else {
+            self.counters.add(Counter::TxCopied, 1);
+            copy_behind(&mut packet, headers_len, shared.payload());
+            ways::finish(&mut packet, written);
+        }
+        self.egress.send(&mut self.queue, packet, Counter::Originated);
+    }
+
+    /// Sees to it that a payload is in a packet of the port, if it is to be sent from there. Without
+    /// a buffer it is not.
+    #[inline]
+    fn renew_tail(&mut self, place: usize, shared: &Place) {
+        let Some(tail) = self.tails.tails.get_mut(place) else { return };
+        if tail.as_ref().is_some_and(|(_, edition)| *edition == shared.edition()) {
+            return;
+        }
+        if let Some((old, _)) = tail.take() {
+            self.egress.discard(&mut self.queue, old.into_packet());
+        }
+        // A capture is to see whole frames.
+        if shared.payload().len() < self.tails.least || self.egress.tap.is_open() {
+            return;
+        }
+        self.queue.alloc_burst(&mut self.request);
+        if let Some(mut packet) = self.request.pop() {
+            copy_behind(&mut packet, 0, shared.payload());
+            self.tails.tails[place] = Some((Tail::new(packet), shared.edition()));
+        }
+    }
+
+    /// Gives the packets of payloads back that nobody can send any more.
+    pub(super) fn settle_shares(&mut self, shares: &mut Shares) {
+        self.counters.add(Counter::TxCopied, shares.take_copied());
+        let Some(places) = shares.settle() else { return };
+        for (tail, place) in self.tails.tails.iter_mut().zip(places) {
+            if tail.is_some() && place.is_free() {
+                let tail = tail.take().map(|(tail, _)| tail.into_packet());
+                tail.into_iter().for_each(|packet| self.egress.discard(&mut self.queue, packet));
+            }
+        }
+    }
+}
+
+/// Puts a payload behind the first `start` bytes of a frame, which ends there. The outbox saw to it
+/// that there is room.
+#[inline]
+fn copy_behind<P: Packet>(packet: &mut P, start: usize, payload: &[u8]) {
+    let end = start + payload.len();
+    if let Some(room) = packet.room_mut().get_mut(start..end) {
+        room.copy_from_slice(payload);
+        packet.set_frame_len(end);
+    } else {
+        debug_assert!(false, "{end} bytes do not fit the room");
+    }
+}
