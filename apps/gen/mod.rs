@@ -82,6 +82,11 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
     conductor.failure.map_or(Ok(()), |failure| Err(Error::Program(failure)))
 }
 
+/// Its arguments behind the `--`.
+pub(crate) fn command() -> clap::Command {
+    APP.command::<GenArgs>("gannet gen")
+}
+
 /// Reads the words behind its name, and starts nothing.
 pub(crate) fn parse(args: impl Iterator<Item = String>) -> gannet::Result<Launch> {
     let (mut launch, args) = Launch::try_parse_from::<GenArgs>(APP, args)?;

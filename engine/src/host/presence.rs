@@ -177,7 +177,7 @@ impl<Q: FrameQueue> Host<Q> {
         // What is prepared for them has the old address in it.
         self.ways = Ways::new();
         if self.lane.is_some() {
-            self.lane = Lane::new(&self.rules, &self.guard, self.style, self.mtu);
+            self.lane = Lane::new(&self.rules, &self.guard, self.style, self.mtu, self.trusted.udp);
         }
     }
 

@@ -10,6 +10,7 @@ use dpdk_sys as sys;
 use super::negotiate::Plan;
 use super::pool::Pool;
 use super::{c_string, error_text};
+use crate::sys::Script;
 use crate::wire::ethernet::MacAddress;
 
 /// A device that the EAL found: its port number in DPDK and its name.
@@ -70,8 +71,9 @@ pub enum DpdkError {
     /// There is not enough memory for the port's buffers.
     #[error(
         "no memory for {buffers} buffers of {device} ({mebibytes} MiB): {reason}; reserve hugepages \
-         (./hugepages.sh reserve 512M), or with --no-huge give the EAL more (-m 512), or ask for \
-         fewer descriptors (--rxd, --txd)"
+         ({} reserve 512M), or with --no-huge give the EAL more (-m 512), or ask for \
+         fewer descriptors (--rxd, --txd)",
+        Script::Hugepages
     )]
     Pool {
         /// The device's name.
