@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bots;
 mod doctor;
 mod echo;
 mod r#gen;
@@ -19,6 +20,7 @@ Usage: gannet APP [EAL arguments] -- [application arguments]
 
 Applications:
   bench      Measures this program and its peers in turn
+  bots       Plays the game with many players, and checks what the server tells them
   doctor     Says what this machine lacks for a start, and what mends it
   echo       Sends every datagram back (RFC 862)
   game       Serves a world in which players move, fight and talk
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let words: Vec<_> = args.clone().collect();
     let result = match args.next().as_deref() {
         Some("bench") => return bench::run(&version::line(), args),
+        Some("bots") => bots::run(std::iter::once(program + " bots").chain(args)),
         Some("doctor") => return doctor::run(args),
         Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
         Some("game") => gannet_game::run(std::iter::once(program + " game").chain(args), version::COMMIT),

@@ -27,7 +27,7 @@ Says what this machine lacks for a command line to start, and the commands that 
 
 Usage: gannet doctor [--json] [--try] [APP] [EAL arguments] -- [application arguments]
 
-  APP     echo or gen, whose arguments these are; echo if it is not named
+  APP     bots, echo or gen, whose arguments these are; echo if it is not named
   --json  Print the findings for programs
   --try   Really start with these arguments, too, for a moment and in a process of its own: ports are
           opened and closed, and no service answers. Without it nothing is opened
