@@ -1,4 +1,7 @@
-//! Bots on the virtual clock, with a server whose every message the test makes by hand.
+//! Bots on the virtual clock, with a server whose every message the test makes by hand; in [`play`]
+//! with the real one.
+
+mod play;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
