@@ -3,7 +3,7 @@
 
 use clap::Command;
 
-use crate::{bench, doctor, echo, r#gen, pages};
+use crate::{bench, bots, doctor, echo, r#gen, pages};
 
 /// An application's command line.
 #[derive(Clone, Debug)]
@@ -35,6 +35,7 @@ impl Application {
 pub(crate) fn all() -> Vec<Application> {
     vec![
         Application::plain("bench", bench::command()),
+        Application::launching("bots", bots::command()),
         Application { name: "doctor", front: doctor::command(), behind: Some(echo::command()) },
         Application::launching("echo", echo::command()),
         Application::launching("game", gannet_game::command()),

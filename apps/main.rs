@@ -4,6 +4,7 @@
 
 mod applications;
 mod bench;
+mod bots;
 mod doctor;
 mod echo;
 mod r#gen;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let words: Vec<_> = args.clone().collect();
     let result = match args.next().as_deref() {
         Some("bench") => return bench::run(&version::line(), args),
+        Some("bots") => bots::run(std::iter::once(program + " bots").chain(args)),
         Some("doctor") => return doctor::run(args),
         Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
         Some("game") => gannet_game::run(std::iter::once(program + " game").chain(args), version::COMMIT),

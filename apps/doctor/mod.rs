@@ -40,7 +40,7 @@ pub(crate) fn command() -> Command {
         ))
         .arg(
             Arg::new("APP")
-                .value_parser(["echo", "game", "gen"])
+                .value_parser(["bots", "echo", "game", "gen"])
                 .help("The application whose arguments these are; echo if it is not named"),
         )
         .after_help(

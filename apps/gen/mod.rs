@@ -21,7 +21,7 @@ mod output;
 mod own;
 mod payload;
 mod plan;
-mod random;
+pub(crate) mod random;
 mod replay;
 mod schedule;
 mod screen;

@@ -55,6 +55,7 @@ fn application_page(name: &str, application: &Application) -> String {
 fn own(application: &str) -> &'static str {
     match application {
         "bench" => include_str!("sections/bench.roff"),
+        "bots" => include_str!("sections/bots.roff"),
         "doctor" => include_str!("sections/doctor.roff"),
         "echo" => include_str!("sections/echo.roff"),
         "game" => include_str!("sections/game.roff"),
