@@ -13,6 +13,8 @@
 pub mod arguments;
 pub mod arp_ndp;
 pub mod bytes;
+pub mod game_protocol;
+pub mod game_world;
 pub mod guards;
 pub mod host;
 pub mod icmp;
@@ -53,7 +55,7 @@ macro_rules! targets {
     };
 }
 
-targets! { parse reply arp_ndp options icmp vlan reassembly host outbox guards arguments pcap }
+targets! { parse reply arp_ndp options icmp vlan reassembly host outbox guards arguments pcap game_protocol game_world }
 
 /// Runs a target on files: what a target's program does when it is not built by `cargo fuzz`.
 ///

@@ -174,7 +174,7 @@ impl Game {
             }
             return true;
         }
-        player.revive(anew);
+        player.revive(now, anew);
         let (ends, correction) = (player.ends(), player.correction());
         self.count(Event::Revived);
         self.send(outbox, ends, |message| correction.write(message, PacketType::CORRECTION, 0));

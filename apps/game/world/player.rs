@@ -160,12 +160,12 @@ impl Player {
         self.is_dead() && now >= self.revives
     }
 
-    /// Lives again, elsewhere.
-    pub(crate) fn revive(&mut self, position: Vector) {
+    /// Lives again, elsewhere, and has saved up nothing there.
+    pub(crate) fn revive(&mut self, now: Time, position: Vector) {
         self.health = HEALTH;
         self.revives = Time::NEVER;
         self.position = position;
-        self.credit = 0.0;
+        (self.credit, self.moved) = (0.0, now);
         self.is_changed = true;
     }
 

@@ -162,9 +162,11 @@ fn attacks_have_a_range_a_rest_and_an_end() {
     assert_eq!(dead.swing(now + sword.cooldown, sword), Err(Outcome::DEAD));
     assert!(dead.tell().flags.has(EntryFlags::DEAD.with(EntryFlags::FIGHTS)));
     assert!(!dead.may_revive(now) && dead.may_revive(now + DEATH));
-    dead.revive(from);
+    dead.revive(now + DEATH, from);
     assert_eq!((dead.health, dead.is_changed, dead.position), (HEALTH, true, from));
     assert_eq!(dead.tell().flags, EntryFlags::default());
+    let beside = [from.x + 0.1, from.y, from.z];
+    assert_eq!(step(&mut world, other, now + DEATH, beside, 0.0), Step::Refused, "death saves up no way");
     let nobody = Strike { attack: Attack { target: PlayerId(77), ..strike.attack }, ..strike };
     assert_eq!(world.suffer(now, &nobody).outcome, Outcome::NO_TARGET);
 }

@@ -164,3 +164,47 @@ pub fn pcap() -> Vec<Vec<u8>> {
         [vec![1], file(u32::to_be_bytes, 0xa1b2_3c4d)].concat(),
     ]
 }
+
+/// For the target of this name: every type, right in itself.
+pub fn game_protocol() -> Vec<Vec<u8>> {
+    let of = |kind: u32, len: usize| {
+        let mut message = vec![0; len];
+        message[0] = kind as u8;
+        match kind {
+            3 | 103 => {
+                message[20] = (len - 24) as u8;
+                message[24..].fill(b'a');
+            }
+            4 => message[16] = 1,
+            108 => {
+                message[29] = 1;
+                message[30] = ((len - 32) / 36) as u8;
+            }
+            _ => {}
+        }
+        // Its size is repaired.
+        [&[1][..], &message].concat()
+    };
+    let lens =
+        [(1, 44), (2, 28), (3, 25), (3, 224), (4, 64), (5, 20), (6, 20), (101, 44), (102, 36), (103, 30)];
+    let more =
+        [(104, 24), (105, 64), (106, 20), (107, 44), (108, 32), (108, 68), (108, 1184), (109, 24), (110, 36)];
+    lens.into_iter().chain(more).map(|(kind, len)| of(kind, len)).collect()
+}
+
+/// For the target of this name. A step's low three bits are what, those above who or how long.
+pub fn game_world() -> Vec<Vec<u8>> {
+    let (join, walk, attack, talk, advance, leave, lie, say) = (0, 1, 2, 3, 4, 5, 6, 7);
+    let by = |who: u8| who << 3;
+    let together = [2, join, join | by(1), advance | by(4), walk, 1, 20, 20, 5, advance | by(3)];
+    let fight = [attack, 1, 1, attack, 1, 1, advance | by(6), attack | by(1), 0, 2, advance | by(7)];
+    let words = [talk, 2, b'h', b'i', talk, 2, b'h', b'o', advance | by(3), walk, 3, 127, 0, 0, advance];
+    let away = [leave | by(2), 2, leave | by(1), 0, advance | by(6), join | by(3), advance | by(7)];
+    let unknown = [lie, 16, 1, 4, 0, 0, 0, 0, lie | by(1), 0, 1, 4, 0, 0, 0, 0];
+    let lies = [&unknown[..], &[say, 3, 1, 2, 3, lie, 3, 0x80, 4, 9, 9, 9, 9]].concat();
+    let all = [&together[..], &words, &fight, &away, &lies].concat();
+    let fast = [&[0xe7][..], &all[1..]].concat();
+    // Both shoot until one is dead, and then until it lives again.
+    let shots = [attack, 1, 1, attack | by(1), 0, 1, advance | by(5), advance | by(5)].repeat(15);
+    vec![all, fast, [&together[..], &shots].concat(), [&together[..], &away].concat()]
+}

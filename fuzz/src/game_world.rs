@@ -1,0 +1,402 @@
+//! The game's server under any sequence of packets: sources that join, move, fight, talk, leave, come
+//! back, fall silent and lie, on a clock that jumps. What is sent is held against what was said.
+//!
+//! Input: what the world is, then steps of a byte each and what they need.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gannet::{Lab, Received};
+use gannet_game::rules::{HEIGHT, Rules};
+use gannet_game::server::{Game, Setup, Sum};
+
+use crate::bytes::Bytes;
+use crate::game_protocol::{TYPES, is_right, repair_size};
+
+/// Where the server listens.
+const PORT: u16 = 8080;
+/// Steps in one run at most.
+const LIMIT: usize = 200;
+/// Turns after which a tick of so few players is over.
+const TURNS: usize = 24;
+/// How long a player may be silent.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// A cell's side in metres; the world has three of them each way.
+const CELL: f32 = 20.0;
+const WORLD: f32 = 3.0 * CELL;
+/// By how much a step moves the clock.
+const STEPS: [Duration; 8] = [
+    Duration::ZERO,
+    Duration::from_micros(1),
+    Duration::from_millis(10),
+    Duration::from_millis(33),
+    Duration::from_millis(250),
+    Duration::from_millis(600),
+    Duration::from_millis(1500),
+    Duration::from_secs(4),
+];
+/// Who sends: two ports of each address, and one that is another family's.
+const SOURCES: [&str; 6] = [
+    "10.77.0.2:4000",
+    "10.77.0.2:4001",
+    "10.77.0.3:4000",
+    "10.77.0.4:8080",
+    "192.0.2.7:4000",
+    "[fd00:77::2]:4000",
+];
+
+/// A source, and what it was told.
+#[derive(Clone, Debug, Default)]
+struct Source {
+    cookie: [u8; 8],
+    /// Who it is, while it is a player; zero else.
+    player: u32,
+    /// Who it was last, and what shows that.
+    was: (u32, [u8; 8]),
+    /// That player has left.
+    is_gone: bool,
+    /// Bytes of payload to the server and from it, since it last was no player.
+    sent: usize,
+    received: usize,
+    /// Where the server has it.
+    place: [f32; 3],
+    /// When it became a player or lives again, and the metres that it went since.
+    since: Duration,
+    way: f32,
+    /// The position of the last move that it sent.
+    step: [f32; 3],
+}
+
+/// The lab, and everybody in it.
+struct World {
+    lab: Lab<Game>,
+    now: Duration,
+    capacity: u32,
+    top_speed: f32,
+    sources: [Source; SOURCES.len()],
+    /// All that was sent, to be compared with another run.
+    transcript: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+/// The target.
+pub fn game_world(data: &[u8]) {
+    let first = run(data);
+    // The same packets at the same times: the same bytes out. Every eighth input pays for that.
+    if data.first().is_some_and(|mode| mode >> 5 == 7) {
+        assert!(first == run(data), "another run of the same input");
+    }
+}
+
+fn run(data: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+    World::played(data).close()
+}
+
+impl World {
+    /// A world in which all of the input has happened.
+    fn played(data: &[u8]) -> Self {
+        let mut bytes = Bytes::new(data);
+        let mut world = Self::new(bytes.byte());
+        for _ in 0..LIMIT {
+            if bytes.is_empty() {
+                break;
+            }
+            world.step(&mut bytes);
+        }
+        world
+    }
+
+    fn new(mode: u8) -> Self {
+        let capacity = 1 + u32::from(mode & 3);
+        let mut rules = Rules::new(capacity, Some(WORLD), CELL).expect("a world");
+        rules.timeout = TIMEOUT;
+        rules.top_speed = if mode & 4 == 0 { 10.0 } else { 1000.0 };
+        let setup = Setup { rules, players: capacity, seed: [1, mode.into()], lateness: Sum::default() };
+        let lab = Lab::new(setup.games(1).remove(0));
+        let (top_speed, now) = (rules.top_speed, Duration::ZERO);
+        Self { lab, now, capacity, top_speed, sources: Default::default(), transcript: Vec::new() }
+    }
+
+    fn step(&mut self, bytes: &mut Bytes<'_>) {
+        let choice = bytes.byte();
+        let who = usize::from(choice >> 3) % SOURCES.len();
+        match choice & 7 {
+            0 => self.join(who),
+            1 => self.walk(who, bytes),
+            2 => self.attack(who, bytes),
+            3 => self.talk(who, bytes),
+            4 => self.advance(STEPS[usize::from(choice >> 3) % STEPS.len()]),
+            5 => self.leave_or_return(who, bytes.byte()),
+            6 => self.lie(who, bytes),
+            _ => self.say(who, bytes.short()),
+        }
+    }
+
+    /// Joins as the page says, with the cookie.
+    fn join(&mut self, who: usize) {
+        self.ask_to_join(who, [0; 8], (0, [0; 8]));
+        self.ask_to_join(who, self.sources[who].cookie, (0, [0; 8]));
+    }
+
+    fn ask_to_join(&mut self, who: usize, cookie: [u8; 8], (player, token): (u32, [u8; 8])) {
+        let body = [&1_u32.to_le_bytes()[..], &player.to_le_bytes(), &token, &cookie, &[0; 24]].concat();
+        self.say(who, &message(4, &body));
+    }
+
+    /// Moves from where it is, by as much as the input says; somewhere near it, mostly.
+    fn walk(&mut self, who: usize, bytes: &mut Bytes<'_>) {
+        let scale = [0.01, 0.1, 0.5, 5.0][bytes.below(4)];
+        let mut by = || f32::from(bytes.byte() as i8) * scale;
+        let place = self.sources[who].place;
+        let step = [place[0] + by(), place[1], place[2] + by()];
+        let velocity = [by() * 0.1, 0.0, 0.0];
+        self.sources[who].step = step;
+        let numbers = [step, velocity].concat();
+        let numbers: Vec<_> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        self.say(who, &message(1, &[&self.player(who)[..], &numbers].concat()));
+    }
+
+    fn attack(&mut self, who: usize, bytes: &mut Bytes<'_>) {
+        let (target, weapon) = (bytes.below(SOURCES.len()), u32::from(bytes.byte() % 4));
+        let body = [self.player(who), self.player(target), weapon.to_le_bytes()].concat();
+        self.say(who, &message(2, &body));
+    }
+
+    fn talk(&mut self, who: usize, bytes: &mut Bytes<'_>) {
+        let text = bytes.short();
+        let length = (text.len() as u32).to_le_bytes();
+        self.say(who, &message(3, &[&self.player(who)[..], &length, text].concat()));
+    }
+
+    fn leave_or_return(&mut self, who: usize, how: u8) {
+        match how % 4 {
+            0 => self.say(who, &message(5, &self.player(who))),
+            1 => self.say(who, &message(6, &self.player(who))),
+            // As whoever another source is or was.
+            _ => {
+                let other = usize::from(how >> 2) % SOURCES.len();
+                self.ask_to_join(who, [0; 8], (0, [0; 8]));
+                self.ask_to_join(who, self.sources[who].cookie, self.sources[other].was);
+            }
+        }
+    }
+
+    /// A message of any type with any body, often in the name of a player.
+    fn lie(&mut self, who: usize, bytes: &mut Bytes<'_>) {
+        let (kind, how) = (TYPES[bytes.below(TYPES.len())], bytes.byte());
+        let mut body = bytes.short().to_vec();
+        if how & 1 != 0 {
+            let player = self.player(usize::from(how >> 1) % SOURCES.len());
+            body.iter_mut().zip(player).for_each(|(place, byte)| *place = byte);
+        }
+        let mut message = message(kind, &body);
+        if how & 0x80 == 0 {
+            repair_size(&mut message);
+        }
+        self.say(who, &message);
+    }
+
+    fn player(&self, who: usize) -> [u8; 4] {
+        self.sources[who].player.to_le_bytes()
+    }
+
+    fn say(&mut self, who: usize, payload: &[u8]) {
+        if let Some(step) = step_of(payload) {
+            self.sources[who].step = step;
+        }
+        if self.lab.send(SOURCES[who], PORT, payload) {
+            self.sources[who].sent += payload.len();
+        }
+        self.lab.turn();
+        self.hear();
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.now += by;
+        self.lab.advance(by);
+        for _ in 0..TURNS {
+            self.hear();
+            self.lab.turn();
+        }
+        self.hear();
+    }
+
+    /// Holds everything that came out against the rules.
+    fn hear(&mut self) {
+        while let Some(received) = self.lab.receive() {
+            self.judge(&received);
+            self.transcript.push((received.to, received.payload));
+        }
+        let there = self.sources.iter().filter(|source| source.player != 0).count();
+        assert!(there <= self.capacity as usize, "{there} players of {}", self.capacity);
+        assert_eq!(there, self.lab.service().players() as usize, "players");
+    }
+
+    fn judge(&mut self, received: &Received) {
+        let payload = &received.payload;
+        let is_its = |name: &&str| name.parse() == Ok(received.to);
+        let who = SOURCES.iter().position(|name| is_its(&name)).expect("one of the sources");
+        assert_eq!(received.from.port(), PORT);
+        assert!(is_right(payload), "{payload:02x?}");
+        let source = &mut self.sources[who];
+        source.received += payload.len();
+        let kind = word(payload, 0);
+        match kind {
+            // Answers to a join are for everybody, and no longer than it.
+            104 | 105 | 109 => assert!(payload.len() <= 64),
+            _ => assert!(source.player != 0, "{payload:02x?} to a stranger"),
+        }
+        if source.player == 0 {
+            assert!(source.received <= source.sent, "{} for {} bytes", source.received, source.sent);
+        }
+        match kind {
+            101 => self.moved(who, payload),
+            107 => self.corrected(who, payload),
+            102 => assert!(word(payload, 28) <= 5 && word(payload, 32) <= 100, "{payload:02x?}"),
+            104 => self.sources[who].cookie = eight(payload, 16),
+            105 => self.welcomed(who, payload),
+            108 => self.updated(payload),
+            110 => self.left(who, payload),
+            _ => {}
+        }
+    }
+
+    fn welcomed(&mut self, who: usize, payload: &[u8]) {
+        let (player, token, place) = (word(payload, 20), eight(payload, 24), vector(payload, 36));
+        assert!(player != 0 && is_inside(place), "{payload:02x?}");
+        let now = self.now;
+        let is_it = |source: &Source| source.was.0 == player && !source.is_gone;
+        let before = self.sources.iter().find(|source| is_it(source));
+        let (since, way) = before.map_or((now, 0.0), |before| (before.since, before.way));
+        if let Some(before) = before {
+            assert_eq!(place, before.place, "who comes back is where it was");
+        }
+        let source = &mut self.sources[who];
+        *source =
+            Source { player, was: (player, token), is_gone: false, place, since, way, ..source.clone() };
+    }
+
+    fn left(&mut self, who: usize, payload: &[u8]) {
+        let source = &mut self.sources[who];
+        assert_eq!((word(payload, 16), vector(payload, 20)), (source.player, source.place));
+        // Two is elsewhere.
+        assert!(word(payload, 32) <= 2);
+        source.is_gone = word(payload, 32) != 2;
+        (source.player, source.sent, source.received) = (0, 0, 0);
+    }
+
+    fn moved(&mut self, who: usize, payload: &[u8]) {
+        let (now, top_speed) = (self.now, self.top_speed);
+        let source = &mut self.sources[who];
+        let place = vector(payload, 20);
+        assert_eq!((word(payload, 16), place), (source.player, source.step), "the move that it sent");
+        assert!(is_inside(place) && length(vector(payload, 32)) <= top_speed * 1.001, "{payload:02x?}");
+        source.way += length([0, 1, 2].map(|axis| place[axis] - source.place[axis]));
+        source.place = place;
+        let passed = (now - source.since).as_secs_f32();
+        assert!(source.way <= top_speed * passed * 1.001 + 0.1, "{} m in {passed} s", source.way);
+    }
+
+    fn corrected(&mut self, who: usize, payload: &[u8]) {
+        let now = self.now;
+        let source = &mut self.sources[who];
+        let place = vector(payload, 20);
+        assert!(word(payload, 16) == source.player && is_inside(place), "{payload:02x?}");
+        if eight(payload, 8) == [0; 8] && place != source.place {
+            (source.place, source.since, source.way) = (place, now, 0.0);
+        }
+        assert_eq!(place, source.place, "where it is");
+    }
+
+    /// Entries are of players that there are or were, in cells around that of the update.
+    fn updated(&self, payload: &[u8]) {
+        let cell = |at: usize| usize::from(u16::from_le_bytes([payload[at], payload[at + 1]]));
+        assert!(word(payload, 20) <= word(payload, 16), "the update before that");
+        let mut players = Vec::new();
+        for entry in payload[32..].chunks_exact(36) {
+            let place = vector(entry, 8);
+            assert!(is_inside(place) && word(entry, 32) as u16 <= 100, "{entry:02x?}");
+            for (axis, at) in [(place[0], 24), (place[2], 26)] {
+                let own = ((axis / CELL) as usize).min(2);
+                assert!(own.abs_diff(cell(at)) <= 1, "{entry:02x?} in an update of {payload:02x?}");
+            }
+            players.push(word(entry, 0));
+        }
+        let len = players.len();
+        players.sort_unstable();
+        players.dedup();
+        assert!(players.len() == len && len <= self.capacity as usize, "{payload:02x?}");
+        assert!(self.sources.iter().filter(|source| players.contains(&source.was.0)).count() >= len);
+    }
+
+    fn close(self) -> Vec<(SocketAddr, Vec<u8>)> {
+        let (counters, pool) = self.lab.close();
+        let all: Vec<_> = counters.non_zero().collect();
+        assert!(counters.balance().is_exact(), "{:?} in {all:?}", counters.balance());
+        assert!(pool.is_balanced(), "{pool:?}");
+        self.transcript
+    }
+}
+
+/// A message from a player. Its time is never zero, which is the server's.
+fn message(kind: u32, body: &[u8]) -> Vec<u8> {
+    let size = 16 + body.len() as u32;
+    [&kind.to_le_bytes()[..], &size.to_le_bytes(), &7_u64.to_le_bytes(), body].concat()
+}
+
+/// Where a move goes, if that is one.
+fn step_of(payload: &[u8]) -> Option<[f32; 3]> {
+    (payload.len() == 44 && word(payload, 0) == 1).then(|| vector(payload, 20))
+}
+
+fn word(message: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([message[at], message[at + 1], message[at + 2], message[at + 3]])
+}
+
+fn eight(message: &[u8], at: usize) -> [u8; 8] {
+    std::array::from_fn(|index| message[at + index])
+}
+
+fn vector(message: &[u8], at: usize) -> [f32; 3] {
+    [0, 4, 8].map(|axis| f32::from_bits(word(message, at + axis)))
+}
+
+fn length(vector: [f32; 3]) -> f32 {
+    vector.iter().map(|part| part * part).sum::<f32>().sqrt()
+}
+
+fn is_inside([east, up, north]: [f32; 3]) -> bool {
+    let world = 0.0..=WORLD;
+    world.contains(&east) && world.contains(&north) && (0.0..=HEIGHT).contains(&up)
+}
+
+#[cfg(test)]
+mod tests {
+    use gannet_game::counters::Event;
+
+    use super::*;
+
+    #[test]
+    fn the_seeds_reach_what_the_game_is_about() {
+        let worlds: Vec<_> = crate::seeds::of::game_world().iter().map(|seed| World::played(seed)).collect();
+        for event in [
+            Event::Joined,
+            Event::Rejoined,
+            Event::Refused,
+            Event::Left,
+            Event::TimedOut,
+            Event::Moved,
+            Event::Corrected,
+            Event::Hit,
+            Event::Killed,
+            Event::Revived,
+            Event::Told,
+            Event::Updates,
+            Event::DropStranger,
+            Event::DropTooTalkative,
+            Event::DropUnknownType,
+        ] {
+            let count = |world: &World| world.lab.service().counters().count(event);
+            assert!(worlds.iter().any(|world| count(world) > 0), "{}", event.name());
+        }
+    }
+}
