@@ -58,7 +58,7 @@ impl Service for Sending {
     }
 
     fn on_tick(&mut self, _now: Time, outbox: &mut Outbox<'_>) -> Tick {
-        for Order { from, to, len } in self.orders.try_iter() {
+        while let Ok(Order { from, to, len }) = self.orders.try_recv() {
             if self.is_sharing {
                 self.share(outbox, Order { from, to, len });
                 continue;

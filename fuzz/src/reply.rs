@@ -30,6 +30,7 @@ pub fn exchange(granted: u8, frame: &[u8]) {
         rx_udp_checksum: rx,
         tx_udp_checksum: tx,
         unmarked_unfilled_checksums: unmarked,
+        ..MemoryOffloads::default()
     };
     let mut rig = Rig::new(&Plan { offloads, ..Plan::default() }, Echo);
     rig.settle();
