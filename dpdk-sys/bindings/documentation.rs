@@ -3385,6 +3385,7 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
     pub fn shim_rte_pktmbuf_free(mbuf: *mut rte_mbuf);
     pub fn shim_rte_pktmbuf_linearize(mbuf: *mut rte_mbuf) -> ::core::ffi::c_int;
+    pub fn shim_rte_pktmbuf_attach(indirect: *mut rte_mbuf, direct: *mut rte_mbuf);
     pub fn shim_rte_mbuf_refcnt_update(mbuf: *mut rte_mbuf, value: i16) -> u16;
     pub fn shim_rte_ring_dequeue(
         ring: *mut rte_ring,

@@ -140,7 +140,8 @@ impl<Q: FrameQueue> Host<Q> {
             FragmentPolicy::Drop => MaxPayload::of(mtu),
             FragmentPolicy::Reassemble => MaxPayload::of(config::MAX_PACKET),
         };
-        let shares = Shares::new(config.shared, max_payload.longest());
+        let shares = Shares::new(config.shared, max_payload.longest())
+            .chained_from(config.sharing.least(capabilities.tx_shared));
         Self {
             port: config.port,
             lane: Lane::new(&rules, &guard, style, mtu, capabilities.rx_udp_checksum),
@@ -155,7 +156,7 @@ impl<Q: FrameQueue> Host<Q> {
             rx: Burst::with_capacity(burst),
             egress: Egress::with_capacity(burst),
             lent: Lent::with_capacity(config.outbox).sharing(shares),
-            tails: Tails::new(config.shared, config.sharing, capabilities.tx_shared),
+            tails: Tails::new(config.shared),
             neighbours: Neighbours::new(config.hash_key, config.neighbours),
             ways: Ways::new(),
             peers: None,
