@@ -161,7 +161,7 @@ impl Companion for Conductor {
         let wires = || self.wires.get().into_iter();
         let of = |family: Family, durations: fn(&Line) -> &Arc<Durations>| {
             let lines = wires().flat_map(|wires| wires.lcores.iter().zip(&wires.board.lines));
-            let members = lines.map(|(lcore, line)| (lcore.to_string(), Arc::clone(durations(line))));
+            let members = lines.map(|(lcore, line)| (lcore.to_string(), Arc::clone(durations(line)).into()));
             Exhibit { family, members: members.collect() }
         };
         vec![of(ROUND_TRIPS, |line| &line.round_trips), of(AGES, |line| &line.ages)]

@@ -24,7 +24,8 @@ impl<Q: FrameQueue> Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Q::Packet>,
     ) -> usize {
-        let turned = self.lane.as_mut().map_or(0, |lane| lane.turn_alike(&mut self.received[self.answered..]));
+        let turned =
+            self.lane.as_mut().map_or(0, |lane| lane.turn_alike(&mut self.received[self.answered..]));
         let mut left = turned;
         while left > 0 {
             self.is_delivering = true;
@@ -100,7 +101,9 @@ impl Lane {
         let Some(alike) = &self.alike else { return 0 };
         if len == size_of::<Head>() {
             turn_all(alike, packets, |packet| {
-                (packet.frame_len() == size_of::<Head>()).then(|| packet.frame_mut().first_chunk_mut()).flatten()
+                (packet.frame_len() == size_of::<Head>())
+                    .then(|| packet.frame_mut().first_chunk_mut())
+                    .flatten()
             })
         } else {
             turn_all(alike, packets, |packet| {
@@ -112,7 +115,11 @@ impl Lane {
 
 /// Turns as many as are right and have a head.
 #[inline]
-fn turn_all<P: Packet>(alike: &Alike, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
+fn turn_all<P: Packet>(
+    alike: &Alike,
+    packets: &mut [P],
+    head: impl Fn(&mut P) -> Option<&mut Head>,
+) -> usize {
     let mut eights = packets.as_chunks_mut::<AT_A_TIME>().0.iter_mut();
     let mut next = eights.next().and_then(|packets| heads(packets, &head));
     let mut turned = 0;

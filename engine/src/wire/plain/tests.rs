@@ -294,7 +294,9 @@ fn every_byte_that_counts_is_looked_at_of_each_frame_alike() {
     for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
         let expected = alone().with_kernel(kernel);
         for len in ALIKE_LENS {
-            for (place, at, bit) in (0..AT_A_TIME).flat_map(|place| (0..64).map(move |at| (place, at, at % 8))) {
+            for (place, at, bit) in
+                (0..AT_A_TIME).flat_map(|place| (0..64).map(move |at| (place, at, at % 8)))
+            {
                 let mut heads = [plain(len - HEADERS_LEN, 5); AT_A_TIME];
                 heads[place][at] ^= 1 << bit;
                 if at == 6 {

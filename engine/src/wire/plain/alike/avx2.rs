@@ -162,10 +162,8 @@ impl Columns {
         let is_unicast = _mm256_cmpgt_epi32(_mm256_set1_epi32((223 << 24) ^ i32::MIN), shifted);
         let is_loopback = _mm256_cmpeq_epi32(first, _mm256_set1_epi32(127 << 24));
         let [one, other] = alike.impossible_sources.map(|source| all_of(source));
-        let is_impossible = _mm256_or_si256(
-            _mm256_cmpeq_epi32(self.sources, one),
-            _mm256_cmpeq_epi32(self.sources, other),
-        );
+        let is_impossible =
+            _mm256_or_si256(_mm256_cmpeq_epi32(self.sources, one), _mm256_cmpeq_epi32(self.sources, other));
         // The high byte of a system's port is below 4.
         let high = _mm256_and_si256(self.ports, _mm256_set1_epi32(0xfc));
         let is_port_wrong = _mm256_or_si256(
@@ -232,7 +230,8 @@ fn all_of(value: u32) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn twice_folded(sum: __m256i) -> __m256i {
-    let order = _mm256_broadcastsi128_si256(_mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+    let order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
     _mm256_add_epi32(sum, _mm256_shuffle_epi8(sum, order))
 }
 
