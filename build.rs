@@ -10,6 +10,8 @@ use std::process::Command;
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rustc-env=GANNET_GIT_COMMIT={}", git_commit().unwrap_or_else(|| "unknown".into()));
+    let date = git(&["log", "-1", "--format=%cs"]).unwrap_or_else(|| "unknown".into());
+    println!("cargo:rustc-env=GANNET_GIT_DATE={date}");
     // Set by the build script of dpdk-sys, if the feature `dpdk` is on.
     let dpdk = env::var("DEP_DPDK_VERSION").unwrap_or_else(|_| "none".into());
     println!("cargo:rustc-env=GANNET_DPDK_VERSION={dpdk}");

@@ -2,35 +2,31 @@
 //! `gannet APP [EAL arguments] -- [application arguments]`.
 #![forbid(unsafe_code)]
 
+mod applications;
 mod bench;
+mod bots;
 mod doctor;
 mod echo;
 mod r#gen;
+mod pages;
 mod pointer;
 mod version;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-const USAGE: &str = "\
-UDP services past the kernel, on DPDK and on AF_PACKET
-
-Usage: gannet APP [EAL arguments] -- [application arguments]
-
-Applications:
-  bench      Measures this program and its peers in turn
-  doctor     Says what this machine lacks for a start, and what mends it
-  echo       Sends every datagram back (RFC 862)
-  game       Serves a world in which players move, fight and talk
-  gen        Sends datagrams on a schedule and measures their round trips
-
-Options:
-  -h, --help     Print this, or with an application its arguments
+/// The help of the program.
+fn usage() -> String {
+    let about = "UDP services past the kernel, on DPDK and on AF_PACKET";
+    let usage = "Usage: gannet APP [EAL arguments] -- [application arguments]";
+    let options = "  -h, --help     Print this, or with an application its arguments
   -V, --version  Print version, commit, DPDK and CPU features";
+    format!("{about}\n\n{usage}\n\nApplications:\n{}\nOptions:\n{options}", applications::list())
+}
 
 fn main() -> ExitCode {
     if let Err(error) = gannet::sys::check_processor() {
-        let _ = writeln!(io::stderr(), "error: {error}");
+        complain(&error.to_string());
         return ExitCode::FAILURE;
     }
     if let Err(error) = gannet::wire::plain::Kernel::chosen() {
@@ -44,11 +40,13 @@ fn main() -> ExitCode {
     let words: Vec<_> = args.clone().collect();
     let result = match args.next().as_deref() {
         Some("bench") => return bench::run(&version::line(), args),
+        Some("bots") => bots::run(std::iter::once(program + " bots").chain(args)),
         Some("doctor") => return doctor::run(args),
         Some("echo") => echo::run(std::iter::once(program + " echo").chain(args)),
         Some("game") => gannet_game::run(std::iter::once(program + " game").chain(args), version::COMMIT),
         Some("gen") => r#gen::run(std::iter::once(program + " gen").chain(args)),
-        Some("-h" | "--help" | "help") => return print(USAGE),
+        Some("pages") => return pages::run(args),
+        Some("-h" | "--help" | "help") => return print(&usage()),
         Some("-V" | "--version" | "version") => return print(&version::line()),
         Some(other) => return usage_error(&format!("there is no application '{other}'")),
         None => return usage_error("no application is named"),
@@ -72,6 +70,10 @@ fn print(text: &str) -> ExitCode {
 }
 
 fn usage_error(what: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "error: {what}\n\n{USAGE}");
+    complain(&format!("{what}\n\n{}", usage()));
     ExitCode::from(2)
+}
+
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "error: {what}");
 }

@@ -3,6 +3,9 @@
 /// The commit that it was built from, abbreviated; `unknown` outside of a repository.
 pub(crate) const COMMIT: &str = env!("GANNET_GIT_COMMIT");
 
+/// The day of the commit; `unknown` like it.
+pub(crate) const DATE: &str = env!("GANNET_GIT_DATE");
+
 /// `gannet 0.1.0 (commit 0123456789ab, DPDK 22.11.11, vector kernel avx2)`
 pub(crate) fn line() -> String {
     let built = env!("GANNET_DPDK_VERSION");

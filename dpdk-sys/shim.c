@@ -68,6 +68,11 @@ int shim_rte_pktmbuf_linearize(struct rte_mbuf *mbuf)
 	return rte_pktmbuf_linearize(mbuf);
 }
 
+void shim_rte_pktmbuf_attach(struct rte_mbuf *indirect, struct rte_mbuf *direct)
+{
+	rte_pktmbuf_attach(indirect, direct);
+}
+
 uint16_t shim_rte_mbuf_refcnt_update(struct rte_mbuf *mbuf, int16_t value)
 {
 	return rte_mbuf_refcnt_update(mbuf, value);

@@ -92,6 +92,8 @@ int shim_rte_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbuf
 void shim_rte_pktmbuf_free(struct rte_mbuf *mbuf);
 /** `rte_pktmbuf_linearize`. */
 int shim_rte_pktmbuf_linearize(struct rte_mbuf *mbuf);
+/** `rte_pktmbuf_attach`. */
+void shim_rte_pktmbuf_attach(struct rte_mbuf *indirect, struct rte_mbuf *direct);
 /** `rte_mbuf_refcnt_update`. */
 uint16_t shim_rte_mbuf_refcnt_update(struct rte_mbuf *mbuf, int16_t value);
 /** `rte_ring_dequeue`. */

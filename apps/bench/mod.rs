@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser, ValueEnum};
 use gannet::sys::Signals;
 
 use failure::Failure;
@@ -72,6 +72,11 @@ struct Arguments {
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds| (0.05..=3600.0).contains(seconds));
     seconds.ok_or_else(|| "give a number of seconds from 0.05 to 3600".to_owned())
+}
+
+/// Its arguments.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command().name("bench")
 }
 
 /// Runs the application on the words behind its name.

@@ -16,32 +16,45 @@ mod screen;
 
 use std::process::ExitCode;
 
+use clap::{Arg, ArgAction, Command};
 use gannet::Launch;
 
 use check::Check;
 use machine::Machine;
 use question::Question;
 
-const USAGE: &str = "\
-Says what this machine lacks for a command line to start, and the commands that mend it
-
-Usage: gannet doctor [--json] [--try] [APP] [EAL arguments] -- [application arguments]
-
-  APP     echo or gen, whose arguments these are; echo if it is not named
-  --json  Print the findings for programs
-  --try   Really start with these arguments, too, for a moment and in a process of its own: ports are
-          opened and closed, and no service answers. Without it nothing is opened
-
-  gannet doctor -l 0-1 -a 0000:03:00.0 -- --ip 10.77.0.1/24
-  gannet doctor -l 1 -- --io af_packet:veth0 --ip 10.77.0.1/24
-
-Exit code: 0 if it would start, 1 if not, 2 for arguments that nobody understands";
+/// Its own arguments, for its help and its page; [`Question`] reads them, among those of the EAL and of the
+/// application that is asked about.
+pub(crate) fn command() -> Command {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+    };
+    Command::new("doctor")
+        .about("Says what this machine lacks for a start, and what mends it")
+        .override_usage("gannet doctor [--json] [--try] [APP] [EAL arguments] -- [application arguments]")
+        .arg(switch("json", "Print the findings for programs"))
+        .arg(switch(
+            "try",
+            "Really start with these arguments, too, for a moment and in a process of its own: ports are \
+             opened and closed, and no service answers. Without it nothing is opened",
+        ))
+        .arg(
+            Arg::new("APP")
+                .value_parser(["bots", "echo", "game", "gen"])
+                .help("The application whose arguments these are; echo if it is not named"),
+        )
+        .after_help(
+            "  gannet doctor -l 0-1 -a 0000:03:00.0 -- --ip 10.77.0.1/24\n\
+             \x20 gannet doctor -l 1 -- --io af_packet:veth0 --ip 10.77.0.1/24\n\n\
+             Exit code: 0 if it would start, 1 if not, 2 for arguments that nobody understands",
+        )
+}
 
 /// Runs the application on the words behind its name.
 pub(crate) fn run(args: impl Iterator<Item = String>) -> ExitCode {
     let question = Question::read(args);
     if question.wants_help {
-        screen::say(USAGE);
+        screen::say(command().render_help().to_string().trim_end());
         return ExitCode::SUCCESS;
     }
     match question.launch() {

@@ -2,7 +2,7 @@
 
 use gannet::Launch;
 
-use crate::{echo, r#gen};
+use crate::{bots, echo, r#gen};
 
 /// Said by the doctor to itself, in the process that really starts.
 pub(crate) const ATTEMPT: &str = "--attempt";
@@ -21,6 +21,7 @@ pub(crate) struct Question {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum App {
+    Bots,
     #[default]
     Echo,
     Game,
@@ -43,6 +44,7 @@ impl Question {
                     question.words.push(word);
                     question.words.extend(args.by_ref());
                 }
+                "bots" if is_first => (question.app, is_first) = (App::Bots, false),
                 "echo" if is_first => (question.app, is_first) = (App::Echo, false),
                 "game" if is_first => (question.app, is_first) = (App::Game, false),
                 "gen" if is_first => (question.app, is_first) = (App::Gen, false),
@@ -59,6 +61,7 @@ impl Question {
     pub(crate) fn launch(&self) -> gannet::Result<Launch> {
         let words = std::iter::once(format!("gannet {}", self.app_name())).chain(self.words.iter().cloned());
         match self.app {
+            App::Bots => bots::parse(words),
             App::Echo => echo::parse(words),
             App::Game => gannet_game::parse(words),
             App::Gen => r#gen::parse(words),
@@ -78,6 +81,7 @@ impl Question {
 
     fn app_name(&self) -> &'static str {
         match self.app {
+            App::Bots => "bots",
             App::Echo => "echo",
             App::Game => "game",
             App::Gen => "gen",

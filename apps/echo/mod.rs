@@ -22,6 +22,11 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
     Ok(())
 }
 
+/// Its arguments behind the `--`.
+pub(crate) fn command() -> clap::Command {
+    APP.command::<NoArguments>("gannet echo")
+}
+
 /// Reads the words behind its name, and starts nothing.
 pub(crate) fn parse(args: impl Iterator<Item = String>) -> gannet::Result<Launch> {
     let (launch, NoArguments {}) = Launch::try_parse_from(APP, args)?;

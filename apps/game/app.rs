@@ -50,6 +50,11 @@ pub fn run(args: impl Iterator<Item = String>, commit: &'static str) -> gannet::
     control.finish(&report)
 }
 
+/// Its arguments behind the `--`.
+pub fn command() -> clap::Command {
+    APP.command::<GameArgs>("gannet game")
+}
+
 /// Reads the words behind its name, and starts nothing.
 ///
 /// # Errors

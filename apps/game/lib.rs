@@ -19,4 +19,4 @@ pub mod rules;
 pub mod server;
 mod world;
 
-pub use app::{parse, run};
+pub use app::{command, parse, run};

@@ -21,7 +21,7 @@ mod output;
 mod own;
 mod payload;
 mod plan;
-mod random;
+pub(crate) mod random;
 mod replay;
 mod schedule;
 mod screen;
@@ -80,6 +80,11 @@ pub(crate) fn run(args: impl Iterator<Item = String>) -> gannet::Result<()> {
         conductor.results().write_hgrm(file).map_err(hgrm_failed(path))?;
     }
     conductor.failure.map_or(Ok(()), |failure| Err(Error::Program(failure)))
+}
+
+/// Its arguments behind the `--`.
+pub(crate) fn command() -> clap::Command {
+    APP.command::<GenArgs>("gannet gen")
 }
 
 /// Reads the words behind its name, and starts nothing.

@@ -165,6 +165,7 @@ fn values_are_checked_and_their_form_is_shown() {
     refused(&with("--mtu 100"), 2, &["--mtu", "576"]);
     refused(&with("--fault loss=200%"), 2, &["'200%'", "0% to 100%"]);
     refused(&with("--fault lost=1%"), 2, &["'lost'", "loss"]);
+    refused(&with("--tx-shared never"), 2, &["'never'", "--tx-shared", "auto, share and copy"]);
     refused(&with("--gateway 10.77.0"), 2, &["'10.77.0'", "--gateway"]);
     refused(&with("--ip"), 2, &["--ip"]);
 }

@@ -405,6 +405,7 @@ fn what_means_nothing_on_sockets_is_refused_by_name() {
         ("--mtu 1500", "ip link"),
         ("--gateway 10.0.0.1", "ip route"),
         ("--fragments drop", "kernel"),
+        ("--tx-shared copy", "leave it out"),
         ("--no-announce", "leave it out"),
         ("--guard icmp-rate=5", "ICMP"),
         ("--udp-port all", "name each"),

@@ -882,6 +882,17 @@ impl Default for rte_epoll_event {
 pub struct rte_device {
     _unused: [u8; 0],
 }
+pub const RTE_DEV_EVENT_ADD: rte_dev_event_type = 0;
+pub const RTE_DEV_EVENT_REMOVE: rte_dev_event_type = 1;
+pub const RTE_DEV_EVENT_MAX: rte_dev_event_type = 2;
+pub type rte_dev_event_type = ::core::ffi::c_uint;
+pub type rte_dev_event_cb_fn = ::core::option::Option<
+    unsafe extern "C" fn(
+        device_name: *const ::core::ffi::c_char,
+        event: rte_dev_event_type,
+        cb_arg: *mut ::core::ffi::c_void,
+    ),
+>;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct rte_eth_thresh {
@@ -3078,6 +3089,31 @@ impl Default for rte_eth_xstat_name {
         }
     }
 }
+pub const RTE_ETH_EVENT_UNKNOWN: rte_eth_event_type = 0;
+pub const RTE_ETH_EVENT_INTR_LSC: rte_eth_event_type = 1;
+pub const RTE_ETH_EVENT_QUEUE_STATE: rte_eth_event_type = 2;
+pub const RTE_ETH_EVENT_INTR_RESET: rte_eth_event_type = 3;
+pub const RTE_ETH_EVENT_VF_MBOX: rte_eth_event_type = 4;
+pub const RTE_ETH_EVENT_MACSEC: rte_eth_event_type = 5;
+pub const RTE_ETH_EVENT_INTR_RMV: rte_eth_event_type = 6;
+pub const RTE_ETH_EVENT_NEW: rte_eth_event_type = 7;
+pub const RTE_ETH_EVENT_DESTROY: rte_eth_event_type = 8;
+pub const RTE_ETH_EVENT_IPSEC: rte_eth_event_type = 9;
+pub const RTE_ETH_EVENT_FLOW_AGED: rte_eth_event_type = 10;
+pub const RTE_ETH_EVENT_RX_AVAIL_THRESH: rte_eth_event_type = 11;
+pub const RTE_ETH_EVENT_ERR_RECOVERING: rte_eth_event_type = 12;
+pub const RTE_ETH_EVENT_RECOVERY_SUCCESS: rte_eth_event_type = 13;
+pub const RTE_ETH_EVENT_RECOVERY_FAILED: rte_eth_event_type = 14;
+pub const RTE_ETH_EVENT_MAX: rte_eth_event_type = 15;
+pub type rte_eth_event_type = ::core::ffi::c_uint;
+pub type rte_eth_dev_cb_fn = ::core::option::Option<
+    unsafe extern "C" fn(
+        port_id: u16,
+        event: rte_eth_event_type,
+        cb_arg: *mut ::core::ffi::c_void,
+        ret_param: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int,
+>;
 #[repr(C)]
 #[derive(Debug)]
 pub struct rte_tel_data {
@@ -3184,6 +3220,20 @@ unsafe extern "C" {
         maxevents: ::core::ffi::c_int,
         timeout: ::core::ffi::c_int,
     ) -> ::core::ffi::c_int;
+    pub fn rte_eal_hotplug_add(
+        busname: *const ::core::ffi::c_char,
+        devname: *const ::core::ffi::c_char,
+        drvargs: *const ::core::ffi::c_char,
+    ) -> ::core::ffi::c_int;
+    pub fn rte_eal_hotplug_remove(
+        busname: *const ::core::ffi::c_char,
+        devname: *const ::core::ffi::c_char,
+    ) -> ::core::ffi::c_int;
+    pub fn rte_dev_event_callback_register(
+        device_name: *const ::core::ffi::c_char,
+        cb_fn: rte_dev_event_cb_fn,
+        cb_arg: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int;
     pub fn rte_mempool_set_ops_byname(
         mp: *mut rte_mempool,
         name: *const ::core::ffi::c_char,
@@ -3262,6 +3312,7 @@ unsafe extern "C" {
     pub fn rte_eth_dev_start(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_stop(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_close(port_id: u16) -> ::core::ffi::c_int;
+    pub fn rte_eth_dev_reset(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_promiscuous_enable(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_promiscuous_disable(port_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_promiscuous_get(port_id: u16) -> ::core::ffi::c_int;
@@ -3280,6 +3331,12 @@ unsafe extern "C" {
     pub fn rte_eth_dev_info_get(port_id: u16, dev_info: *mut rte_eth_dev_info) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_get_mtu(port_id: u16, mtu: *mut u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_set_mtu(port_id: u16, mtu: u16) -> ::core::ffi::c_int;
+    pub fn rte_eth_dev_callback_register(
+        port_id: u16,
+        event: rte_eth_event_type,
+        cb_fn: rte_eth_dev_cb_fn,
+        cb_arg: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_rx_intr_enable(port_id: u16, queue_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_rx_intr_disable(port_id: u16, queue_id: u16) -> ::core::ffi::c_int;
     pub fn rte_eth_dev_rx_intr_ctl_q(
@@ -3328,6 +3385,7 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
     pub fn shim_rte_pktmbuf_free(mbuf: *mut rte_mbuf);
     pub fn shim_rte_pktmbuf_linearize(mbuf: *mut rte_mbuf) -> ::core::ffi::c_int;
+    pub fn shim_rte_pktmbuf_attach(indirect: *mut rte_mbuf, direct: *mut rte_mbuf);
     pub fn shim_rte_mbuf_refcnt_update(mbuf: *mut rte_mbuf, value: i16) -> u16;
     pub fn shim_rte_ring_dequeue(
         ring: *mut rte_ring,

@@ -10,7 +10,7 @@ use gannet::telemetry::{Counter, Snapshot};
 use gannet::wire::arp::{Operation, Packet as Arp};
 use gannet::wire::ethernet::{self, EtherType, MacAddress};
 use gannet::wire::vlan::{VlanId, Vlans};
-use gannet::{Datagram, DatagramQueue, Outbox, Service, Time, Verdict, Worker};
+use gannet::{Datagram, DatagramQueue, Outbox, Service, Shared, Time, Verdict, Worker};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr};
 
@@ -18,15 +18,30 @@ const NEAR: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 const FAR: MacAddress = MacAddress([2, 0, 0, 0, 0, 2]);
 
 /// Does what the payload's first byte says.
-struct Switch;
+#[derive(Default)]
+struct Switch {
+    kept: Option<Shared>,
+}
 
 impl Service for Switch {
+    const SHARED: usize = 2;
+
     fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, outbox: &mut Outbox<'_>) -> Verdict {
         let (from, to) = (([10, 2, 0, 1], 700).into(), ([10, 2, 0, 9], 900).into());
         match datagram.payload()[0] {
             b'f' => {
                 datagram.payload_mut().make_ascii_uppercase();
                 Verdict::Forward { port: PortId(1), from, to }
+            }
+            b's' => {
+                let shared = outbox.share(b"by the other port").expect("a place");
+                outbox.send_shared(from, to, &shared).expect("room");
+                Verdict::Drop
+            }
+            b'k' => {
+                let kept = self.kept.get_or_insert_with(|| outbox.share(b"kept").expect("a place"));
+                outbox.send_shared(from, to, kept).expect("room");
+                Verdict::Drop
             }
             b'o' => {
                 outbox.send(from, to, b"by the other port").expect("room");
@@ -50,16 +65,28 @@ impl Rig {
             let (queue, end) = memory::pair(&MemoryConfig { macs: [NEAR, FAR], ..MemoryConfig::default() });
             let own = InterfaceAddress { address: [10, port + 1, 0, 1].into(), prefix_len: 24, vlans };
             let addressing = Addressing::new(vec![own], vec![]).expect("no gateway");
-            let config = HostConfig { port: PortId(port.into()), outbox: 32, ..HostConfig::new(addressing) };
+            let config = HostConfig {
+                port: PortId(port.into()),
+                outbox: 32,
+                shared: Switch::SHARED,
+                ..HostConfig::new(addressing)
+            };
             (Host::new(queue, config), end)
         };
         let ((first, near_end), (second, far_end)) = (host(0, Vlans::NONE), host(1, vlans));
-        Self { worker: Worker::new(vec![first, second], Switch, 64), ends: [near_end, far_end] }
+        Self { worker: Worker::new(vec![first, second], Switch::default(), 64), ends: [near_end, far_end] }
     }
 
     /// Sends a datagram to port 0 and takes a turn.
     fn send(&mut self, payload: &[u8]) {
-        self.ends[0].send_frame(&datagram(payload)).expect("room");
+        self.send_to(0, payload);
+    }
+
+    /// Sends a datagram to a port and takes a turn.
+    fn send_to(&mut self, port: u8, payload: &[u8]) {
+        let (source, destination) = ([10, port + 1, 0, 2], [10, port + 1, 0, 1]);
+        let frame = datagram_between(source.into(), destination.into(), payload);
+        self.ends[usize::from(port)].send_frame(&frame).expect("room");
         self.worker.poll_once(Time::ZERO);
     }
 
@@ -99,10 +126,9 @@ impl Rig {
     }
 }
 
-fn datagram(payload: &[u8]) -> Vec<u8> {
+fn datagram_between(source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
     let checks = ChecksumCapabilities::default();
     let udp = UdpRepr { src_port: 4660, dst_port: 7 };
-    let (source, destination) = (Ipv4Addr::new(10, 1, 0, 2), Ipv4Addr::new(10, 1, 0, 1));
     let ip = Ipv4Repr {
         src_addr: source,
         dst_addr: destination,
@@ -174,6 +200,29 @@ fn the_outbox_sends_by_the_port_that_owns_the_address() {
     assert_eq!(read(&rig.ends[1].receive_frame().expect("a datagram")), b"by the other port");
     let [near, far] = rig.close();
     assert_eq!((near[Counter::Originated], far[Counter::Forwarded]), (0, 1));
+}
+
+#[test]
+fn a_shared_payload_leaves_by_the_port_that_owns_the_address() {
+    let mut rig = Rig::new(Vlans::NONE);
+    rig.send(b"shared");
+    rig.answer_arp();
+    assert_eq!(read(&rig.ends[1].receive_frame().expect("a datagram")), b"by the other port");
+    let [near, far] = rig.close();
+    assert_eq!((near[Counter::Originated], near[Counter::TxCopied], far[Counter::Forwarded]), (0, 1, 1));
+}
+
+#[test]
+fn what_one_port_shares_the_other_sends_too() {
+    let mut rig = Rig::new(Vlans::NONE);
+    rig.send(b"keep it");
+    rig.answer_arp();
+    rig.send_to(1, b"keep it");
+    for _ in 0..2 {
+        assert_eq!(read(&rig.ends[1].receive_frame().expect("a datagram")), b"kept");
+    }
+    let [near, far] = rig.close();
+    assert_eq!((near[Counter::TxCopied], far[Counter::TxCopied], far[Counter::Originated]), (1, 1, 1));
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub fn host(data: &[u8]) {
         fragments: if mode & 32 == 0 { FragmentPolicy::Drop } else { FragmentPolicy::Reassemble },
         announces: mode & 64 != 0,
         guards: if mode & 128 == 0 { Plan::default().guards } else { strict() },
+        ..Plan::default()
     };
     if mode & 16 == 0 {
         run(Rig::new(&plan, service), &plan, &mut bytes);

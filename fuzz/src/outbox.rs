@@ -1,6 +1,6 @@
 //! What a service sends of its own accord: any length to anybody, with neighbours that answer at
 //! once, late or never, and a pool that may be empty. Each datagram leaves at most once, unchanged,
-//! to its receiver, and in order.
+//! to its receiver, and in order; with a payload of its own or one that several share.
 //!
 //! Input: what the rig is, buffers, then steps of a byte each and what they need.
 
@@ -8,9 +8,9 @@ use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use gannet::host::FragmentPolicy;
+use gannet::host::{FragmentPolicy, Sharing};
 use gannet::port::memory::{MemoryOffloads, MemoryQueue};
-use gannet::{Datagram, Outbox, Service, Tick, Time, Verdict};
+use gannet::{Datagram, Outbox, Service, Shared, Tick, Time, Verdict};
 
 use crate::bytes::Bytes;
 use crate::join::Joiner;
@@ -33,17 +33,36 @@ struct Order {
 /// Sends at each tick what it is told to.
 struct Sending {
     orders: Receiver<Order>,
+    /// Orders of one length, one after the other, have one payload.
+    is_sharing: bool,
     /// What the outbox took, by number.
-    taken: Vec<(SocketAddr, SocketAddr, usize)>,
+    taken: Vec<Payload>,
+    /// The last payloads that were shared.
+    kept: VecDeque<Shared>,
 }
 
+/// A payload that the outbox took: whose and for whom, and its length.
+struct Payload {
+    ends: Vec<(SocketAddr, SocketAddr)>,
+    len: usize,
+}
+
+/// Payloads that are kept.
+const KEPT: usize = 3;
+
 impl Service for Sending {
+    const SHARED: usize = KEPT + 5;
+
     fn on_datagram(&mut self, _now: Time, _datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
         Verdict::Drop
     }
 
     fn on_tick(&mut self, _now: Time, outbox: &mut Outbox<'_>) -> Tick {
-        for Order { from, to, len } in self.orders.try_iter() {
+        while let Ok(Order { from, to, len }) = self.orders.try_recv() {
+            if self.is_sharing {
+                self.share(outbox, Order { from, to, len });
+                continue;
+            }
             let number = self.taken.len();
             let payload = payload(number, len);
             let sent = if number.is_multiple_of(2) {
@@ -54,10 +73,37 @@ impl Service for Sending {
                 stream.send_with(|room| room.copy_from_slice(&payload))
             };
             if sent.is_ok() {
-                self.taken.push((from, to, len));
+                self.taken.push(Payload { ends: vec![(from, to)], len });
             }
         }
         Tick::Again
+    }
+}
+
+impl Sending {
+    /// Sends the last payload once more, if it is the same and this receiver has not had it, or else
+    /// another.
+    fn share(&mut self, outbox: &mut Outbox<'_>, Order { from, to, len }: Order) {
+        let is_new =
+            |&(other, receiver): &(SocketAddr, SocketAddr)| (other.ip(), receiver) != (from.ip(), to);
+        if let (Some(last), Some(shared)) = (self.taken.last_mut(), self.kept.back())
+            && last.len == len
+            && last.ends.iter().all(is_new)
+        {
+            if outbox.send_shared(from, to, shared).is_ok() {
+                last.ends.push((from, to));
+            }
+            return;
+        }
+        let Ok(shared) = outbox.share(&payload(self.taken.len(), len)) else { return };
+        if outbox.send_shared(from, to, &shared).is_err() {
+            return;
+        }
+        self.taken.push(Payload { ends: vec![(from, to)], len });
+        self.kept.push_back(shared);
+        if self.kept.len() > KEPT {
+            self.kept.pop_front();
+        }
     }
 }
 
@@ -75,12 +121,19 @@ pub fn outbox(data: &[u8]) {
     let plan = Plan {
         buffers: 1 + usize::from(buffers),
         ring: if mode & 1 == 0 { 32 } else { 3 },
-        offloads: MemoryOffloads { tx_udp_checksum: mode & 2 != 0, ..MemoryOffloads::default() },
+        offloads: MemoryOffloads {
+            tx_udp_checksum: mode & 2 != 0,
+            tx_shared: mode & 8 != 0,
+            ..MemoryOffloads::default()
+        },
+        sharing: if mode & 16 == 0 { Sharing::Auto } else { Sharing::Share },
         fragments: if mode & 4 == 0 { FragmentPolicy::Drop } else { FragmentPolicy::Reassemble },
         ..Plan::default()
     };
     let (sender, orders) = channel();
-    let mut rig = Rig::new(&plan, Sending { orders, taken: Vec::new() });
+    let is_sharing = mode & 32 != 0;
+    let service = Sending { orders, is_sharing, taken: Vec::new(), kept: VecDeque::new() };
+    let mut rig = Rig::new(&plan, service);
     rig.settle();
     let mut ledger = Ledger::default();
     for _ in 0..64 {
@@ -166,12 +219,17 @@ impl Ledger {
         let Some(number) = sent.first_chunk::<NUMBER_LEN>().map(|number| u32::from_be_bytes(*number)) else {
             return;
         };
-        let (from, to, len) = service.taken[number as usize];
-        assert_eq!(sent, payload(number as usize, len), "payload {number}");
-        assert_eq!(octets(to), ip.destination(frame), "receiver of {number}");
-        assert_eq!(octets(from), ip.source(frame), "sender of {number}");
-        let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
-        assert_eq!(ports, frame[ip.payload.start..ip.payload.start + 4], "ports of {number}");
+        let Payload { ends, len } = &service.taken[number as usize];
+        assert_eq!(sent, payload(number as usize, *len), "payload {number}");
+        let is_theirs = |&&(from, to): &&(SocketAddr, SocketAddr)| {
+            let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
+            octets(to) == ip.destination(frame)
+                && octets(from) == ip.source(frame)
+                && ports == frame[ip.payload.start..ip.payload.start + 4]
+        };
+        let Some(&(from, to)) = ends.iter().find(is_theirs) else {
+            panic!("{number} is for {ends:?}: {frame:02x?}")
+        };
         let before = self.last.insert((from.ip(), to), number);
         assert!(before.is_none_or(|before| before < number), "{number} came after {before:?}");
     }

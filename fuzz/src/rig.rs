@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use gannet::host::{
-    Addressing, FragmentPolicy, GuardConfig, Guards, Host, HostConfig, InterfaceAddress, UdpPorts,
+    Addressing, FragmentPolicy, GuardConfig, Guards, Host, HostConfig, InterfaceAddress, Sharing, UdpPorts,
 };
 use gannet::packet::RxChecksums;
 use gannet::port::fault::{Fault, FaultConfig};
@@ -80,6 +80,8 @@ pub struct Plan {
     pub announces: bool,
     /// What the hosts guard against.
     pub guards: Guards,
+    /// What becomes of shared payloads.
+    pub sharing: Sharing,
 }
 
 impl Default for Plan {
@@ -92,6 +94,7 @@ impl Default for Plan {
             fragments: FragmentPolicy::Drop,
             announces: false,
             guards: GuardConfig::OFF.resolve(Role::Stateless),
+            sharing: Sharing::Auto,
         }
     }
 }
@@ -130,7 +133,10 @@ impl<Q: FrameQueue, S: Service> Rig<Q, S> {
         };
         let pairs = (0..plan.ports).map(|_| memory::pair(&config));
         let (near, wires): (Vec<_>, Vec<_>) = pairs.unzip();
-        let host = |(port, queue)| Host::new(wrap(queue), host_config(PortId(port), plan));
+        let host = |(port, queue)| {
+            let config = HostConfig { shared: S::SHARED, ..host_config(PortId(port), plan) };
+            Host::new(wrap(queue), config)
+        };
         let hosts = (0..).zip(near).map(host).collect();
         let now = Time::ZERO + Duration::from_secs(1);
         Self { worker: Worker::new(hosts, service, 8), left: vec![0; wires.len()], wires, now }
@@ -225,6 +231,7 @@ pub fn host_config(port: PortId, plan: &Plan) -> HostConfig {
         fragments: plan.fragments,
         announces: plan.announces,
         guards: plan.guards,
+        sharing: plan.sharing,
         ..HostConfig::new(addressing())
     }
 }

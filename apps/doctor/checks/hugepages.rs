@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use gannet::Memory;
+use gannet::sys::Script;
 
 use super::super::check::Check;
 use super::super::machine::Machine;
@@ -10,7 +11,6 @@ use super::Asked;
 
 const NODES: &str = "/sys/devices/system/node";
 const SIZES: &str = "/sys/kernel/mm/hugepages";
-const RESERVE: &str = "./hugepages.sh reserve 512M";
 /// Below this much, in KiB, a port's buffers may not fit.
 const LITTLE: u64 = 256 << 10;
 
@@ -21,6 +21,11 @@ struct Pages {
     size: u64,
     total: u64,
     free: u64,
+}
+
+/// The command that reserves some.
+fn reserve() -> String {
+    format!("{} reserve 512M", Script::Hugepages)
 }
 
 pub(super) fn checks(asked: &Asked, machine: &Machine) -> Vec<Check> {
@@ -39,14 +44,14 @@ fn pages(machine: &Machine) -> Check {
         0 if machine.names(SIZES).is_empty() => {
             return Check::error("hugepages", "this kernel has none").mend("pass --no-huge");
         }
-        0 => return Check::error("hugepages", "none are reserved").mend(RESERVE),
+        0 => return Check::error("hugepages", "none are reserved").mend(reserve()),
         _ => {
             pages.iter().filter(|pages| pages.total > 0).map(Pages::to_string).collect::<Vec<_>>().join("; ")
         }
     };
     match free {
         0 if total > 0 && overcommit(machine) == 0 => match left_behind(machine) {
-            0 => Check::error("hugepages", format!("{found}: programs hold them")).mend(RESERVE),
+            0 => Check::error("hugepages", format!("{found}: programs hold them")).mend(reserve()),
             files => {
                 let found =
                     format!("{found}: {files} files hold them that a program left behind; DPDK removes");
@@ -54,7 +59,7 @@ fn pages(machine: &Machine) -> Check {
             }
         },
         ..LITTLE if overcommit(machine) == 0 => {
-            Check::warning("hugepages", format!("{found}: little")).mend(RESERVE)
+            Check::warning("hugepages", format!("{found}: little")).mend(reserve())
         }
         _ => Check::ok("hugepages", found),
     }
@@ -173,7 +178,7 @@ fn mount(machine: &Machine) -> Check {
         _ if folders.is_empty() => {
             let other = if mounts.is_empty() { "" } else { " for pages of the size that is reserved" };
             let found = format!("no hugetlbfs is mounted{other}; --in-memory does without");
-            Check::error("hugetlbfs", found).mend(RESERVE)
+            Check::error("hugetlbfs", found).mend(reserve())
         }
         Some(folder) => Check::ok("hugetlbfs", folder),
         None => {

@@ -1,5 +1,7 @@
 //! The network cards on the PCI bus.
 
+use gannet::sys::Script;
+
 use super::super::check::Check;
 use super::super::machine::Machine;
 use super::super::pmd::Drivers;
@@ -61,7 +63,7 @@ fn absent(address: &str, cards: &[Card]) -> Check {
     let known: Vec<_> = cards.iter().map(|card| card.address.as_str()).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     let found = format!("there is no such PCI device; network cards here: {known}");
-    Check::error(format!("NIC {address}"), found).mend("scripts/bind status")
+    Check::error(format!("NIC {address}"), found).mend(format!("{} status", Script::Bind))
 }
 
 /// DPDK takes what is bound to vfio-pci, and nothing is.
@@ -78,7 +80,7 @@ fn none_taken(asked: &Asked, cards: &[Card], machine: &Machine) -> Check {
     let is_to_be_had =
         |card: &&Card| asked.takes_unnamed(&card.address) && !BIFURCATED.contains(&card.driver.as_str());
     match cards.iter().filter(is_to_be_had).find(has_route) {
-        Some(card) => none.mend(format!("scripts/bind vfio {}", card.address)),
+        Some(card) => none.mend(format!("{} vfio {}", Script::Bind, card.address)),
         None => none.mend("name a port without a card: --no-pci --vdev=net_tap0, or -- --io af_packet:IFACE"),
     }
 }
@@ -159,7 +161,11 @@ impl Card {
         let itself = (!is_bound).then(|| self.address.clone());
         let unbound: Vec<_> = itself.into_iter().chain(others).collect();
         let check = (!unbound.is_empty()).then(|| Check::error(name, format!("{found}; {why}")))?;
-        Some(unbound.iter().fold(check, |check, address| check.mend(format!("scripts/bind vfio {address}"))))
+        Some(
+            unbound
+                .iter()
+                .fold(check, |check, address| check.mend(format!("{} vfio {address}", Script::Bind))),
+        )
     }
 
     /// Whether DPDK takes it without being told.

@@ -141,6 +141,13 @@ impl Namespace {
         bytes.collect::<Vec<_>>().try_into().expect("six bytes")
     }
 
+    /// Whether it has an interface of that name.
+    pub(crate) fn has(&self, interface: &str) -> bool {
+        let mut command = Command::new("ip");
+        let output = command.args(["-n", &self.0, "link", "show", interface]).output().expect("ip");
+        output.status.success()
+    }
+
     /// Frames that an interface has received and sent.
     pub(crate) fn frames(&self, interface: &str) -> u64 {
         let files = ["rx", "tx"].map(|way| format!("/sys/class/net/{interface}/statistics/{way}_packets"));

@@ -20,7 +20,7 @@ use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::checksum::Sum;
 use crate::wire::plain::{
-    AT_A_TIME, Eight, Expected, Frames, HEADERS_LEN, Head, Headers, Judged, NO_HEAD, Station,
+    AT_A_TIME, Alike, Eight, Expected, Frames, HEADERS_LEN, Head, Headers, Judged, NO_HEAD, Station,
 };
 use crate::wire::vlan::Vlans;
 use crate::wire::{ethernet, ipv4, udp};
@@ -34,14 +34,18 @@ const ALL: u32 = (1 << AT_A_TIME) - 1;
 /// What plain frames of a host look like.
 #[derive(Debug)]
 pub(super) struct Lane {
-    expected: Expected,
+    pub(super) expected: Expected,
     looks_ports_up: bool,
+    /// What frames alike look like: the last ones.
+    pub(super) alike: Option<Alike>,
+    /// What the port says of checksums makes no difference, so that frames alike can be turned at once.
+    pub(super) turns_alike: bool,
 }
 
 impl Lane {
     /// `None` for a host whose datagrams need more than the lane does: one that keeps books
     /// about their sources, or that has no address without a VLAN.
-    pub(super) fn new(rules: &Rules, guard: &Guard, style: Style, mtu: usize) -> Option<Self> {
+    pub(super) fn new(rules: &Rules, guard: &Guard, style: Style, mtu: usize, trusts: bool) -> Option<Self> {
         let addresses: Vec<_> = rules.addressing.untagged_ipv4().collect();
         if addresses.is_empty() || guard.is_limiting() {
             return None;
@@ -58,7 +62,12 @@ impl Lane {
             ttl: style.ttl,
         };
         // Without a port there is no service.
-        (!ports.is_empty()).then(|| Self { expected: Expected::new(&station), looks_ports_up })
+        (!ports.is_empty()).then(|| Self {
+            expected: Expected::new(&station),
+            looks_ports_up,
+            alike: None,
+            turns_alike: !trusts,
+        })
     }
 }
 
@@ -74,7 +83,7 @@ impl Lane {
 
 /// Why the lane stopped at a frame.
 #[derive(Clone, Copy)]
-enum Stop {
+pub(super) enum Stop {
     /// It did not: there are no more.
     End,
     /// It is not plain, or not for certain: it has to be taken in like any other.
@@ -85,13 +94,13 @@ enum Stop {
 
 /// What the service wants of a datagram.
 #[derive(Clone, Copy)]
-struct Wanted {
-    checksum: UdpChecksum,
-    verdict: Verdict,
+pub(super) struct Wanted {
+    pub(super) checksum: UdpChecksum,
+    pub(super) verdict: Verdict,
     /// Length of its payload in bytes.
-    len: usize,
+    pub(super) len: usize,
     /// The payload is another than the one that came.
-    touched: bool,
+    pub(super) touched: bool,
 }
 
 impl<Q: FrameQueue> Host<Q> {
@@ -103,35 +112,49 @@ impl<Q: FrameQueue> Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Q::Packet>,
     ) {
-        let mut judged = Judged::default();
+        let mut is_prefetched = false;
         while self.answered < self.received.len() {
-            self.judge(&mut judged);
-            let count = AT_A_TIME.min(self.received.len() - self.answered);
-            // What the port says of a checksum that is right by chance counts all the same.
-            let is_ready = count == AT_A_TIME && judged.verified & judged.whole == ALL && !self.trusted.udp;
-            let mut index = 0;
-            while index < count {
-                self.is_delivering = true;
-                let stop = if is_ready && index == 0 {
-                    self.answer::<true, S>(now, &judged, 0, AT_A_TIME, service)
-                } else {
-                    self.answer::<false, S>(now, &judged, index, count, service)
-                };
-                self.is_delivering = false;
-                match stop {
-                    (_, Stop::End) => break,
-                    (next, Stop::Other) => {
-                        self.take_other(now, service, forwards);
-                        index = next + 1;
-                    }
-                    (next, Stop::Wanted(wanted)) => {
-                        self.conclude(now, wanted, forwards);
-                        index = next + 1;
-                    }
+            if self.run_alike(now, service, forwards) > 0 {
+                continue;
+            }
+            if !is_prefetched {
+                self.received[self.answered..].iter().for_each(Packet::prefetch);
+                is_prefetched = true;
+            }
+            self.run_eight(now, service, forwards);
+        }
+        self.settle();
+    }
+
+    /// Takes in the next eight frames, or as many as there are.
+    #[inline(never)]
+    fn run_eight<S: Service>(&mut self, now: Time, service: &mut S, forwards: &mut Forwards<Q::Packet>) {
+        let mut judged = Judged::default();
+        self.judge(&mut judged);
+        let count = AT_A_TIME.min(self.received.len() - self.answered);
+        // What the port says of a checksum that is right by chance counts all the same.
+        let is_ready = count == AT_A_TIME && judged.verified & judged.whole == ALL && !self.trusted.udp;
+        let mut index = 0;
+        while index < count {
+            self.is_delivering = true;
+            let stop = if is_ready && index == 0 {
+                self.answer::<true, S>(now, &judged, 0, AT_A_TIME, service)
+            } else {
+                self.answer::<false, S>(now, &judged, index, count, service)
+            };
+            self.is_delivering = false;
+            match stop {
+                (_, Stop::End) => break,
+                (next, Stop::Other) => {
+                    self.take_other(now, service, forwards);
+                    index = next + 1;
+                }
+                (next, Stop::Wanted(wanted)) => {
+                    self.conclude(now, wanted, forwards);
+                    index = next + 1;
                 }
             }
         }
-        self.settle();
     }
 
     /// Judges the next eight frames, or as many as there are.
@@ -207,7 +230,7 @@ impl<Q: FrameQueue> Host<Q> {
 
     /// Does with the first frame that is not answered yet what the service wants.
     #[inline(never)]
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         now: Time,
         Wanted { checksum, verdict, len, touched }: Wanted,
@@ -305,7 +328,7 @@ fn udp_checksum(frame: &[u8], sum: Sum, said: RxChecksum) -> Option<UdpChecksum>
 
 /// A plain datagram.
 #[inline]
-fn plain_udp(headers: &Headers, checksum: UdpChecksum) -> Udp {
+pub(super) fn plain_udp(headers: &Headers, checksum: UdpChecksum) -> Udp {
     let address = |at| Ipv4Addr::from([headers[at], headers[at + 1], headers[at + 2], headers[at + 3]]);
     let udp_len = udp_len(headers);
     let ip = Ip {

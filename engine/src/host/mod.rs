@@ -9,6 +9,7 @@
 //! groups it listens to (`listening`). What it drops, it counts by name.
 
 mod addressing;
+mod alike;
 mod answers;
 pub(crate) mod capture;
 mod classify;
@@ -139,10 +140,11 @@ impl<Q: FrameQueue> Host<Q> {
             FragmentPolicy::Drop => MaxPayload::of(mtu),
             FragmentPolicy::Reassemble => MaxPayload::of(config::MAX_PACKET),
         };
-        let shares = Shares::new(config.shared, max_payload.longest());
+        let shares = Shares::new(config.shared, max_payload.longest())
+            .chained_from(config.sharing.least(capabilities.tx_shared));
         Self {
             port: config.port,
-            lane: Lane::new(&rules, &guard, style, mtu),
+            lane: Lane::new(&rules, &guard, style, mtu, capabilities.rx_udp_checksum),
             rules: Arc::new(rules),
             style,
             trusted: Trusted { ipv4: capabilities.rx_ipv4_checksum, udp: capabilities.rx_udp_checksum },
@@ -154,7 +156,7 @@ impl<Q: FrameQueue> Host<Q> {
             rx: Burst::with_capacity(burst),
             egress: Egress::with_capacity(burst),
             lent: Lent::with_capacity(config.outbox).sharing(shares),
-            tails: Tails::new(config.shared, config.sharing, capabilities.tx_shared),
+            tails: Tails::new(config.shared),
             neighbours: Neighbours::new(config.hash_key, config.neighbours),
             ways: Ways::new(),
             peers: None,
@@ -319,10 +321,10 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         self.queue.rx_burst(&mut self.received);
         let received = self.received.len();
         self.lend();
-        self.received.iter().for_each(Packet::prefetch);
         if self.lane.is_some() && !self.egress.tap.is_open() {
             self.run_lane(now, service, forwards);
         } else {
+            self.received.iter().for_each(Packet::prefetch);
             self.take_all_in(now, service, forwards);
         }
         self.post(now, forwards);

@@ -52,6 +52,7 @@ impl<Q: FrameQueue> Host<Q> {
         for (packet, letter) in letters {
             match *letter {
                 Letter::Frame(written) => self.send_written(packet, written),
+                Letter::Chained(written, place) => self.send_chained(packet, written, place as usize, shares),
                 Letter::Payload { from, to, len } => {
                     let is_ours = self.post_payload(now, packet, len, (from, to), forwards);
                     forwarded += usize::from(!is_ours);

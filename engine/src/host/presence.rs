@@ -4,16 +4,20 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::Host;
 use super::addressing::{InterfaceAddress, Own6};
+use super::lane::Lane;
 use super::listening::Listening;
 use super::siphash::HashKey;
+use super::ways::Ways;
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
+use crate::wire::ethernet::MacAddress;
 use crate::wire::ndp;
 
 /// How long somebody has to object to an address of ours (`RetransTimer`, RFC 4861, section 10).
@@ -21,17 +25,48 @@ const OBJECTION: Duration = Duration::from_secs(1);
 
 /// How the control plane tells a host that its port's link came up.
 #[derive(Clone, Debug, Default)]
-pub struct LinkUp(Arc<AtomicBool>);
+pub struct LinkUp(Arc<News>);
+
+#[derive(Debug, Default)]
+struct News {
+    is_new: AtomicBool,
+    /// The port's MAC address as a number; 0 where it is what it was.
+    mac: AtomicU64,
+}
 
 impl LinkUp {
     /// The link came up: the host will say that it is there.
     pub fn raise(&self) {
-        self.0.store(true, Relaxed);
+        self.0.is_new.store(true, Release);
+    }
+
+    /// The port has another device, of that address: the host takes it for its own, and says so.
+    pub fn raise_as(&self, mac: MacAddress) {
+        let number = mac.0.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
+        self.0.mac.store(number, Relaxed);
+        self.raise();
     }
 
     #[inline]
+    fn is_raised(&self) -> bool {
+        self.0.is_new.load(Relaxed)
+    }
+
+    /// Takes the news. Whether there was any.
     fn take(&self) -> bool {
-        self.0.load(Relaxed) && self.0.swap(false, Relaxed)
+        self.0.is_new.swap(false, Acquire)
+    }
+
+    #[inline]
+    fn has_mac(&self) -> bool {
+        self.0.mac.load(Relaxed) != 0
+    }
+
+    /// Takes the new address, if there is one.
+    fn take_mac(&self) -> Option<MacAddress> {
+        let number = self.0.mac.swap(0, Relaxed);
+        let [_, _, mac @ ..] = number.to_be_bytes();
+        (number != 0).then_some(MacAddress(mac))
     }
 }
 
@@ -70,10 +105,9 @@ impl Presence {
     #[inline]
     fn is_step_due(&self, now: Time) -> bool {
         match self.stage {
-            Stage::Silent => false,
+            Stage::Silent | Stage::Present => self.link_up.is_raised(),
             Stage::Begin => true,
-            Stage::Asked(deadline) => now >= deadline,
-            Stage::Present => self.link_up.0.load(Relaxed),
+            Stage::Asked(deadline) => now >= deadline || self.link_up.has_mac(),
         }
     }
 
@@ -107,8 +141,12 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     fn step_announcements(&mut self, now: Time) {
+        if let Some(mac) = self.presence.link_up.take_mac() {
+            self.become_station(mac);
+        }
         match self.presence.stage {
-            Stage::Silent => {}
+            Stage::Silent => _ = self.presence.link_up.take(),
+            Stage::Asked(deadline) if now < deadline => {}
             Stage::Begin => {
                 self.announce_ipv4();
                 // First, so that who objects is heard (RFC 4862, section 5.4.2).
@@ -129,6 +167,17 @@ impl<Q: FrameQueue> Host<Q> {
                     self.each_ipv6(Self::announce_ipv6);
                 }
             }
+        }
+    }
+
+    /// The port has a device of another address from now on. Our IPv6 addresses stay what they are.
+    fn become_station(&mut self, mac: MacAddress) {
+        self.style.mac = mac;
+        Arc::make_mut(&mut self.rules).mac = mac;
+        // What is prepared for them has the old address in it.
+        self.ways = Ways::new();
+        if self.lane.is_some() {
+            self.lane = Lane::new(&self.rules, &self.guard, self.style, self.mtu, self.trusted.udp);
         }
     }
 

@@ -9,14 +9,14 @@ use super::classify::Addresses;
 use super::outgoing::place_headers;
 use super::ways;
 use crate::forward::Forwards;
-use crate::packet::{Packet, Place, Shares, Tail};
+use crate::packet::{Packet, Place, Shares, Tail, Written};
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::ethernet;
 
 /// Payloads of so many bytes are shared: shorter ones are copied sooner than chained.
-const SHARED_FROM: usize = 256;
+const SHARED_FROM: usize = 512;
 
 /// What becomes of shared payloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,25 +56,25 @@ impl Sharing {
     }
 }
 
-/// The payloads that are shared, in packets of the port.
+/// The payloads that are shared, in packets of the port: of each place its payload, and the edition
+/// that it is.
 #[derive(Debug)]
-pub(super) struct Tails<P> {
-    /// Shorter payloads are copied.
-    least: usize,
-    /// Of each place its payload, and the edition that it is.
-    tails: Vec<Option<(Tail<P>, u64)>>,
-}
+pub(super) struct Tails<P>(Vec<Option<(Tail<P>, u64)>>);
 
 impl<P: Packet> Tails<P> {
-    /// For so many places. `is_granted`: the port sends frames of several parts.
-    pub(super) fn new(places: usize, sharing: Sharing, is_granted: bool) -> Self {
-        let least = sharing.least(is_granted).unwrap_or(usize::MAX);
-        Self { least, tails: std::iter::repeat_with(|| None).take(places).collect() }
+    /// None yet, of so many places.
+    pub(super) fn new(places: usize) -> Self {
+        Self(std::iter::repeat_with(|| None).take(places).collect())
+    }
+
+    #[inline]
+    fn find(&mut self, place: usize) -> Option<&mut Tail<P>> {
+        self.0.get_mut(place)?.as_mut().map(|(tail, _)| tail)
     }
 
     /// Takes all packets out.
     pub(super) fn clear(&mut self) -> impl Iterator<Item = P> + '_ {
-        self.tails.iter_mut().filter_map(Option::take).map(|(tail, _)| tail.into_packet())
+        self.0.iter_mut().filter_map(Option::take).map(|(tail, _)| tail.into_packet())
     }
 }
 
@@ -99,10 +99,8 @@ impl<Q: FrameQueue> Host<Q> {
             self.drop_unwritten(packet, Counter::TxAmplification);
             return true;
         }
-        let is_whole = len <= self.whole_payload.to_end(&ends.1);
-        if is_whole && self.find_way(now, ends) {
-            self.renew_tail(place, shared);
-            self.send_shared(now, packet, (place, shared), ends);
+        if len <= self.whole_payload.to_end(&ends.1) && self.find_way(now, ends) {
+            self.send_shared(now, packet, (place, shares), ends);
             return true;
         }
         let mut packet = packet;
@@ -128,60 +126,82 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     /// Sends by a way that is ready.
+    #[inline]
     fn send_shared(
         &mut self,
         now: Time,
         mut packet: Q::Packet,
-        (place, shared): (usize, &Place),
+        (place, shares): (usize, &Shares),
         (from, to): (SocketAddr, SocketAddr),
     ) {
-        let Some(way) = self.ways.find(now, &from, &to) else { return };
+        let way = self.ways.find(now, &from, &to).zip(shares.place(place));
+        let Some((way, shared)) = way else { return self.drop_unwritten(packet, Counter::TxNoRoute) };
         self.guard.sent(now, from.port(), to);
-        let (headers_len, len) = (way.headers_len(), shared.payload().len());
+        let headers_len = way.headers_len();
         if !place_headers(&mut packet, 0, headers_len) {
             return self.drop_unwritten(packet, Counter::TxNoBuffer);
         }
-        let Some(headers) = packet.room_mut().get_mut(..headers_len) else { return };
-        let written = way.fill(headers, len, (from.port(), to.port()), || shared.sum());
-        let tail = self.tails.tails.get(place).and_then(Option::as_ref);
-        let tail = tail.filter(|_| headers_len + len >= ethernet::MIN_FRAME_LEN);
-        if tail.is_some_and(|(tail, _)| ways::finish_chained(&mut packet, written, tail)) {
+        let (len, ports) = (shared.payload().len(), (from.port(), to.port()));
+        let headers = packet.room_mut().get_mut(..headers_len).unwrap_or_default();
+        let written = way.fill(headers, len, ports, || shared.sum());
+        self.send_chained(packet, written, place, shares);
+    }
+
+    /// Sends headers that are written, and behind them their payload, or a copy of it.
+    #[inline]
+    pub(super) fn send_chained(
+        &mut self,
+        mut packet: Q::Packet,
+        written: Written,
+        place: usize,
+        shares: &Shares,
+    ) {
+        let Some(shared) = shares.place(place) else {
+            return self.drop_unwritten(packet, Counter::TxNoBuffer);
+        };
+        // A capture is to see whole frames, and short ones have to be filled up.
+        let is_chained = shares.are_chained(shared.payload().len())
+            && written.frame_len() >= ethernet::MIN_FRAME_LEN
+            && !self.egress.tap.is_open()
+            && self.renew_tail(place, shared);
+        let tail = if is_chained { self.tails.find(place) } else { None };
+        if tail.is_some_and(|tail| ways::finish_chained(&mut packet, written, tail)) {
             self.counters.add(Counter::TxShared, 1);
         } else {
             self.counters.add(Counter::TxCopied, 1);
-            copy_behind(&mut packet, headers_len, shared.payload());
+            copy_behind(&mut packet, written.headers_len(), shared.payload());
             ways::finish(&mut packet, written);
         }
         self.egress.send(&mut self.queue, packet, Counter::Originated);
     }
 
-    /// Sees to it that a payload is in a packet of the port, if it is to be sent from there. Without
-    /// a buffer it is not.
+    /// Whether a payload is in a packet of the port, or can be brought there.
     #[inline]
-    fn renew_tail(&mut self, place: usize, shared: &Place) {
-        let Some(tail) = self.tails.tails.get_mut(place) else { return };
-        if tail.as_ref().is_some_and(|(_, edition)| *edition == shared.edition()) {
-            return;
-        }
-        if let Some((old, _)) = tail.take() {
+    fn renew_tail(&mut self, place: usize, shared: &Place) -> bool {
+        let Some(tail) = self.tails.0.get(place) else { return false };
+        let is_there = tail.as_ref().is_some_and(|(_, edition)| *edition == shared.edition());
+        is_there || self.make_tail(place, shared)
+    }
+
+    /// Puts a payload into a packet of the port. `false` if there is none.
+    fn make_tail(&mut self, place: usize, shared: &Place) -> bool {
+        if let Some((old, _)) = self.tails.0[place].take() {
             self.egress.discard(&mut self.queue, old.into_packet());
         }
-        // A capture is to see whole frames.
-        if shared.payload().len() < self.tails.least || self.egress.tap.is_open() {
-            return;
-        }
         self.queue.alloc_burst(&mut self.request);
-        if let Some(mut packet) = self.request.pop() {
+        let packet = self.request.pop();
+        self.tails.0[place] = packet.map(|mut packet| {
             copy_behind(&mut packet, 0, shared.payload());
-            self.tails.tails[place] = Some((Tail::new(packet), shared.edition()));
-        }
+            (Tail::new(packet), shared.edition())
+        });
+        self.tails.0[place].is_some()
     }
 
     /// Gives the packets of payloads back that nobody can send any more.
     pub(super) fn settle_shares(&mut self, shares: &mut Shares) {
         self.counters.add(Counter::TxCopied, shares.take_copied());
         let Some(places) = shares.settle() else { return };
-        for (tail, place) in self.tails.tails.iter_mut().zip(places) {
+        for (tail, place) in self.tails.0.iter_mut().zip(places) {
             if tail.is_some() && place.is_free() {
                 let tail = tail.take().map(|(tail, _)| tail.into_packet());
                 tail.into_iter().for_each(|packet| self.egress.discard(&mut self.queue, packet));

@@ -29,7 +29,7 @@ const IPV6_LEN_AT: usize = 4;
 /// The ways that are kept, each in the one place that its addresses have.
 ///
 /// A way is not taken longer than its neighbour's answer is believed, and what is believed does
-/// not change meanwhile; addresses of ours that may be used stay so. So none is ever taken back.
+/// not change meanwhile; addresses of ours that may be used stay so. So none is ever taken back, but all when the port has another device (`become_station`).
 #[derive(Debug)]
 pub(crate) struct Ways(Box<[Option<Ready>]>);
 
@@ -81,10 +81,10 @@ pub(super) fn finish<P: Packet>(packet: &mut P, written: Written) {
     reply::finish(packet, written.frame_len());
 }
 
-/// Makes a frame of the headers that were written into a packet, of the usual headroom, and a
-/// payload that it shares with others. `false` if that is not possible, and they are no frame yet.
+/// Makes a frame of the headers that were written into a packet from its start on and a payload that
+/// it shares with others. `false` if that is not possible, and they are no frame yet.
 #[inline]
-pub(super) fn finish_chained<P: Packet>(packet: &mut P, written: Written, tail: &Tail<P>) -> bool {
+pub(super) fn finish_chained<P: Packet>(packet: &mut P, written: Written, tail: &mut Tail<P>) -> bool {
     packet.set_frame_len(written.headers_len());
     if !packet.chain(tail) {
         return false;

@@ -6,13 +6,13 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::companion::Companion;
 use super::eal_args::LcoreId;
+use super::link::LostPort;
 use super::panic::Panicked;
 use super::reload::Configured;
 use super::rounds::Rounds;
 use super::say;
 use super::status::Status;
-use crate::host::{Addressing, LinkUp};
-use crate::port::PortControl;
+use crate::host::Addressing;
 use crate::sys::{Signals, StopFlag};
 use crate::telemetry::{Kind, LcoreSnapshot, Snapshot};
 
@@ -26,45 +26,19 @@ pub(super) struct Ended {
     pub(super) result: Result<(), Panicked>,
 }
 
+/// What ended a run that nobody wanted to end.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// The lcore whose service panicked.
+    pub(super) panicked: Option<LcoreId>,
+    pub(super) lost: Option<LostPort>,
+}
+
 /// What is said when the addresses are known to be ours.
 pub(super) struct Start<'a> {
     /// Makes the line that says that the program is ready.
     pub(super) ready: Box<dyn Fn() -> String + Send + 'a>,
     pub(super) addressing: &'a [Addressing],
-}
-
-/// A port's link.
-pub(super) struct Link<'a> {
-    name: String,
-    control: &'a mut dyn PortControl,
-    hosts: Vec<LinkUp>,
-    is_up: bool,
-}
-
-impl<'a> Link<'a> {
-    pub(super) fn new(control: &'a mut dyn PortControl, hosts: Vec<LinkUp>) -> Self {
-        let (name, is_up) = (control.description().name.clone(), control.is_link_up());
-        Self { name, control, hosts, is_up }
-    }
-
-    /// Says what changed, here and, where the link came up, on it. Gives whether it is up.
-    pub(super) fn look(&mut self) -> bool {
-        let was_up = std::mem::replace(&mut self.is_up, self.control.is_link_up());
-        match (was_up, self.is_up) {
-            (false, true) => {
-                tracing::info!("{}: the link is up", self.name);
-                self.hosts.iter().for_each(LinkUp::raise);
-            }
-            (true, false) => tracing::warn!("{}: the link is down", self.name),
-            _ => {}
-        }
-        self.is_up
-    }
-
-    /// The device's own statistics.
-    pub(super) fn extended_statistics(&mut self) -> Vec<(String, u64)> {
-        self.control.extended_statistics()
-    }
 }
 
 /// What the control plane watches.
@@ -82,8 +56,8 @@ pub(super) struct Control<'a> {
 
 impl Control<'_> {
     /// Watches until a signal, the end of the duration, of the workers, or of the companion; then has
-    /// all workers stop. Gives the lcore whose service panicked, if one did.
-    pub(super) fn run(mut self) -> Option<LcoreId> {
+    /// all workers stop. Gives what went wrong, if anything did.
+    pub(super) fn run(mut self) -> Failures {
         let begin = Instant::now();
         let (totals, lcores) = self.totals();
         let mut statistics = Statistics { begin, last: begin, before: totals, lcores_before: lcores };
@@ -109,6 +83,9 @@ impl Control<'_> {
                 Err(TryRecvError::Empty) => {}
             }
             self.rounds.make(Instant::now());
+            if self.rounds.lost.is_some() {
+                break;
+            }
             if self.signals.take_hang_up() {
                 self.reload(is_ready);
             }
@@ -120,7 +97,7 @@ impl Control<'_> {
         self.stop.set();
         // A worker may panic in its last turn; wait for all of them.
         let failed = self.ended.iter().filter(|ended| ended.result.is_err()).map(|ended| ended.lcore).next();
-        panicked.or(failed)
+        Failures { panicked: panicked.or(failed), lost: self.rounds.lost }
     }
 
     /// Reads the configuration again, and takes over what can change while workers run.

@@ -113,6 +113,14 @@ pub enum Error {
     /// A service panicked. Its message, counters and backtrace were printed.
     #[error("the service on lcore {0} panicked; the program stopped")]
     WorkerPanicked(LcoreId),
+    /// A port's device was lost, and can't be opened again in this process.
+    #[error("{port} is lost: {reason}")]
+    PortLost {
+        /// The port's name.
+        port: String,
+        /// Why, and what to do.
+        reason: String,
+    },
 }
 
 /// Arguments that contradict each other, or the ports.
@@ -223,8 +231,10 @@ impl Error {
     /// Whether it is the machine that kept the program from starting, and not what was typed:
     /// `gannet doctor` then says more.
     pub fn is_about_the_machine(&self) -> bool {
-        let is_of_a_running_program =
-            matches!(self, Self::ServiceCount { .. } | Self::Program(_) | Self::WorkerPanicked(_));
+        let is_of_a_running_program = matches!(
+            self,
+            Self::ServiceCount { .. } | Self::Program(_) | Self::WorkerPanicked(_) | Self::PortLost { .. }
+        );
         let is_a_missing_port = matches!(self, Self::Usage(UsageError::NoPorts));
         is_a_missing_port || self.exit_code() == 1 && !is_of_a_running_program
     }

@@ -41,6 +41,7 @@ mod control;
 mod eal_args;
 mod error;
 mod lcores;
+mod link;
 mod metrics;
 mod panic;
 mod plan;
@@ -97,6 +98,22 @@ pub struct App {
     pub udp_port: Option<u16>,
 }
 
+impl App {
+    /// The command behind the `--` of `PROGRAM [EAL arguments] -- [application arguments]`, with the common
+    /// arguments and those of `A`: what [`Launch::try_parse_from`] reads with, and what a manual page or
+    /// completions for a shell are made from.
+    pub fn command<A: Args>(self, program: &str) -> Command {
+        let usage = format!("{program} [EAL arguments] -- [application arguments]");
+        let command = Command::new(self.name).override_usage(usage);
+        let command = A::augment_args(CommonArgs::augment_args(command));
+        // Last, since the structs of arguments bring descriptions of their own.
+        command.about(self.about).after_help(
+            "EAL arguments go to DPDK as they are: -l CORES, -a PCI-ADDRESS, --vdev=…, --no-huge, --in-memory, …\n\
+             Native ports (--io af_packet:…, pcap:…, socket) take -l, --lcores, --main-lcore and --log-level of them.",
+        )
+    }
+}
+
 /// A command line that was understood, ready to be served.
 #[derive(Debug)]
 pub struct Launch {
@@ -150,7 +167,7 @@ impl Launch {
         let program = args.next().unwrap_or_else(|| app.name.to_owned());
         let program = Path::new(&program).file_name().map_or(app.name.into(), |name| name.to_string_lossy());
         let halves = Halves::split(args);
-        let mut command = command::<A>(app, &program);
+        let mut command = app.command::<A>(&program);
         misplaced(&command, &halves.eal, &program)?;
         let configured = Configured::find(&command, halves.application.clone())?;
         let matches = match &configured {
@@ -323,17 +340,6 @@ pub fn command_line() -> Result<Vec<String>> {
         word.into_string().map_err(|word| UsageError::NotText(word.to_string_lossy().into_owned()).into())
     };
     std::env::args_os().map(text).collect()
-}
-
-/// The command behind the `--`.
-fn command<A: Args>(app: App, program: &str) -> Command {
-    let usage = format!("{program} [EAL arguments] -- [application arguments]");
-    let command = A::augment_args(CommonArgs::augment_args(Command::new(app.name).override_usage(usage)));
-    // Last, since the structs of arguments bring descriptions of their own.
-    command.about(app.about).after_help(
-        "EAL arguments go to DPDK as they are: -l CORES, -a PCI-ADDRESS, --vdev=…, --no-huge, --in-memory, …\n\
-         Native ports (--io af_packet:…, pcap:…, socket) take -l, --lcores, --main-lcore and --log-level of them.",
-    )
 }
 
 /// An application argument among the EAL's is the commonest mistake, so it gets an answer of

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::control::Link;
 use super::eal_args::LcoreId;
+use super::link::{Link, LostPort};
 use super::service_manager::ServiceManager;
 use super::status::Status;
 use super::watchdog::Watchdog;
@@ -13,6 +13,8 @@ use crate::telemetry::LcoreSnapshot;
 
 /// How often the ports' links are looked at.
 const LINK_INTERVAL: Duration = Duration::from_millis(500);
+/// The same while a device is on its way back.
+const RETURN_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the figures are renewed that others read.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -21,6 +23,8 @@ pub(super) struct Rounds<'a> {
     pub(super) status: Arc<Status>,
     pub(super) watchdog: Watchdog,
     pub(super) manager: ServiceManager,
+    /// A port without which the program is not to go on.
+    pub(super) lost: Option<LostPort>,
     /// Whether anybody reads the devices' own statistics.
     asks_devices: bool,
     links: Vec<Link<'a>>,
@@ -42,6 +46,7 @@ impl<'a> Rounds<'a> {
             status: Arc::clone(status),
             watchdog: Watchdog::new(patience),
             manager: ServiceManager::from_environment(),
+            lost: None,
             asks_devices,
             links,
             looked_at_links: None,
@@ -54,10 +59,11 @@ impl<'a> Rounds<'a> {
     pub(super) fn make(&mut self, now: Instant) {
         self.watchdog.look(now, &self.status);
         self.manager.look(now, self.status.all_move());
-        if is_due(&mut self.looked_at_links, now, LINK_INTERVAL) {
-            for (link, port) in self.links.iter_mut().zip(&self.status.ports) {
-                port.is_link_up.store(link.look(), Relaxed);
-            }
+        let is_any_gone = self.status.ports.iter().any(|port| port.is_gone.load(Relaxed));
+        let interval = if is_any_gone { RETURN_INTERVAL } else { LINK_INTERVAL };
+        if is_due(&mut self.looked_at_links, now, interval) {
+            let mut links = self.links.iter_mut().zip(&self.status.ports);
+            self.lost = links.try_for_each(|(link, port)| link.look(port)).err();
         }
         if is_due(&mut self.renewed, now, FIGURES_INTERVAL) {
             self.renew();

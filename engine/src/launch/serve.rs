@@ -3,6 +3,7 @@
 use std::io::{BufWriter, Write};
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -11,10 +12,11 @@ use crossbeam_channel::{Sender, bounded};
 use super::args::{CommonArgs, Io};
 use super::capture::{Capture, Writing};
 use super::companion::Companion;
-use super::control::{Control, Ended, Link, Start};
+use super::control::{Control, Ended, Failures, Start};
 use super::eal_args::LcoreId;
 use super::error::Error;
 use super::lcores::{Job, Lcores};
+use super::link::{Link, LostPort};
 use super::panic::guarded;
 use super::plan::{Plan, check_fragments, place_addresses};
 use super::rounds::Rounds;
@@ -216,8 +218,7 @@ pub(super) fn endpoint(address: IpAddr, udp_port: &str) -> Option<String> {
 /// What is left of a run.
 pub(super) struct End {
     status: Arc<Status>,
-    /// The lcore whose service panicked.
-    panicked: Option<LcoreId>,
+    failures: Failures,
     capture: Option<CaptureReport>,
 }
 
@@ -278,14 +279,14 @@ where
     };
     // All is open by now that takes rights, and the threads that are yet to start inherit what is left.
     privileges::give_up_all_but(needs, &launch.args)?;
-    let end = Mutex::new(End { status: Arc::clone(&status), panicked: None, capture: None });
+    let end = Mutex::new(End { status: Arc::clone(&status), failures: Failures::default(), capture: None });
     lcores.run(jobs, || {
         let writing = capture.map(Capture::write);
         let serving = plan.metrics.as_ref().map(|listener| listener.serve(&status));
-        let panicked = control.run();
+        let failures = control.run();
         drop(serving);
         let mut end = end.lock().unwrap_or_else(PoisonError::into_inner);
-        (end.panicked, end.capture) = (panicked, writing.map(Writing::finish));
+        (end.failures, end.capture) = (failures, writing.map(Writing::finish));
     })?;
     Ok(end.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
@@ -332,16 +333,20 @@ pub(super) fn conclude(
     end.capture.into_iter().for_each(|capture| report.add_capture(capture));
     companion.report(&mut report);
     write_report(launch, plan, &report)?;
-    match end.panicked {
-        Some(lcore) => Err(Error::WorkerPanicked(lcore)),
-        None => Ok(report),
+    match end.failures {
+        Failures { panicked: Some(lcore), .. } => Err(Error::WorkerPanicked(lcore)),
+        Failures { lost: Some(LostPort { port, reason }), .. } => Err(Error::PortLost { port, reason }),
+        Failures { panicked: None, lost: None } => Ok(report),
     }
 }
 
 fn close(launch: &Launch, begin: Instant, controls: Vec<Box<dyn PortControl>>, end: &End) -> Report {
     let elapsed = begin.elapsed();
-    let ports = controls.into_iter().map(|mut control| PortReport {
+    let ports = controls.into_iter().zip(&end.status.ports).map(|(mut control, port)| PortReport {
         description: control.description().clone(),
+        link_changes: port.link_changes.load(Relaxed),
+        losses: port.losses.load(Relaxed),
+        renewals: port.renewals.load(Relaxed),
         extended_statistics: control.extended_statistics().into_iter().collect(),
         pools: control.close(),
     });

@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::args::{AddressArg, CommonArgs, UdpPortArg};
 use super::companion::Companion;
-use super::control::{Link, Start};
+use super::control::Start;
 use super::eal_args::LcoreId;
 use super::error::{Error, UsageError};
 use super::lcores::Lcores;
+use super::link::Link;
 use super::plan::Plan;
 use super::serve::{Aside, conclude, endpoint, random_key, run, say_metrics, staff};
 use super::{Launch, privileges, say};

@@ -33,6 +33,14 @@ pub(super) struct Status {
 pub(super) struct PortStatus {
     pub(super) description: PortDescription,
     pub(super) is_link_up: AtomicBool,
+    /// Times that the link came up or went down.
+    pub(super) link_changes: AtomicU64,
+    /// Its device does not serve: it was removed, or is being reset.
+    pub(super) is_gone: AtomicBool,
+    /// Times that this began.
+    pub(super) losses: AtomicU64,
+    /// Times that it ended.
+    pub(super) renewals: AtomicU64,
     extended_statistics: Mutex<Vec<(String, u64)>>,
 }
 
@@ -61,7 +69,15 @@ pub(super) struct LcoreStatus {
 
 impl PortStatus {
     pub(super) fn new(description: PortDescription) -> Self {
-        Self { description, is_link_up: AtomicBool::new(true), extended_statistics: Mutex::default() }
+        Self {
+            description,
+            is_link_up: AtomicBool::new(true),
+            link_changes: AtomicU64::new(0),
+            is_gone: AtomicBool::new(false),
+            losses: AtomicU64::new(0),
+            renewals: AtomicU64::new(0),
+            extended_statistics: Mutex::default(),
+        }
     }
 
     /// What the device counted when it was last asked.

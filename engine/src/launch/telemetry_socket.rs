@@ -135,6 +135,10 @@ fn port(port: &PortStatus) -> Vec<(String, Value)> {
         number("mtu", about.mtu),
         number("queues", about.queues as u64),
         number("link_up", port.is_link_up.load(Relaxed)),
+        number("link_changes", port.link_changes.load(Relaxed)),
+        number("present", !port.is_gone.load(Relaxed)),
+        number("losses", port.losses.load(Relaxed)),
+        number("renewals", port.renewals.load(Relaxed)),
     ]
 }
 

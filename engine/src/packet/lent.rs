@@ -21,7 +21,9 @@ pub(crate) enum Letter {
     },
     /// A whole frame: its headers stand in front of its payload.
     Frame(Written),
-    /// Nothing: its payload is shared, and stands elsewhere.
+    /// Headers, whose payload is shared, and stands at that place among the [`Shares`].
+    Chained(Written, u32),
+    /// Nothing: its headers have to be found, and its payload is shared.
     Shared {
         /// One of our addresses.
         from: SocketAddr,
@@ -219,7 +221,9 @@ impl<P: Packet> Lent<P> {
                     packet.trim_front(headroom);
                     packet.set_frame_len(*len);
                 }
-                Letter::Frame(written) => packet.trim_front(headroom - written.headers_len()),
+                Letter::Frame(written) | Letter::Chained(written, _) => {
+                    packet.trim_front(headroom - written.headers_len());
+                }
                 Letter::Shared { .. } => packet.trim_front(headroom),
             }
             Some((packet, letter))

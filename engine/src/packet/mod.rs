@@ -86,12 +86,20 @@ pub unsafe trait Packet: Send {
     ///
     /// Gives `false`, and changes nothing, where so many frames have the payload that no more can.
     #[must_use]
-    fn chain(&mut self, tail: &Tail<Self>) -> bool
+    fn chain(&mut self, tail: &mut Tail<Self>) -> bool
     where
         Self: Sized,
     {
         let _ = tail;
         false
+    }
+
+    /// Takes the count of that many frames back, which were to have this packet as their tail.
+    ///
+    /// # Safety
+    /// [`chain`](Self::chain) counted as many in, and they have not got it.
+    unsafe fn unshare(&self, count: u16) {
+        let _ = count;
     }
 
     /// Asks the CPU to bring the frame's first bytes into its cache.

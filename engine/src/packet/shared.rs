@@ -24,6 +24,12 @@ impl Shared {
     pub fn payload(&self) -> &[u8] {
         self.body.payload()
     }
+
+    /// What the payload adds to a checksum.
+    #[inline]
+    pub(crate) fn sum(&self) -> Sum {
+        self.body.sum
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -59,9 +65,11 @@ pub(crate) struct Shares {
     longest: usize,
     /// Those before it were taken in this turn, or found to be in use.
     next: usize,
+    /// Shorter payloads are copied into the frames that have them; `None` if all are.
+    least: Option<usize>,
     /// A place was posted since the last turn.
     is_posted: bool,
-    /// Datagrams with another queue's payload, which was copied.
+    /// Datagrams that the outbox gave a copy.
     copied: u64,
 }
 
@@ -125,6 +133,18 @@ impl Shares {
         Self { places: std::iter::repeat_with(place).take(count).collect(), longest, ..Self::default() }
     }
 
+    /// With payloads of at least so many bytes sent from one place.
+    pub(crate) fn chained_from(mut self, least: Option<usize>) -> Self {
+        self.least = least;
+        self
+    }
+
+    /// Whether payloads of that length are sent from one place.
+    #[inline]
+    pub(crate) fn are_chained(&self, len: usize) -> bool {
+        self.least.is_some_and(|least| len >= least)
+    }
+
     /// The longest payload that there is room for, in bytes.
     #[inline]
     pub(crate) fn longest(&self) -> usize {
@@ -142,15 +162,10 @@ impl Shares {
         Some(Shared { body, place })
     }
 
-    /// Where a payload stands that a letter is to carry; `None`, and a copy is counted, if it is
-    /// another queue's.
+    /// Where a payload stands that a letter is to carry; `None` if it is another queue's.
     #[inline]
     pub(crate) fn post(&mut self, shared: &Shared) -> Option<usize> {
-        let place = self.places.get_mut(shared.place).filter(|own| Arc::ptr_eq(&own.body, &shared.body));
-        let Some(place) = place else {
-            self.copied += 1;
-            return None;
-        };
+        let place = self.places.get_mut(shared.place).filter(|own| Arc::ptr_eq(&own.body, &shared.body))?;
         place.is_posted = true;
         self.is_posted = true;
         Some(shared.place)
@@ -173,7 +188,13 @@ impl Shares {
         Some(&mut self.places)
     }
 
-    /// How many datagrams were given a copy of another queue's payload, since it was last asked.
+    /// Counts a datagram that the outbox gave a copy.
+    #[inline]
+    pub(crate) fn count_copy(&mut self) {
+        self.copied += 1;
+    }
+
+    /// How many datagrams the outbox gave a copy, since it was last asked.
     #[inline]
     pub(crate) fn take_copied(&mut self) -> u64 {
         std::mem::take(&mut self.copied)
@@ -183,30 +204,36 @@ impl Shares {
 /// The end of frames: a payload in a packet of its own, which any number of frames may have as
 /// their last part ([`Packet::chain`]). Nobody writes to it any more.
 #[derive(Debug)]
-pub struct Tail<P>(P);
+pub struct Tail<P> {
+    packet: P,
+    /// Frames that are counted in already and that it is not part of yet.
+    pub(crate) spare: u16,
+}
 
 impl<P: Packet> Tail<P> {
     /// A packet whose frame is the payload.
     pub fn new(packet: P) -> Self {
-        Self(packet)
+        Self { packet, spare: 0 }
     }
 
     /// The payload.
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        self.0.frame()
+        self.packet.frame()
     }
 
     /// The packet.
     #[inline]
     pub fn packet(&self) -> &P {
-        &self.0
+        &self.packet
     }
 
     /// The packet, to be given back to its pool and for nothing else: frames that have it are perhaps
     /// still on their way.
-    pub fn into_packet(self) -> P {
-        self.0
+    pub(crate) fn into_packet(self) -> P {
+        // SAFETY: what `chain` counted in beforehand and did not use.
+        unsafe { self.packet.unshare(self.spare) };
+        self.packet
     }
 }
 
@@ -243,6 +270,7 @@ mod tests {
         let (our, their) = (share(&mut ours, b"ours").expect("room"), share(&mut theirs, b"theirs"));
         assert_eq!(ours.post(&their.expect("room")), None);
         assert_eq!(ours.post(&our), Some(0));
+        ours.count_copy();
         assert_eq!((ours.take_copied(), ours.take_copied()), (1, 0));
     }
 }

@@ -196,7 +196,7 @@ unsafe impl Packet for HeapPacket {
     }
 
     /// Appends the payload: these ports have no frames of several parts, and gather them here.
-    fn chain(&mut self, tail: &Tail<Self>) -> bool {
+    fn chain(&mut self, tail: &mut Tail<Self>) -> bool {
         let (start, payload) = (self.len, tail.payload());
         let Some(room) = self.room_mut().get_mut(start..start + payload.len()) else { return false };
         room.copy_from_slice(payload);

@@ -239,6 +239,12 @@ pub trait PortControl: Send {
     /// Whether the device has its link now: frames flow. A system call, or several.
     fn is_link_up(&mut self) -> bool;
 
+    /// Looks whether the device is there, and has it serve again where it was gone and is back.
+    /// Called a few times a second; it may take its time.
+    fn look_after(&mut self) -> Found {
+        Found::Same
+    }
+
     /// The device's own statistics, by the names that its driver gives them.
     fn extended_statistics(&mut self) -> Vec<(String, u64)>;
 
@@ -250,6 +256,19 @@ pub trait PortControl: Send {
     /// Closes the device and says how many buffers of its pools came back. Called when
     /// all its queues have been drained and dropped.
     fn close(self: Box<Self>) -> Vec<PoolBalance>;
+}
+
+/// What a look at a port's device found. Each change is found once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// All is as it was.
+    Same,
+    /// The device does not serve from now on, for this reason; it is looked for.
+    Gone(String),
+    /// It serves again. Its own address may be another than before.
+    Renewed(MacAddress),
+    /// It will not serve again in this process: why, and what to do.
+    Lost(String),
 }
 
 /// What a port is and what it was granted, for the log, the ready line and the report.

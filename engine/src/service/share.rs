@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Outbox, SendError, TooLong};
 use crate::packet::{Letter, Shared};
+use crate::wire::ethernet;
 
 impl Outbox<'_> {
     /// A payload that is sent to many ([`send_shared`](Self::send_shared)): it is written once, and
@@ -81,15 +82,32 @@ impl Outbox<'_> {
         to: SocketAddr,
         shared: &Shared,
     ) -> Result<(), SendError> {
-        let (_, max) = self.next_room(&to)?;
+        let (room, max) = self.next_room(&to)?;
         let len = shared.payload().len();
         if len > max {
             return Err(TooLong { len, max }.into());
         }
         let Some(place) = self.mail.shares.post(shared) else {
+            self.mail.shares.count_copy();
             return self.send(from, to, shared.payload());
         };
-        self.mail.letters.push(Letter::Shared { from, to, place });
+        let way = self.limits.ways.and_then(|ways| ways.find(self.now, &from, &to));
+        let way = way.filter(|_| len <= self.limits.whole_payload.to_end(&to));
+        let headers = way.and_then(|way| Some((way, self.rooms[room].frame(way.headers_len(), len)?)));
+        let Some((way, frame)) = headers else {
+            self.mail.letters.push(Letter::Shared { from, to, place });
+            return Ok(());
+        };
+        let is_chained = self.mail.shares.are_chained(len) && frame.len() >= ethernet::MIN_FRAME_LEN;
+        let (headers, payload) = frame.split_at_mut(way.headers_len());
+        let written = way.fill(headers, len, (from.port(), to.port()), || shared.sum());
+        self.mail.letters.push(if is_chained {
+            Letter::Chained(written, place as u32)
+        } else {
+            payload.copy_from_slice(shared.payload());
+            self.mail.shares.count_copy();
+            Letter::Frame(written)
+        });
         Ok(())
     }
 }

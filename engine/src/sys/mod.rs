@@ -9,6 +9,7 @@ mod privileges;
 mod probe;
 mod processor;
 mod random;
+mod script;
 mod signals;
 mod wait;
 
@@ -20,5 +21,6 @@ pub use privileges::{CapabilitySet, PrivilegesError, User, UserError, give_up, r
 pub use probe::{SocketKind, may_use, try_socket};
 pub use processor::{ProcessorTooOld, check_processor};
 pub use random::{RandomError, random_bytes};
+pub use script::Script;
 pub use signals::{Signals, StopFlag};
 pub use wait::{TightTimers, WaitSet, Wakeup};

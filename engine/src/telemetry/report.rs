@@ -47,6 +47,12 @@ pub struct PortReport {
     /// What it is.
     #[serde(flatten)]
     pub description: PortDescription,
+    /// Times that its link came up or went down, as far as was seen.
+    pub link_changes: u64,
+    /// Times that its device ceased to serve: it was removed, or reset.
+    pub losses: u64,
+    /// Times that it served again after that.
+    pub renewals: u64,
     /// The device's own statistics, as its driver names them.
     pub extended_statistics: BTreeMap<String, u64>,
     /// Its pools at its close.

@@ -21,7 +21,7 @@ use crate::wire::vlan::{self, SplitError, Vlans};
 use crate::wire::{arp, icmpv4, ipv4, mld, ndp, udp};
 
 /// What the host knows when it looks at a frame.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) mac: MacAddress,
     pub(super) addressing: Addressing,

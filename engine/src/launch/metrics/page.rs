@@ -60,13 +60,17 @@ fn ports(status: &Status, page: &mut Exposition) {
             1,
         );
     }
-    let mut each = |family, value: &dyn Fn(&PortStatus) -> usize| {
+    let mut each = |family, value: &dyn Fn(&PortStatus) -> u64| {
         let mut samples = page.family(family);
         status.ports.iter().for_each(|port| samples.add(&[("port", &port.description.name)], value(port)));
     };
     each(&of::PORT_MTU, &|port| port.description.mtu.into());
-    each(&of::PORT_QUEUES, &|port| port.description.queues);
+    each(&of::PORT_QUEUES, &|port| port.description.queues as u64);
     each(&of::PORT_LINK_UP, &|port| port.is_link_up.load(Relaxed).into());
+    each(&of::PORT_LINK_CHANGES, &|port| port.link_changes.load(Relaxed));
+    each(&of::PORT_PRESENT, &|port| (!port.is_gone.load(Relaxed)).into());
+    each(&of::PORT_LOSSES, &|port| port.losses.load(Relaxed));
+    each(&of::PORT_RENEWALS, &|port| port.renewals.load(Relaxed));
 }
 
 /// The counters of a kind, those at zero too: a rate needs the beginning.

@@ -4,29 +4,36 @@ use std::sync::Arc;
 
 use super::home::Home;
 use super::interface::{Interface, Query};
+use super::renewal::Mailbox;
 use super::socket::Socket;
-use crate::port::{PoolBalance, PortControl, PortDescription};
+use crate::port::{Found, PoolBalance, PortConfig, PortControl, PortDescription};
 
 /// An open interface's description, statistics and end.
 pub(super) struct AfPacketControl {
     pub(super) interface: Interface,
     pub(super) query: Query,
     pub(super) description: PortDescription,
+    /// What it was opened with.
+    pub(super) config: PortConfig,
     pub(super) queues: Vec<QueueControl>,
+    /// Why it does not serve, as was said; `None` while it does.
+    pub(super) gone: Option<String>,
 }
 
 /// What control keeps of a queue.
 pub(super) struct QueueControl {
-    socket: Arc<Socket>,
-    home: Arc<Home>,
+    pub(super) socket: Arc<Socket>,
+    /// The last one is in use.
+    pub(super) homes: Vec<Arc<Home>>,
+    pub(super) mailbox: Arc<Mailbox>,
     /// Sums of what the kernel counted between one look and the next.
     ring_packets: u64,
     ring_drops: u64,
 }
 
 impl QueueControl {
-    pub(super) fn new(socket: Arc<Socket>, home: Arc<Home>) -> Self {
-        Self { socket, home, ring_packets: 0, ring_drops: 0 }
+    pub(super) fn new(socket: Arc<Socket>, home: Arc<Home>, mailbox: Arc<Mailbox>) -> Self {
+        Self { socket, homes: vec![home], mailbox, ring_packets: 0, ring_drops: 0 }
     }
 
     fn refresh(&mut self) {
@@ -46,6 +53,10 @@ impl PortControl for AfPacketControl {
         self.query.is_running()
     }
 
+    fn look_after(&mut self) -> Found {
+        self.look()
+    }
+
     /// The interface's statistics by their names in sysfs, then per queue `rx_qN_ring_packets`,
     /// the frames meant for the ring, and `rx_qN_ring_drops`, those that found it full.
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {
@@ -60,7 +71,8 @@ impl PortControl for AfPacketControl {
 
     fn close(self: Box<Self>) -> Vec<PoolBalance> {
         let mut sums: Vec<PoolBalance> = Vec::new();
-        for balance in self.queues.iter().flat_map(|queue| queue.home.balances(&self.interface.name)) {
+        let homes = self.queues.iter().flat_map(|queue| &queue.homes);
+        for balance in homes.flat_map(|home| home.balances(&self.interface.name)) {
             match sums.iter_mut().find(|sum| sum.name == balance.name) {
                 Some(sum) => {
                     sum.size += balance.size;

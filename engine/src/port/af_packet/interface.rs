@@ -90,14 +90,14 @@ impl Interface {
 }
 
 /// Questions about an interface by name, in the network namespace in which the first was asked.
-pub(super) struct Query {
+pub(in crate::port) struct Query {
     socket: OwnedFd,
     /// Zeros end it.
     name: [libc::c_char; libc::IFNAMSIZ],
 }
 
 impl Query {
-    fn new(name: &str) -> io::Result<Self> {
+    pub(in crate::port) fn new(name: &str) -> io::Result<Self> {
         let mut bytes = [0; libc::IFNAMSIZ];
         // One byte stays zero: it ends the name.
         if name.is_empty() || name.len() >= bytes.len() || name.contains('\0') {
@@ -125,7 +125,8 @@ impl Query {
         }
     }
 
-    fn index(&self) -> io::Result<i32> {
+    /// The number of the interface that has the name now.
+    pub(in crate::port) fn index(&self) -> io::Result<i32> {
         let answer = self.ask(libc::SIOCGIFINDEX)?;
         // SAFETY: the answer to this question is in this field.
         Ok(unsafe { answer.ifr_ifru.ifru_ifindex })
@@ -144,9 +145,18 @@ impl Query {
     }
 
     /// Whether the interface is up and has its link. One that is gone has none.
-    pub(super) fn is_running(&self) -> bool {
+    pub(in crate::port) fn is_running(&self) -> bool {
         const BOTH: i32 = libc::IFF_UP | libc::IFF_RUNNING;
         self.flags().is_ok_and(|flags| flags & BOTH == BOTH)
+    }
+
+    /// Whether an interface has this number, whatever its name.
+    pub(in crate::port) fn is_there(&self, index: i32) -> bool {
+        // SAFETY: an ifreq is numbers and bytes, for which zeros are values.
+        let mut question: libc::ifreq = unsafe { std::mem::zeroed() };
+        question.ifr_ifru.ifru_ifindex = index;
+        // SAFETY: the question reads the number of an ifreq and writes its name.
+        unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCGIFNAME, &raw mut question) == 0 }
     }
 
     fn hardware_address(&self) -> io::Result<(u16, MacAddress)> {

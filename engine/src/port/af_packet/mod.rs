@@ -20,6 +20,7 @@
 //! | `ring`, `pool`, `home` | slots, buffers, and who has them |
 //! | `packet`, `queue`, `transmit` | the port's [`Packet`](crate::packet::Packet) and [`FrameQueue`](crate::port::FrameQueue) |
 //! | `control` | description, statistics, close |
+//! | `renewal` | an interface that was deleted and is there again |
 //!
 //! What its wire can't carry: frames longer than a slot, counted as
 //! [`RxTruncated`](crate::telemetry::Counter::RxTruncated), and super-frames, in which a
@@ -45,6 +46,7 @@ mod packet;
 mod plan;
 mod pool;
 mod queue;
+mod renewal;
 mod ring;
 mod socket;
 mod spread;
@@ -53,6 +55,8 @@ mod tests;
 mod transmit;
 
 pub use error::AfPacketError;
+#[cfg(feature = "dpdk")]
+pub(super) use interface::Query;
 pub use open::open;
 pub use packet::AfPacketPacket;
 pub use queue::AfPacketQueue;

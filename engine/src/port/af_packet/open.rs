@@ -11,6 +11,7 @@ use super::interface::Interface;
 use super::mapping::page_size;
 use super::plan::Plan;
 use super::pool::{FreeList, Pool};
+use super::renewal::Mailbox;
 use super::ring::RxRing;
 use super::socket::Socket;
 use super::spread;
@@ -28,7 +29,7 @@ use crate::port::{Capabilities, OpenPort, PortConfig, PortDescription, RssFields
 pub fn open(interface: &str, config: &PortConfig) -> Result<OpenPort<AfPacketQueue>, AfPacketError> {
     let (interface, query) = Interface::open(interface)?;
     let plan = Plan::new(&interface, config, page_size())?;
-    let mut opener = Opener { interface: &interface, plan: &plan, granted: Vec::new() };
+    let mut opener = Opener::new(&interface, &plan);
     opener.describe_sizes(config);
     let parts = opener.open_queues(config)?;
     let granted = opener.granted;
@@ -52,32 +53,53 @@ pub fn open(interface: &str, config: &PortConfig) -> Result<OpenPort<AfPacketQue
     };
     let (mut queues, mut controls) = (Vec::new(), Vec::new());
     for Parts { socket, home, free } in parts {
-        controls.push(QueueControl::new(Arc::clone(&socket), Arc::clone(&home)));
+        let mailbox = Arc::new(Mailbox::default());
+        controls.push(QueueControl::new(Arc::clone(&socket), Arc::clone(&home), Arc::clone(&mailbox)));
         let (name, batch) = (interface.name.clone(), Batch::new(plan.batch));
         let home = HomeOwner::new(home);
-        queues.push(AfPacketQueue::new(name, socket, home, free, batch, capabilities.clone()));
+        let queue = AfPacketQueue::new(name, socket, home, free, batch, capabilities.clone());
+        queues.push(queue.renewed_by(mailbox));
     }
-    let control = Box::new(AfPacketControl { interface, query, description, queues: controls });
+    let control = AfPacketControl {
+        interface,
+        query,
+        description,
+        config: config.clone(),
+        queues: controls,
+        gone: None,
+    };
+    let control = Box::new(control);
     Ok(OpenPort { queues, control })
 }
 
 /// What a queue is made of.
-struct Parts {
-    socket: Arc<Socket>,
-    home: Arc<Home>,
-    free: FreeList,
+pub(super) struct Parts {
+    pub(super) socket: Arc<Socket>,
+    pub(super) home: Arc<Home>,
+    pub(super) free: FreeList,
 }
 
-struct Opener<'a> {
+/// Opens queues of an interface as planned, and notes what was granted.
+pub(super) struct Opener<'a> {
     interface: &'a Interface,
     plan: &'a Plan,
     granted: Vec<String>,
 }
 
-impl Opener<'_> {
+impl<'a> Opener<'a> {
+    pub(super) fn new(interface: &'a Interface, plan: &'a Plan) -> Self {
+        Self { interface, plan, granted: Vec::new() }
+    }
+
+    /// Binds an open socket, whose interface was deleted, to the one that took its place.
+    pub(super) fn bind_again(&mut self, socket: &Socket, config: &PortConfig) -> Result<(), AfPacketError> {
+        socket.bind(self.interface.index).map_err(self.failed("bind"))?;
+        self.receive_more(socket, config)
+    }
+
     /// Opens the queues. No frame gets in before all are there: a flow then stays where its
     /// first frame went, and none is received twice.
-    fn open_queues(&mut self, config: &PortConfig) -> Result<Vec<Parts>, AfPacketError> {
+    pub(super) fn open_queues(&mut self, config: &PortConfig) -> Result<Vec<Parts>, AfPacketError> {
         let parts = (0..self.plan.queues).map(|_| self.open_queue()).collect::<Result<Vec<_>, _>>()?;
         let sockets: Vec<&Socket> = parts.iter().map(|parts| &*parts.socket).collect();
         self.fan_out(&sockets, config)?;

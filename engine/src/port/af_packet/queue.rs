@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::home::{Home, HomeOwner, Place};
 use super::packet::AfPacketPacket;
 use super::pool::FreeList;
+use super::renewal::Mailbox;
 use super::ring::Taken;
 use super::socket::Socket;
 use super::transmit::Batch;
@@ -24,6 +25,9 @@ pub struct AfPacketQueue {
     capabilities: Capabilities,
     counters: Arc<Counters>,
     name: String,
+    mailbox: Arc<Mailbox>,
+    /// What it had before its interface was made anew, as long as packets of that may be out.
+    former: Vec<HomeOwner>,
 }
 
 impl AfPacketQueue {
@@ -36,8 +40,25 @@ impl AfPacketQueue {
         batch: Batch,
         capabilities: Capabilities,
     ) -> Self {
-        let counters = Arc::default();
-        Self { socket, home, free, next_slot: 0, batch, capabilities, counters, name }
+        let (counters, mailbox) = Default::default();
+        let former = Vec::new();
+        Self { socket, home, free, next_slot: 0, batch, capabilities, counters, name, mailbox, former }
+    }
+
+    /// With a mailbox for another ring and pool, should its interface be made anew.
+    pub(super) fn renewed_by(mut self, mailbox: Arc<Mailbox>) -> Self {
+        self.mailbox = mailbox;
+        self
+    }
+
+    /// Goes on with another ring and pool. Packets of the former ones find their way back there.
+    #[cold]
+    fn renew(&mut self) {
+        let Some((home, free)) = self.mailbox.take() else { return };
+        self.former.retain(|home| home.packets_out() != 0);
+        self.former.push(std::mem::replace(&mut self.home, HomeOwner::new(home)));
+        self.free = free;
+        self.next_slot = 0;
     }
 
     /// Takes the frame out of the next slot, if there is one.
@@ -106,6 +127,10 @@ impl FrameQueue for AfPacketQueue {
                 }
             }
         }
+        // Of a ring whose interface is gone comes nothing.
+        if received == 0 && self.mailbox.is_full() {
+            self.renew();
+        }
         self.counters.add(Counter::Received, received + truncated + super_frames);
         self.counters.add(Counter::RxTruncated, truncated);
         self.counters.add(Counter::RxSuperFrame, super_frames);
@@ -140,7 +165,7 @@ impl FrameQueue for AfPacketQueue {
     /// went down, would end each wait at once until it is taken.
     fn arm_wakeup(&mut self) -> bool {
         self.socket.take_error();
-        !self.home.ring.is_filled(self.next_slot)
+        !self.mailbox.is_full() && !self.home.ring.is_filled(self.next_slot)
     }
 
     fn hold(&mut self, packet: AfPacketPacket) -> Result<AfPacketPacket, AfPacketPacket> {
@@ -165,7 +190,8 @@ impl FrameQueue for AfPacketQueue {
 
 impl Drop for AfPacketQueue {
     fn drop(&mut self) {
-        let out = self.home.packets_out();
+        let former: usize = self.former.iter().map(HomeOwner::packets_out).sum();
+        let out = self.home.packets_out() + former;
         if out != 0 {
             tracing::warn!(
                 "{}: a queue was dropped before {out} of its packets; its memory is kept",

@@ -103,6 +103,13 @@ impl Socket {
         check(unsafe { libc::bind(self.0.as_raw_fd(), (&raw const address).cast(), len) })
     }
 
+    /// Becomes another socket, under the same descriptor.
+    pub(super) fn become_another(&self, other: &Self) -> io::Result<()> {
+        // SAFETY: both descriptors are open, and each is a packet socket before and after.
+        let fd = unsafe { libc::dup3(other.0.as_raw_fd(), self.0.as_raw_fd(), libc::O_CLOEXEC) };
+        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
     /// Asks the interface for frames to every address, as long as the socket lives.
     pub(super) fn receive_all_addresses(&self, index: i32) -> io::Result<()> {
         self.add_membership(index, libc::PACKET_MR_PROMISC)

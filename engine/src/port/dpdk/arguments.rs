@@ -59,6 +59,16 @@ impl<'a> Arguments<'a> {
         self.network_vdevs().map(|vdev| name(vdev).to_owned()).chain(self.allowed_pci()).collect()
     }
 
+    /// The bus of a device, `vdev` or `pci`, and what the arguments say of it: its name and what stands
+    /// behind that.
+    pub(crate) fn origin(self, device: &str) -> Option<(&'static str, &'a str)> {
+        let name = |value: &'a str| value.split(',').next().unwrap_or(value);
+        let vdev = self.network_vdevs().find(|vdev| name(vdev) == device);
+        let mut allowed = self.short_values('a').chain(self.long_values("--allow"));
+        let mut pci = || allowed.find(|value| pci_address(name(value)).as_deref() == Some(device));
+        vdev.map(|vdev| ("vdev", vdev)).or_else(|| Some(("pci", pci()?)))
+    }
+
     /// The network vdevs, with what stands behind their names.
     pub(crate) fn network_vdevs(self) -> impl Iterator<Item = &'a str> {
         self.long_values("--vdev").filter(|vdev| vdev.starts_with("net_") || vdev.starts_with("eth_"))

@@ -10,6 +10,7 @@ use dpdk_sys as sys;
 use super::negotiate::Plan;
 use super::pool::Pool;
 use super::{c_string, error_text};
+use crate::sys::Script;
 use crate::wire::ethernet::MacAddress;
 
 /// A device that the EAL found: its port number in DPDK and its name.
@@ -70,8 +71,9 @@ pub enum DpdkError {
     /// There is not enough memory for the port's buffers.
     #[error(
         "no memory for {buffers} buffers of {device} ({mebibytes} MiB): {reason}; reserve hugepages \
-         (./hugepages.sh reserve 512M), or with --no-huge give the EAL more (-m 512), or ask for \
-         fewer descriptors (--rxd, --txd)"
+         ({} reserve 512M), or with --no-huge give the EAL more (-m 512), or ask for \
+         fewer descriptors (--rxd, --txd)",
+        Script::Hugepages
     )]
     Pool {
         /// The device's name.
@@ -303,6 +305,29 @@ impl Device {
             Some((name.to_string_lossy().into_owned(), value.value))
         };
         values.iter().filter_map(named).collect()
+    }
+
+    /// `rte_eth_dev_reset`. Gives 0, or the negative error number.
+    pub(super) fn reset(&self) -> c_int {
+        // SAFETY: the device is ours, and the caller's workers have left its queues.
+        unsafe { sys::rte_eth_dev_reset(self.port()) }
+    }
+
+    /// `rte_eth_dev_stop`, where it runs.
+    pub(super) fn stop(&self) {
+        // SAFETY: as above.
+        unsafe { sys::rte_eth_dev_stop(self.port()) };
+    }
+
+    /// Stops and closes the device, whose workers have left its queues, and has its bus forget it. What is
+    /// gone can't be told to stop: errors are the driver's to print.
+    pub(super) fn remove(&self, bus: &CStr, name: &CStr) {
+        // SAFETY: the device is ours; zero-terminated texts.
+        unsafe {
+            sys::rte_eth_dev_stop(self.port());
+            sys::rte_eth_dev_close(self.port());
+            sys::rte_eal_hotplug_remove(bus.as_ptr(), name.as_ptr());
+        }
     }
 
     /// `rte_eth_dev_stop` and `rte_eth_dev_close`: the device gives all its mbufs back.

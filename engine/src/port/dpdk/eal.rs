@@ -12,10 +12,12 @@ use super::arguments::Arguments;
 use super::device::{DeviceId, DpdkError};
 use super::launch::Job;
 use super::{error_text, last_error, preflight, registry};
+use crate::sys::Script;
 
 /// DPDK, started. One per process, on the thread that started it, which is its main lcore.
 #[derive(Debug)]
 pub struct Eal {
+    arguments: Vec<String>,
     lcores: Lcores,
     initial_affinity: InitialAffinity,
     /// What worker lcores were given. Raw pointers, so that the EAL stays on its thread.
@@ -125,10 +127,16 @@ pub enum EalError {
         process: i32,
     },
     /// The kernel has no hugepages.
-    #[error("no hugepages are reserved on any node: run ./hugepages.sh reserve 512M, or pass --no-huge")]
+    #[error(
+        "no hugepages are reserved on any node: run {} reserve 512M, or pass --no-huge",
+        Script::Hugepages
+    )]
     NoHugepages,
     /// Hugepages can't be had by way of files.
-    #[error("no hugetlbfs is mounted: run ./hugepages.sh reserve 512M, or pass --in-memory or --no-huge")]
+    #[error(
+        "no hugetlbfs is mounted: run {} reserve 512M, or pass --in-memory or --no-huge",
+        Script::Hugepages
+    )]
     NoHugetlbfs,
     /// No right to make files of hugepages.
     #[error("no permission to write to {folder}: run as root, or pass --in-memory or --no-huge")]
@@ -153,7 +161,8 @@ pub enum EalError {
     /// A device that the arguments name did not come up.
     #[error(
         "the device '{device}' did not start: DPDK's message is above; a vdev may want root or another \
-         interface name, a PCI device a driver (scripts/bind status)"
+         interface name, a PCI device a driver ({} status)",
+        Script::Bind
     )]
     DeviceAbsent {
         /// The device's name.
@@ -165,7 +174,7 @@ pub enum EalError {
         /// DPDK's reason.
         reason: String,
         /// What to do.
-        way_out: &'static str,
+        way_out: String,
     },
 }
 
@@ -216,7 +225,8 @@ impl Eal {
             initial_affinity.apply();
             return Err(failure(arguments));
         }
-        let eal = Self { lcores: lcores(), initial_affinity, jobs: RefCell::default() };
+        let eal =
+            Self { arguments: args.to_vec(), lcores: lcores(), initial_affinity, jobs: RefCell::default() };
         if usize::try_from(read) != Ok(args.len()) {
             return Err(EalError::Leftover { arguments: args.join(" ") });
         }
@@ -225,6 +235,11 @@ impl Eal {
             Some(device) => Err(EalError::DeviceAbsent { device }),
             None => Ok(eal),
         }
+    }
+
+    /// What it was started with.
+    pub(super) fn arguments(&self) -> &[String] {
+        &self.arguments
     }
 
     /// The lcores that run.

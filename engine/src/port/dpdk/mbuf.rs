@@ -19,6 +19,8 @@ const FOREIGN_BUFFER: u64 = sys::DPDK_SYS_RTE_MBUF_F_INDIRECT | sys::DPDK_SYS_RT
 
 /// As many frames may have one tail; the count of references has 16 bits.
 const MAX_REFERENCES: u16 = u16::MAX / 2;
+/// References that are added at a time: it is the instruction that costs, not the number.
+const RESERVE: u16 = 32;
 
 /// An mbuf (`rte_mbuf`) of one segment with no other references, owned by whoever has this value.
 ///
@@ -167,15 +169,20 @@ impl Mbuf {
         references != 1 || self.has_foreign_buffer()
     }
 
-    /// One reference more; `false` if there are too many.
     #[inline]
-    fn add_reference(&self) -> bool {
+    fn references(&self) -> &AtomicU16 {
         // SAFETY: a live mbuf, whose count every user changes atomically (RTE_MBUF_REFCNT_ATOMIC).
-        let count = unsafe { AtomicU16::from_ptr(self.field(sys::DPDK_SYS_MBUF_refcnt)) };
-        // Others only take references away, so the count can't have grown in between.
-        let is_possible = count.load(Relaxed) < MAX_REFERENCES;
+        unsafe { AtomicU16::from_ptr(self.field(sys::DPDK_SYS_MBUF_refcnt)) }
+    }
+
+    /// That many references more; `false` if there are too many.
+    #[inline]
+    fn add_references(&self, count: u16) -> bool {
+        let references = self.references();
+        // Others only take references away, so there can't be more of them now than it says.
+        let is_possible = references.load(Relaxed) < MAX_REFERENCES;
         if is_possible {
-            count.fetch_add(1, Relaxed);
+            references.fetch_add(count, Relaxed);
         }
         is_possible
     }
@@ -312,20 +319,29 @@ unsafe impl Packet for Mbuf {
 
     /// The tail becomes the second segment, as in DPDK's ipv4_multicast example.
     #[inline]
-    fn chain(&mut self, tail: &Tail<Self>) -> bool {
-        let tail = tail.packet();
-        if !tail.add_reference() {
-            return false;
+    fn chain(&mut self, tail: &mut Tail<Self>) -> bool {
+        if tail.spare == 0 {
+            if !tail.packet().add_references(RESERVE) {
+                return false;
+            }
+            tail.spare = RESERVE;
         }
+        tail.spare -= 1;
+        let tail = tail.packet();
         let len = u32::from(self.data_len()) + u32::from(tail.data_len());
         // SAFETY: two live mbufs of one segment each. This one is ours; of the other the chain has
-        // the reference that was just added, and nobody writes to it.
+        // one of the references that were added, and nobody writes to it.
         unsafe {
             self.field::<NonNull<sys::rte_mbuf>>(sys::DPDK_SYS_MBUF_next).write(tail.0);
             self.field::<u16>(sys::DPDK_SYS_MBUF_nb_segs).write(2);
             self.field::<u32>(sys::DPDK_SYS_MBUF_pkt_len).write(len);
         }
         true
+    }
+
+    unsafe fn unshare(&self, count: u16) {
+        // One is left: that of this value.
+        self.references().fetch_sub(count, Relaxed);
     }
 
     #[inline]
@@ -416,16 +432,18 @@ mod tests {
     fn frames_are_chained_to_one_tail_as_long_as_its_references_can_be_counted() {
         let (mut first, mut second, mut end) =
             (Fake::new(256, 128, 42), Fake::new(256, 128, 62), Fake::new(2048, 128, 1000));
-        let (mut first, mut second, tail) = (first.mbuf(), second.mbuf(), Tail::new(end.mbuf()));
-        assert!(first.chain(&tail) && second.chain(&tail));
+        let (mut first, mut second, mut tail) = (first.mbuf(), second.mbuf(), Tail::new(end.mbuf()));
+        assert!(first.chain(&mut tail) && second.chain(&mut tail));
         assert_eq!((first.segments(), first.frame_len(), first.chain_len()), (2, 42, 1042));
         assert_eq!((second.segments(), second.frame_len(), second.chain_len()), (2, 62, 1062));
-        assert_eq!((tail.payload().len(), tail.packet().counts() & 0xffff), (1000, 3));
+        assert_eq!((tail.payload().len(), tail.packet().references().load(Relaxed)), (1000, 1 + RESERVE));
+        let given_back = tail.into_packet();
+        assert_eq!(given_back.references().load(Relaxed), 3, "its own, and two frames'");
         let mut third = Fake::new(256, 128, 42);
-        let mut third = third.mbuf();
+        let (mut third, mut tail) = (third.mbuf(), Tail::new(given_back));
         // SAFETY: a 16-bit field of a live header.
         unsafe { tail.packet().field::<u16>(sys::DPDK_SYS_MBUF_refcnt).write(MAX_REFERENCES) };
-        assert!(!third.chain(&tail) && third.is_plain() && third.chain_len() == 42);
+        assert!(!third.chain(&mut tail) && third.is_plain() && third.chain_len() == 42);
     }
 
     #[test]

@@ -13,8 +13,12 @@
 //! | `launch` | work on lcores |
 //! | `negotiate` | what is asked of a device, given what it offers |
 //! | `open` | a device made a port: negotiated, started, split into queues |
+//! | `control` | an open port's control side |
+//! | `renewal` | a device that was removed, or has to be reset, served again |
+//! | `events` | what drivers tell of their devices |
 //! | `device` | a device's name, and the calls that configure, read and end it |
 //! | `queue` | a queue pair: bursts in and out |
+//! | `gate` | a queue that its worker leaves alone for a while |
 //! | `wakeup` | a queue's RX interrupt, where the device has one |
 //! | `mbuf` | a packet |
 //! | `pool` | a mempool of them |
@@ -32,8 +36,11 @@
 //! A pool that misses a buffer is never freed: whoever has that buffer still finds it valid.
 
 mod arguments;
+mod control;
 mod device;
 mod eal;
+mod events;
+mod gate;
 mod launch;
 mod ledger;
 mod mbuf;
@@ -44,6 +51,7 @@ mod pool;
 mod preflight;
 mod queue;
 mod registry;
+mod renewal;
 mod rings;
 pub mod telemetry;
 mod wakeup;

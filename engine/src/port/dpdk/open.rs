@@ -1,4 +1,4 @@
-//! Making a port of a device: negotiate, start, split into queues; and its control side.
+//! Making a port of a device: negotiate, start, split into queues.
 
 use std::mem;
 use std::sync::Arc;
@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use dpdk_sys as sys;
 
+use super::control::DpdkControl;
 use super::device::{Device, DeviceId, DpdkError};
 use super::eal::Eal;
+use super::gate::Gate;
 use super::negotiate::Plan;
 use super::pool::{MAX_MTU, Needs, Pool};
 use super::queue::DpdkQueue;
+use super::renewal::{KernelInterface, Origin, Renewal, Settings};
 use super::wakeup::RxInterrupt;
-use super::{error_text, registry};
-use crate::port::{Capabilities, OpenPort, PoolBalance, PortConfig, PortControl, PortDescription};
-use crate::sys::CapabilitySet;
+use super::{error_text, events, registry};
+use crate::port::{Capabilities, OpenPort, PortConfig, PortDescription};
 use crate::wire::ethernet::MacAddress;
 
 /// How long `open` waits for a link before it goes on without.
@@ -39,7 +41,10 @@ pub fn open(eal: &Eal, device: DeviceId, config: &PortConfig) -> Result<OpenPort
     // SAFETY: claimed.
     let device = unsafe { Device::new(device) };
     match start(&device, eal.lcores().count(), config) {
-        Ok(started) => Ok(split(device, started, config.burst)),
+        Ok(started) => {
+            let origin = Origin::of(device.name(), eal.arguments());
+            Ok(split(device, started, config, origin))
+        }
         Err(error) => {
             device.close();
             // SAFETY: closed, and it has no queues yet.
@@ -56,6 +61,9 @@ struct Started {
     description: PortDescription,
     /// Of each queue.
     wakeups: Vec<Option<RxInterrupt>>,
+    plan: Plan,
+    /// The interface of the kernel's that is behind it.
+    interface: Option<KernelInterface>,
 }
 
 fn start(device: &Device, lcores: usize, config: &PortConfig) -> Result<Started, DpdkError> {
@@ -90,23 +98,41 @@ fn start(device: &Device, lcores: usize, config: &PortConfig) -> Result<Started,
         mtu,
         queues: plan.queues.into(),
         numa_node: device.numa_node(),
-        granted: plan.granted,
+        granted: mem::take(&mut plan.granted),
     };
-    Ok(Started { pool, capabilities, description, wakeups })
+    events::listen(device.port());
+    let interface = KernelInterface::behind(&info);
+    Ok(Started { pool, capabilities, description, wakeups, plan, interface })
 }
 
 /// One value per queue of a started device.
-fn split(device: Device, started: Started, burst: usize) -> OpenPort<DpdkQueue> {
-    let Started { pool, capabilities, description, wakeups } = started;
+fn split(
+    device: Device,
+    started: Started,
+    config: &PortConfig,
+    origin: Option<Origin>,
+) -> OpenPort<DpdkQueue> {
+    let Started { pool, capabilities, description, wakeups, plan, interface } = started;
     let device = Arc::new(device);
-    let queue = |(index, wakeup)| {
+    let gates: Vec<_> = wakeups.iter().map(|_| Arc::new(Gate::default())).collect();
+    let queue = |(index, (wakeup, gate)): (usize, (_, &Arc<Gate>))| {
+        let (gate, burst) = (Arc::clone(gate), config.burst);
         // SAFETY: the device was started with that many queues, all on this pool; this is the one place
         // that makes them, and it runs once per device.
-        let queue = unsafe { DpdkQueue::new(&device, index as u16, &pool, capabilities.clone(), burst) };
+        let queue =
+            unsafe { DpdkQueue::new(&device, index as u16, &pool, capabilities.clone(), burst, gate) };
         queue.woken_by(wakeup)
     };
-    let queues = wakeups.into_iter().enumerate().map(queue).collect();
-    OpenPort { queues, control: Box::new(DpdkControl { device, description }) }
+    let queues = wakeups.into_iter().zip(&gates).enumerate().map(queue).collect();
+    let settings = Settings {
+        plan,
+        mtu: capabilities.mtu,
+        promiscuous: config.promiscuous,
+        all_multicast: config.all_multicast,
+        pool,
+    };
+    let control = DpdkControl::new(device, description, Renewal::new(settings, gates, origin, interface));
+    OpenPort { queues, control: Box::new(control) }
 }
 
 /// Configures the device and gives the MTU that it ended up with, in bytes.
@@ -226,7 +252,7 @@ fn create_pool(
 
 /// The device's address, or for one that has none (rings) a locally administered one. The
 /// device is not told: behind some drivers lies a kernel's interface, which would be changed.
-fn station_address(device: &Device, granted: &mut Vec<String>) -> MacAddress {
+pub(super) fn station_address(device: &Device, granted: &mut Vec<String>) -> MacAddress {
     let mac = device.mac();
     if mac.is_unicast() {
         return mac;
@@ -237,7 +263,7 @@ fn station_address(device: &Device, granted: &mut Vec<String>) -> MacAddress {
     own
 }
 
-fn set_promiscuous(device: &Device, wanted: bool, granted: &mut Vec<String>) {
+pub(super) fn set_promiscuous(device: &Device, wanted: bool, granted: &mut Vec<String>) {
     if device.is_promiscuous() == wanted && !wanted {
         return;
     }
@@ -251,7 +277,7 @@ fn set_promiscuous(device: &Device, wanted: bool, granted: &mut Vec<String>) {
 }
 
 /// Asks for frames to every group address, or for all frames where there is no such mode.
-fn receive_all_groups(device: &Device, granted: &mut Vec<String>) {
+pub(super) fn receive_all_groups(device: &Device, granted: &mut Vec<String>) {
     let line = if device.receive_all_groups() {
         "frames to every group address (all multicast) granted"
     } else if device.is_promiscuous() || device.set_promiscuous(true) {
@@ -286,54 +312,10 @@ fn wait_for_link(device: &Device, granted: &mut Vec<String>) {
     });
 }
 
-fn driver_name(info: &sys::rte_eth_dev_info) -> String {
+pub(super) fn driver_name(info: &sys::rte_eth_dev_info) -> String {
     if info.driver_name.is_null() {
         return "unknown".to_owned();
     }
     // SAFETY: a static, zero-terminated string of the driver.
     unsafe { std::ffi::CStr::from_ptr(info.driver_name) }.to_string_lossy().into_owned()
-}
-
-/// The control plane's side of a DPDK port. Dropped without [`close`](PortControl::close),
-/// it leaves the device open.
-struct DpdkControl {
-    device: Arc<Device>,
-    description: PortDescription,
-}
-
-impl PortControl for DpdkControl {
-    fn description(&self) -> &PortDescription {
-        &self.description
-    }
-
-    fn is_link_up(&mut self) -> bool {
-        self.device.link_speed().is_some()
-    }
-
-    fn extended_statistics(&mut self) -> Vec<(String, u64)> {
-        self.device.extended_statistics()
-    }
-
-    /// libxdp looks its program up and takes it off when the device is closed; without the rights
-    /// the program stays on the interface.
-    fn keeps(&self) -> CapabilitySet {
-        if self.description.driver == "dpdk net_af_xdp" { CapabilitySet::XDP } else { CapabilitySet::NONE }
-    }
-
-    /// Stops and closes the device. Gives the balances of all DPDK pools if it was the last
-    /// open port, else none: another port's rings may still hold buffers of this one's pool.
-    fn close(self: Box<Self>) -> Vec<PoolBalance> {
-        let port = self.device.port();
-        match Arc::try_unwrap(self.device) {
-            Ok(device) => {
-                device.close();
-                // SAFETY: closed, and a queue would have a share of the device.
-                unsafe { registry::closed(port) }
-            }
-            Err(device) => {
-                tracing::error!(device = device.name(), "left open: a queue of it is still in use");
-                Vec::new()
-            }
-        }
-    }
 }

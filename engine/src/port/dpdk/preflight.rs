@@ -11,6 +11,7 @@ use dpdk_sys as sys;
 
 use super::arguments::Arguments;
 use super::eal::EalError;
+use crate::sys::Script;
 
 const HUGEPAGES: &str = "/sys/kernel/mm/hugepages";
 
@@ -164,16 +165,22 @@ fn may_write(folder: &str) -> bool {
 }
 
 /// What most likely lies behind a failure of `rte_eal_init`, which gives a number only.
-pub(super) fn explain(arguments: Arguments<'_>, error: i32) -> &'static str {
+pub(super) fn explain(arguments: Arguments<'_>, error: i32) -> String {
     if error == libc::ENODEV {
-        return "a device that the arguments name has no driver: check the names behind --vdev and -a";
+        return "a device that the arguments name has no driver: check the names behind --vdev and -a"
+            .to_owned();
     }
     if !arguments.has("--no-huge") && pages("free_hugepages") == 0 {
-        return "no free hugepages are left: run ./hugepages.sh reserve 512M, or pass --no-huge";
+        return format!(
+            "no free hugepages are left: run {} reserve 512M, or pass --no-huge",
+            Script::Hugepages
+        );
     }
     match error {
-        libc::ENOMEM => "ask for less memory with -m, or reserve more: ./hugepages.sh reserve 1G",
-        libc::EACCES | libc::EPERM => "run as root, or without it pass --no-huge --no-shconf",
-        _ => "its own message is above",
+        libc::ENOMEM => {
+            format!("ask for less memory with -m, or reserve more: {} reserve 1G", Script::Hugepages)
+        }
+        libc::EACCES | libc::EPERM => "run as root, or without it pass --no-huge --no-shconf".to_owned(),
+        _ => "its own message is above".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dpdk_sys as sys;
 
 use super::device::Device;
+use super::gate::{Gate, Turn};
 use super::ledger;
 use super::mbuf::{Mbuf, TX_UDP_CHECKSUM};
 use super::pool::Pool;
@@ -26,6 +27,7 @@ pub struct DpdkQueue {
     counters: Arc<Counters>,
     /// Ended before the device may be closed.
     wakeup: Option<RxInterrupt>,
+    gate: Arc<Gate>,
     pool: Arc<Pool>,
     // Dropped after `pool`: who has the last share of the device may count on the pool's too.
     /// The device stays open while a queue of it lives.
@@ -44,8 +46,10 @@ impl DpdkQueue {
         pool: &Arc<Pool>,
         capabilities: Capabilities,
         burst: usize,
+        gate: Arc<Gate>,
     ) -> Self {
         Self {
+            gate,
             port: device.port(),
             queue,
             tx_flags: if capabilities.tx_udp_checksum { TX_UDP_CHECKSUM } else { 0 },
@@ -62,6 +66,24 @@ impl DpdkQueue {
     pub(super) fn woken_by(mut self, wakeup: Option<RxInterrupt>) -> Self {
         self.wakeup = wakeup;
         self
+    }
+
+    /// Does what the gate wants, which is not open. Whether it is then.
+    #[cold]
+    fn pass(&mut self) -> bool {
+        match self.gate.turn() {
+            Turn::Leave => {
+                self.wakeup.iter_mut().for_each(RxInterrupt::detach);
+                self.gate.park();
+                false
+            }
+            Turn::Stay => false,
+            Turn::Return => {
+                self.wakeup.iter_mut().for_each(RxInterrupt::attach);
+                self.gate.open();
+                true
+            }
+        }
     }
 
     /// Makes the mbufs of a burst from `start` on plain, dropping those that can't be, in
@@ -172,7 +194,7 @@ impl FrameQueue for DpdkQueue {
     fn rx_burst(&mut self, into: &mut Burst<Mbuf>) {
         let start = into.len();
         let room = call_len(into.free());
-        if room == 0 {
+        if room == 0 || !self.gate.is_open() && !self.pass() {
             return;
         }
         let spare = into.spare_mut().as_mut_ptr().cast();
@@ -194,7 +216,7 @@ impl FrameQueue for DpdkQueue {
 
     #[inline]
     fn tx_burst(&mut self, from: &mut Burst<Mbuf>) {
-        if from.is_empty() {
+        if from.is_empty() || !self.gate.is_open() {
             return;
         }
         let offered = call_len(from.len());
@@ -218,11 +240,13 @@ impl FrameQueue for DpdkQueue {
     }
 
     fn arm_wakeup(&mut self) -> bool {
-        self.wakeup.as_ref().is_none_or(RxInterrupt::arm)
+        !self.gate.is_open() || self.wakeup.as_ref().is_none_or(RxInterrupt::arm)
     }
 
     fn disarm_wakeup(&mut self) {
-        self.wakeup.iter().for_each(RxInterrupt::disarm);
+        if self.gate.is_open() {
+            self.wakeup.iter().for_each(RxInterrupt::disarm);
+        }
     }
 
     fn alloc_burst(&mut self, into: &mut Burst<Mbuf>) {

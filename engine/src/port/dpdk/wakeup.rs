@@ -18,6 +18,8 @@ pub(super) struct RxInterrupt {
     epoll: OwnedFd,
     /// It has to be switched on before a wait, and off after it.
     has_switch: bool,
+    /// The device knows of the instance.
+    is_attached: bool,
 }
 
 impl RxInterrupt {
@@ -28,26 +30,36 @@ impl RxInterrupt {
         let epoll = open_epoll().ok()?;
         // Drivers without interrupts are the rule, and no error that the user should read of.
         let _quiet = QuietLog::begin();
-        // SAFETY: an epoll instance that is open, and no data to be given back.
-        let added = unsafe {
-            sys::rte_eth_dev_rx_intr_ctl_q(
-                port,
-                queue,
-                epoll.as_raw_fd(),
-                sys::RTE_INTR_EVENT_ADD as i32,
-                ptr::null_mut(),
-            )
-        };
-        if added != 0 {
+        let mut interrupt = Self { port, queue, epoll, has_switch: true, is_attached: false };
+        interrupt.attach();
+        if !interrupt.is_attached {
             return None;
         }
-        let mut interrupt = Self { port, queue, epoll, has_switch: true };
         match interrupt.switch(true) {
             0 => interrupt.disarm(),
             error if is_file && error == -libc::ENOTSUP => interrupt.has_switch = false,
             _ => return None,
         }
         Some(interrupt)
+    }
+
+    /// Tells a device that was started of the instance. Where that fails, no frame is told of, and the
+    /// worker looks for them from time to time.
+    pub(super) fn attach(&mut self) {
+        self.is_attached = self.control(sys::RTE_INTR_EVENT_ADD as i32) == 0;
+    }
+
+    /// Has the device forget the instance.
+    pub(super) fn detach(&mut self) {
+        if std::mem::take(&mut self.is_attached) {
+            self.control(sys::RTE_INTR_EVENT_DEL as i32);
+        }
+    }
+
+    fn control(&self, operation: i32) -> i32 {
+        let (port, queue, epoll) = (self.port, self.queue, self.epoll.as_raw_fd());
+        // SAFETY: an epoll instance that is open, and no data to be given back.
+        unsafe { sys::rte_eth_dev_rx_intr_ctl_q(port, queue, epoll, operation, ptr::null_mut()) }
     }
 
     /// What is readable when a frame came.
@@ -90,16 +102,7 @@ impl RxInterrupt {
 impl Drop for RxInterrupt {
     /// The driver must not keep an instance that is closed.
     fn drop(&mut self) {
-        // SAFETY: the instance is still open, and was added.
-        unsafe {
-            sys::rte_eth_dev_rx_intr_ctl_q(
-                self.port,
-                self.queue,
-                self.epoll.as_raw_fd(),
-                sys::RTE_INTR_EVENT_DEL as i32,
-                ptr::null_mut(),
-            )
-        };
+        self.detach();
     }
 }
 

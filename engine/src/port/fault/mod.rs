@@ -28,7 +28,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 
 use self::random::SplitMix64;
-use super::{Capabilities, FrameQueue, OpenPort, PoolBalance, PortControl, PortDescription};
+use super::{Capabilities, Found, FrameQueue, OpenPort, PoolBalance, PortControl, PortDescription};
 use crate::packet::{Burst, Packet, RxChecksum};
 use crate::sys::CapabilitySet;
 use crate::telemetry::{Counter, Counters};
@@ -314,6 +314,10 @@ impl PortControl for FaultControl {
 
     fn is_link_up(&mut self) -> bool {
         self.inner.is_link_up()
+    }
+
+    fn look_after(&mut self) -> Found {
+        self.inner.look_after()
     }
 
     fn extended_statistics(&mut self) -> Vec<(String, u64)> {

@@ -179,7 +179,7 @@ impl SocketQueue {
                     (from, to, payload.len())
                 }
                 // The kernel writes the headers: what is lent here is never made a whole frame.
-                Letter::Frame(_) => {
+                Letter::Frame(_) | Letter::Chained(..) => {
                     debug_assert!(false, "a frame for a socket");
                     self.stash.put(packet);
                     continue;

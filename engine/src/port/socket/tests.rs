@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{SocketConfig, SocketError, SocketQueue, Switch, open};
 use crate::host::{GuardConfig, Level};
+use crate::packet::Shared;
 use crate::port::{PortControl, PortId};
 use crate::service::{Datagram, Outbox, Role, Service, Tick, Verdict};
 use crate::telemetry::{Counter, Snapshot};
@@ -434,6 +435,42 @@ fn what_a_service_sends_leaves_by_the_socket_of_its_address() {
     assert_eq!((counters[Counter::Originated], counters[Counter::Sent]), (5, 2));
     assert_eq!(counters[Counter::ForwardNoPort], 1, "no port has 127.0.0.3");
     assert_eq!(counters[Counter::TxNoRoute], 3);
+}
+
+/// Sends every datagram to all of these, sharing its payload; and the first of all, which it keeps.
+struct Publisher(Vec<SocketAddr>, Option<Shared>);
+
+impl Service for Publisher {
+    const SHARED: usize = 2;
+
+    fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, outbox: &mut Outbox<'_>) -> Verdict {
+        let shared = outbox.share(datagram.payload()).expect("a place");
+        let first = self.1.get_or_insert_with(|| shared.clone());
+        for &reader in &self.0 {
+            outbox.send_shared(datagram.destination(), reader, &shared).expect("room");
+            outbox.send_shared(datagram.destination(), reader, first).expect("room");
+        }
+        Verdict::Drop
+    }
+}
+
+#[test]
+fn a_shared_payload_is_copied_for_each_receiver() {
+    let readers: Vec<_> = (0..9).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a socket")).collect();
+    let to: Vec<_> = readers.iter().map(|reader| reader.local_addr().expect("an address")).collect();
+    let config = |config: &mut SocketConfig| config.shared = Publisher::SHARED;
+    let mut rig = Rig::with(&[V4], || Publisher(to.clone(), None), config);
+    let client = client(&rig);
+    let sent: Vec<_> = [0, 1, 300, 65_507].map(|len| payload(len, 3)).into();
+    for payload in &sent {
+        client.send(payload).expect("sent");
+        rig.take(1);
+        for reader in &readers {
+            assert!(receive(reader) == *payload && receive(reader) == sent[0]);
+        }
+    }
+    let counters = rig.close();
+    assert_eq!((counters[Counter::TxCopied], counters[Counter::TxShared]), (72, 0));
 }
 
 /// Sends what comes on to another address, from ours.

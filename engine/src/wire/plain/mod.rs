@@ -7,6 +7,7 @@
 //! payload is short. What it does not pass may be right too: a look at the single frame tells.
 //! [`Expected::turn`] makes a header into that of the reply.
 
+mod alike;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod judge;
@@ -24,6 +25,7 @@ use std::net::Ipv4Addr;
 use super::checksum::Sum;
 use super::ethernet::MacAddress;
 use super::{ethernet, ipv4, udp};
+pub use alike::{ALIKE_LENS, Alike};
 use kernel::Kind;
 pub use kernel::{KERNEL_VARIABLE, Kernel, NoSuchKernel};
 
@@ -97,6 +99,7 @@ pub struct Expected {
     kernel: Kernel,
     pattern: judge::Pattern,
     fresh: turn::Fresh,
+    own: Option<alike::Own>,
 }
 
 /// What is known of eight frames. The lowest bit of a set is the first frame's.
@@ -122,6 +125,7 @@ impl Expected {
             kernel: Kernel::best(),
             pattern: judge::Pattern::new(station),
             fresh: turn::Fresh::new(station.mac, station.ttl),
+            own: alike::Own::new(station),
         }
     }
 
@@ -141,6 +145,13 @@ impl Expected {
             Kind::Ssse3 => ssse3::judge(frames, &self.pattern, judged),
             Kind::Portable => judge::judge::<portable::Portable, true>(frames, &self.pattern, judged),
         }
+    }
+
+    /// What plain frames of `len` bytes look like whose IP header is of that class (its second
+    /// byte), to have eight of them judged and turned at once. `None` if there is no such way: for
+    /// other lengths than [`ALIKE_LENS`], or with more addresses and ports than one.
+    pub fn alike(&self, len: usize, class: u8) -> Option<Alike> {
+        self.own.as_ref().and_then(|own| Alike::new(own, self.kernel, len, class))
     }
 
     /// Makes the headers of a plain frame into those of its reply: addresses and ports change

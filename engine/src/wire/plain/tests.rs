@@ -189,3 +189,162 @@ proptest! {
         }
     }
 }
+
+/// To one address and port of ours, from which and from a broadcast nothing comes.
+fn alone() -> Expected {
+    Expected::new(&Station {
+        mac: OWN,
+        addresses: &[[10, 0, 1, 1].into()],
+        impossible_sources: &[[10, 0, 1, 1].into(), [10, 0, 1, 255].into()],
+        ports: &[7],
+        mtu: 1500,
+        ttl: 64,
+    })
+}
+
+/// Turns them as frames alike of such a length and class, if they are right.
+fn turned_alike(expected: &Expected, heads: &mut [Head; AT_A_TIME], len: usize, class: u8) -> bool {
+    expected.alike(len, class).is_some_and(|alike| alike.turn(&mut heads.each_mut()))
+}
+
+/// Turns them one by one, if the judge finds all of them right and whole.
+fn turned_one_by_one(expected: &Expected, heads: &mut [Head; AT_A_TIME], len: usize) -> bool {
+    let judged = judged_of(expected, heads, Eight::all(len as u32));
+    let are_right = judged.verified & judged.whole == 0xff;
+    if are_right {
+        for (head, checksum) in heads.iter_mut().zip(judged.checksums.0) {
+            expected.turn(head.first_chunk_mut().expect("long"), checksum);
+        }
+    }
+    are_right
+}
+
+#[test]
+fn frames_alike_are_turned_as_one_by_one() {
+    for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
+        let expected = alone().with_kernel(kernel);
+        for len in ALIKE_LENS {
+            for class in [0, 8, 0xb8, 0xbb] {
+                let frame = |filling| with_bytes(plain(len - HEADERS_LEN, filling), 15, &[class]);
+                let mut alike = [1, 2, 5, 253, 254, 77, 128, 31].map(frame);
+                let mut one_by_one = alike;
+                assert!(turned_alike(&expected, &mut alike, len, class), "{} {len} {class}", kernel.name());
+                assert!(turned_one_by_one(&expected, &mut one_by_one, len));
+                assert_eq!(alike, one_by_one, "{} {len}", kernel.name());
+            }
+        }
+    }
+}
+
+/// The UDP checksum made right again.
+fn with_udp_checksum(mut head: Head, len: usize) -> Head {
+    head[40..42].fill(0);
+    let [source, destination] = [26, 30].map(|at| <[u8; 4]>::try_from(&head[at..at + 4]).expect("four"));
+    let udp_len = (len - 34) as u16;
+    let pseudo = ipv4::pseudo_header(source.into(), destination.into(), Protocol::UDP, udp_len);
+    let checksum = udp_checksum(pseudo + Sum::of(&head[34..len]));
+    head[40..42].copy_from_slice(&checksum);
+    head
+}
+
+#[test]
+fn one_that_is_not_right_leaves_all_as_they_are() {
+    let sources: [[u8; 4]; 8] = [
+        [0, 0, 0, 9],
+        [127, 0, 0, 1],
+        [224, 0, 0, 1],
+        [255, 255, 255, 255],
+        [240, 1, 1, 1],
+        [10, 0, 1, 1],
+        [10, 0, 1, 255],
+        [128, 0, 0, 0],
+    ];
+    let right = plain(22, 5);
+    let mut wrong: Vec<Head> = sources[..7].iter().map(|source| with_bytes(right, 26, source)).collect();
+    for port in [0_u16, 7, 1, 1023] {
+        wrong.push(with_bytes(right, 34, &port.to_be_bytes()));
+    }
+    for port in [0_u16, 8, 0x8007, 0x0087] {
+        wrong.push(with_bytes(right, 36, &port.to_be_bytes()));
+    }
+    for fragment in [[0x20, 0], [0, 1], [0, 0x80], [0x1f, 0xff]] {
+        wrong.push(with_bytes(right, 20, &fragment));
+    }
+    wrong = wrong.into_iter().map(|head| with_udp_checksum(head, 64)).collect();
+    wrong.push(with_bytes(right, 40, &[0, 0]));
+    wrong.push(with_bytes(right, 6, &[0; 6]));
+    for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
+        let expected = alone().with_kernel(kernel);
+        for (number, &wrong) in wrong.iter().enumerate() {
+            for place in 0..AT_A_TIME {
+                let mut heads = [right; AT_A_TIME];
+                heads[place] = wrong;
+                let before = heads;
+                assert!(!turned_alike(&expected, &mut heads, 64, 8), "{} {number}", kernel.name());
+                assert_eq!(heads, before);
+            }
+        }
+        let good = with_udp_checksum(with_bytes(right, 26, &sources[7]), 64);
+        assert!(turned_alike(&expected, &mut [good; AT_A_TIME], 64, 8), "{}", kernel.name());
+    }
+}
+
+#[test]
+fn every_byte_that_counts_is_looked_at_of_each_frame_alike() {
+    for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
+        let expected = alone().with_kernel(kernel);
+        for len in ALIKE_LENS {
+            for (place, at, bit) in
+                (0..AT_A_TIME).flat_map(|place| (0..64).map(move |at| (place, at, at % 8)))
+            {
+                let mut heads = [plain(len - HEADERS_LEN, 5); AT_A_TIME];
+                heads[place][at] ^= 1 << bit;
+                if at == 6 {
+                    heads[place][at] = 1;
+                }
+                // The sender's address is free, but for its group bit; behind the end is nobody's.
+                let is_free = (7..12).contains(&at) || at >= len;
+                let before = heads;
+                let is_turned = turned_alike(&expected, &mut heads, len, 8);
+                assert_eq!(is_turned, is_free, "{} {len} {place} {at}", kernel.name());
+                assert!(is_turned || heads == before);
+            }
+        }
+    }
+}
+
+/// Two bytes of one of eight frames alike, changed; the sums may be made right again.
+fn frames_alike() -> impl Strategy<Value = ([Head; AT_A_TIME], usize)> {
+    let change = (0..AT_A_TIME, 0..64_usize, any::<u8>(), any::<bool>(), any::<bool>());
+    (ALIKE_LENS, any::<[u8; AT_A_TIME]>(), proptest::collection::vec(change, 0..3)).prop_map(
+        |(len, fillings, changes)| {
+            let mut heads = fillings.map(|filling| plain(len - HEADERS_LEN, filling));
+            for (place, at, byte, ip, udp) in changes {
+                heads[place][at] = byte;
+                if ip {
+                    heads[place] = with_bytes(heads[place], 24, &[0, 0]);
+                }
+                if udp {
+                    heads[place] = with_udp_checksum(heads[place], len);
+                }
+            }
+            (heads, len)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #[test]
+    fn frames_alike_are_what_the_judge_finds_right((heads, len) in frames_alike()) {
+        for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
+            let expected = alone().with_kernel(kernel);
+            let (mut alike, mut one_by_one) = (heads, heads);
+            let are_right = turned_one_by_one(&expected, &mut one_by_one, len);
+            let is_turned = turned_alike(&expected, &mut alike, len, 8);
+            let may_differ = heads.iter().any(|head| head[15] != 8);
+            prop_assert!(is_turned == are_right || (may_differ && are_right), "{}", kernel.name());
+            prop_assert_eq!(alike, if is_turned { one_by_one } else { heads });
+        }
+    }
+}

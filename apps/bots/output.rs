@@ -1,0 +1,222 @@
+//! What a run came to: whether the checks hold, for people, and as JSON.
+
+use std::fmt;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::tally::{Counts, Tally};
+
+/// All results of a run.
+#[derive(Debug)]
+pub(crate) struct Results {
+    pub(crate) tally: Tally,
+    pub(crate) seconds: f64,
+    /// The checks that failed, in a sentence each.
+    pub(crate) violations: Vec<String>,
+}
+
+impl Default for Results {
+    fn default() -> Self {
+        Self { tally: Tally::new(), seconds: 0.0, violations: Vec::new() }
+    }
+}
+
+/// What is no failure yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Loss beyond that of acknowledgements, from 0 to 1.
+    pub(crate) loss: f64,
+    /// The part of what is timed that may be late, from 0 to 1.
+    pub(crate) late: f64,
+}
+
+impl Limits {
+    /// How much of `count` datagrams may be lost where so much of the moves went without an answer: as
+    /// much of them, by the upper end of what that measurement says (three standard deviations, and
+    /// three where none was lost).
+    fn losses(&self, count: u64, counts: &Counts) -> u64 {
+        let lost = counts.moves_lost as f64;
+        let most = (lost + 3.0 * lost.sqrt() + 3.0) / counts.moves.max(1) as f64;
+        (count as f64 * (most + self.loss)).ceil() as u64
+    }
+
+    /// The checks that failed.
+    pub(crate) fn violations(&self, tally: &Tally) -> Vec<String> {
+        let counts = &tally.counts;
+        let wrong = [
+            (counts.wrong_acknowledgements, "acknowledgements are not their move"),
+            (counts.malformed, "messages from the server are malformed"),
+            (counts.entries_out_of_range, "positions in updates are out of range"),
+            (counts.updates_misplaced, "updates are for a cell that their bot was not in"),
+            (counts.wrong_attack_results, "attack results match no attack"),
+            (counts.wrong_chats, "lines came back with other words"),
+            (counts.expelled, "players were sent away"),
+        ];
+        let wrong = wrong.into_iter().filter(|(count, _)| *count > 0);
+        let wrong = wrong.map(|(count, what)| format!("{count} {what}"));
+        wrong.chain(self.late(tally)).chain(self.lost(counts)).collect()
+    }
+
+    fn late(&self, tally: &Tally) -> Option<String> {
+        let counts = &tally.counts;
+        let allowed = (counts.timed as f64 * self.late) as u64;
+        (counts.late > allowed).then(|| {
+            format!(
+                "{} of {} positions came later than two ticks and a round trip; {allowed} may",
+                counts.late, counts.timed
+            )
+        })
+    }
+
+    fn lost(&self, counts: &Counts) -> Vec<String> {
+        let results = counts.attack_results + counts.attacks_lost;
+        let lines = counts.chats_returned + counts.chats_lost;
+        let left = counts.left + counts.left_unheard;
+        let losses = [
+            (counts.updates_lost, counts.updates_expected, "updates were lost"),
+            (counts.attacks_lost, results, "attacks had no result"),
+            (counts.chats_lost, lines, "lines did not come back"),
+            (counts.left_unheard, left, "bots left and heard nothing"),
+        ];
+        let mut found = Vec::new();
+        for (lost, of, what) in losses {
+            let allowed = self.losses(of, counts);
+            if lost > allowed {
+                found.push(format!("{lost} of {of} {what}; by the loss of moves {allowed} may"));
+            }
+        }
+        // Without loss there is no excuse.
+        let allowed = if counts.moves_lost == 0 { 0 } else { self.losses(left, counts) };
+        if counts.places_disagreed > allowed {
+            found.push(format!(
+                "{} of {left} bots are elsewhere than the server says",
+                counts.places_disagreed
+            ));
+        }
+        found
+    }
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    seconds: f64,
+    tick_rate: u32,
+    #[serde(flatten)]
+    counts: &'a Counts,
+    move_loss: f64,
+    update_loss: f64,
+    round_trip_ns: Option<Times>,
+    update_age_ns: Option<Times>,
+    sent_late_ns: Option<Times>,
+    violations: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Times {
+    p50: u64,
+    p90: u64,
+    p99: u64,
+    p999: u64,
+    p9999: u64,
+    max: u64,
+}
+
+impl Times {
+    fn of(times: &Histogram<u64>) -> Option<Self> {
+        let at = |quantile| times.value_at_quantile(quantile);
+        (!times.is_empty()).then(|| Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.9999),
+            max: times.max(),
+        })
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |nanos: u64| format!("{:.3}", nanos as f64 / 1e6);
+        let [p50, p90, p99, p999] = [self.p50, self.p90, self.p99, self.p999].map(ms);
+        let [p9999, max] = [self.p9999, self.max].map(ms);
+        write!(f, "p50 {p50}  p90 {p90}  p99 {p99}  p99.9 {p999}  p99.99 {p9999}  max {max} ms")
+    }
+}
+
+fn part(of: u64, all: u64) -> f64 {
+    of as f64 / all.max(1) as f64
+}
+
+impl Results {
+    fn losses(&self) -> (f64, f64) {
+        let counts = &self.tally.counts;
+        (part(counts.moves_lost, counts.moves), part(counts.updates_lost, counts.updates_expected))
+    }
+
+    /// The `bots` part of the report.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let (move_loss, update_loss) = self.losses();
+        let json = Json {
+            seconds: self.seconds,
+            tick_rate: self.tally.tick_rate,
+            counts: &self.tally.counts,
+            move_loss,
+            update_loss,
+            round_trip_ns: Times::of(&self.tally.round_trips),
+            update_age_ns: Times::of(&self.tally.ages),
+            sent_late_ns: Times::of(&self.tally.lateness),
+            violations: &self.violations,
+        };
+        // Numbers and structs of numbers: nothing in it can fail.
+        serde_json::to_value(json).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let c = &self.tally.counts;
+        let (move_loss, update_loss) = self.losses();
+        let refused = c.refused_full + c.refused_version + c.refused_otherwise;
+        writeln!(f, "joined     {} times, {refused} refused, {} joins sent", c.joined, c.joins)?;
+        write!(f, "moves      {}: {} acknowledged, {} corrected, ", c.moves, c.acknowledged, c.corrected)?;
+        writeln!(f, "{} lost ({:.4} %), {} not sent", c.moves_lost, move_loss * 100.0, c.moves_unsent)?;
+        if let Some(times) = Times::of(&self.tally.round_trips) {
+            writeln!(f, "round trip {times}")?;
+        }
+        let (lost, percent) = (c.updates_lost, update_loss * 100.0);
+        writeln!(f, "updates    {}: {} positions, {lost} lost ({percent:.4} %)", c.updates, c.entries)?;
+        if let Some(times) = Times::of(&self.tally.ages) {
+            writeln!(f, "age        {times}")?;
+        }
+        writeln!(f, "late       {} of {} positions, beyond two ticks and a round trip", c.late, c.timed)?;
+        write!(
+            f,
+            "attacks    {}: {} results, {} hits, {} kills; ",
+            c.attacks, c.attack_results, c.hits, c.kills
+        )?;
+        writeln!(f, "{} hits taken, {} respawns", c.hits_taken, c.respawns)?;
+        writeln!(
+            f,
+            "chat       {} lines, {} came back, {} of others heard",
+            c.chats, c.chats_returned, c.chats_heard
+        )?;
+        write!(f, "left       {}: {} agree on the place, ", c.left + c.left_unheard, c.places_agreed)?;
+        writeln!(f, "{} do not, {} heard nothing", c.places_disagreed, c.left_unheard)?;
+        if c.unfinished > 0 {
+            writeln!(
+                f,
+                "cut short  {} bots are players yet, {} moves unanswered",
+                c.unfinished, c.moves_pending
+            )?;
+        }
+        if let Some(times) = Times::of(&self.tally.lateness) {
+            writeln!(f, "own error  sent late {times}")?;
+        }
+        match &self.violations[..] {
+            [] => write!(f, "checks     all hold"),
+            found => write!(f, "checks     FAILED: {}", found.join("; ")),
+        }
+    }
+}

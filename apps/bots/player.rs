@@ -1,0 +1,358 @@
+//! What a bot is in the game: it moves, hears what goes on around it, and checks all of it.
+
+use std::net::SocketAddr;
+
+use gannet::{Outbox, SendError};
+use gannet_game::protocol::{Entry, EntryFlags, Header, Move, PacketType, PlayerId, Update, Vector, Welcome};
+
+use super::books::{Books, Habits, Rules};
+use super::bot::Turn;
+use super::fight::Fights;
+use super::hearing::Hearing;
+use super::moves::{Fate, Moves, Sent};
+use super::talk::Talk;
+use super::walk::Walk;
+use crate::r#gen::random::SplitMix64;
+
+/// Each player is heard of within a second, so that something is lost where nothing comes for two.
+const SILENCE: u64 = 2_000_000_000;
+/// After it was put elsewhere a bot knows its place again within this time.
+const CONFUSION: u64 = 1_000_000_000;
+/// The longest step at once, in seconds.
+const LONGEST_STEP: f64 = 1.0;
+/// Metres by which sums of numbers of 24 bits may be off.
+const ROUNDING: f32 = 0.05;
+
+/// A bot's part in the game.
+#[derive(Debug)]
+pub(crate) struct Player {
+    id: PlayerId,
+    /// Set while it is in the game.
+    rules: Option<Rules>,
+    walk: Walk,
+    moves: Moves,
+    /// The place that the server has said last, and the time of the move that it said it of.
+    confirmed: (u64, Vector),
+    hearing: Hearing,
+    /// When its session began.
+    started_at: u64,
+    /// When an update came last.
+    heard_at: u64,
+    /// When it was put somewhere else than it went.
+    displaced_at: u64,
+    moved_at: u64,
+    is_dead: bool,
+    /// The nearest player alive in the last update, and how far it is, squared.
+    nearest: Option<(PlayerId, f32)>,
+    fights: Fights,
+    talk: Talk,
+    leave_at: u64,
+}
+
+impl Player {
+    /// Nobody yet, who will remember so many moves.
+    pub(crate) fn nobody(number: u32, memory: usize) -> Self {
+        Self {
+            id: PlayerId::NOBODY,
+            rules: None,
+            walk: Walk::at(Vector::default()),
+            moves: Moves::new(memory),
+            confirmed: (0, Vector::default()),
+            hearing: Hearing::default(),
+            started_at: 0,
+            heard_at: 0,
+            displaced_at: 0,
+            moved_at: 0,
+            is_dead: false,
+            nearest: None,
+            fights: Fights::default(),
+            talk: Talk::new(number),
+            leave_at: u64::MAX,
+        }
+    }
+
+    pub(crate) fn id(&self) -> PlayerId {
+        self.id
+    }
+
+    /// When its session is over.
+    pub(crate) fn leave_at(&self) -> u64 {
+        self.leave_at
+    }
+
+    /// It is in the game from now on.
+    pub(crate) fn start(
+        &mut self,
+        now: u64,
+        welcome: &Welcome,
+        rules: Rules,
+        random: &mut SplitMix64,
+        habits: &Habits,
+    ) {
+        (self.id, self.rules) = (welcome.player, Some(rules));
+        self.walk = Walk::at(welcome.position);
+        self.confirmed = (0, welcome.position);
+        self.started_at = now;
+        (self.heard_at, self.displaced_at, self.moved_at) = (now, now, now);
+        (self.is_dead, self.nearest) = (false, None);
+        self.fights.start(now, habits.attacks, random);
+        self.talk.start(now, habits.chats, random);
+        self.leave_at = habits.session.map_or(u64::MAX, |session| {
+            now.saturating_add(session / 2).saturating_add(random.below(session.max(1)))
+        });
+    }
+
+    /// It is in the game no more; what is not answered by now never will be.
+    pub(crate) fn end(&mut self, books: &mut Books) {
+        books.tally.counts.moves_lost += self.moves.waiting();
+        self.moves.clear();
+        self.hearing.end(&mut books.heard);
+        self.fights.end(books);
+        self.talk.end();
+        self.rules = None;
+    }
+
+    /// The run is over, and what is not answered might have been.
+    pub(crate) fn cut_short(&mut self, books: &mut Books) {
+        books.tally.counts.moves_pending += self.moves.waiting();
+        self.moves.clear();
+    }
+
+    /// Does what is due at the time `at`.
+    ///
+    /// # Errors
+    /// [`SendError`]; nothing was done.
+    #[inline]
+    pub(crate) fn play(
+        &mut self,
+        at: u64,
+        turn: Turn,
+        from: SocketAddr,
+        random: &mut SplitMix64,
+        books: &mut Books,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        if turn.is_move && at > self.moved_at {
+            self.walk(at, turn.now, from, random, books, outbox)?;
+        }
+        if at > self.heard_at + SILENCE {
+            self.heard_at = at;
+            Hearing::miss(&mut books.heard);
+        }
+        let rate = books.habits.attacks;
+        if self.fights.is_due(at, rate, random) && !self.is_dead {
+            self.fights.attack(at, self.id, self.nearest, from, books, outbox)?;
+        }
+        let rate = books.habits.chats;
+        if self.talk.is_due(at, rate, random) {
+            self.talk.say(at, self.id, from, books, outbox)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the next move. Who is dead stands still, and says so.
+    fn walk(
+        &mut self,
+        at: u64,
+        now: u64,
+        from: SocketAddr,
+        random: &mut SplitMix64,
+        books: &mut Books,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        let Some(rules) = &self.rules else { return Ok(()) };
+        let mut walk = self.walk;
+        if self.is_dead {
+            walk.velocity = Vector::default();
+        } else {
+            let seconds = ((at - self.moved_at) as f64 / 1e9).min(LONGEST_STEP);
+            walk.step(seconds, rules.speed, &rules.ground, random);
+        }
+        let message = Move { player: self.id, position: walk.position, velocity: walk.velocity };
+        let write = |room: &mut [u8]| {
+            _ = room.first_chunk_mut().map(|room| message.write(room, PacketType::PLAYER_MOVE, at));
+        };
+        outbox.send_with(from, books.habits.to, Move::LEN, write)?;
+        (self.walk, self.moved_at) = (walk, at);
+        let (position, velocity) = (walk.position, walk.velocity);
+        let old = self.moves.push(Sent { timestamp: at, position, velocity, fate: Fate::Waiting });
+        books.tally.counts.moves += 1;
+        books.tally.counts.moves_lost += u64::from(old.is_some_and(|old| old.fate == Fate::Waiting));
+        books.tally.lateness.saturating_record(now.saturating_sub(at));
+        Ok(())
+    }
+
+    /// Takes in a message of the game. `None` if it is none.
+    #[inline]
+    pub(crate) fn hear(&mut self, now: u64, header: Header, payload: &[u8], books: &mut Books) -> Option<()> {
+        match header.packet_type {
+            PacketType::MOVE_ACK => self.acknowledged(now, header.timestamp, payload, books),
+            PacketType::UPDATE => self.update(now, payload, books)?,
+            PacketType::CORRECTION => self.corrected(now, header.timestamp, payload, books)?,
+            PacketType::ATTACK_RESULT => {
+                self.is_dead |= self.fights.hear(self.id, header.timestamp, payload, books)?;
+            }
+            PacketType::CHAT => self.talk.hear(self.id, payload, books)?,
+            PacketType::WELCOME | PacketType::CHALLENGE | PacketType::PONG | PacketType::ERROR => {
+                books.tally.counts.strays += 1;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    #[inline]
+    fn acknowledged(&mut self, now: u64, timestamp: u64, payload: &[u8], books: &mut Books) {
+        let id = self.id;
+        let counts = &mut books.tally.counts;
+        let Some(sent) = self.moves.find(timestamp) else { return self.answered_unasked(timestamp, books) };
+        if !sent.is_acknowledged_by(id, payload) {
+            counts.wrong_acknowledgements += 1;
+        } else if sent.fate == Fate::Answered {
+            counts.late_acknowledgements += 1;
+        } else {
+            counts.acknowledged += 1;
+            sent.fate = Fate::Answered;
+            let position = sent.position;
+            books.answered(now, now.saturating_sub(timestamp));
+            self.confirm(timestamp, position);
+        }
+    }
+
+    /// An answer to a move that the bot knows nothing of: it was long ago, or never was.
+    #[cold]
+    fn answered_unasked(&self, timestamp: u64, books: &mut Books) {
+        let is_late = timestamp < self.started_at || self.moves.is_forgotten(timestamp);
+        books.tally.counts.late_acknowledgements += u64::from(is_late);
+        books.tally.counts.wrong_acknowledgements += u64::from(!is_late);
+    }
+
+    /// The server has it elsewhere: there it is.
+    fn corrected(&mut self, now: u64, timestamp: u64, payload: &[u8], books: &mut Books) -> Option<()> {
+        let place = Move::parse(payload).ok().filter(|place| place.player == self.id)?;
+        let counts = &mut books.tally.counts;
+        if timestamp == 0 {
+            counts.respawns += 1;
+            self.is_dead = false;
+            self.confirmed.1 = place.position;
+        } else if let Some(sent) = self.moves.find(timestamp) {
+            if sent.fate == Fate::Answered {
+                counts.late_acknowledgements += 1;
+                return Some(());
+            }
+            counts.corrected += 1;
+            sent.fate = Fate::Answered;
+            books.answered(now, now.saturating_sub(timestamp));
+            self.confirm(timestamp, place.position);
+        } else {
+            self.answered_unasked(timestamp, books);
+            return Some(());
+        }
+        self.walk = Walk::at(place.position);
+        self.displaced_at = now;
+        Some(())
+    }
+
+    fn confirm(&mut self, timestamp: u64, position: Vector) {
+        if timestamp >= self.confirmed.0 {
+            self.confirmed = (timestamp, position);
+        }
+    }
+
+    /// Whether the server may have it there, by what the bot knows: where it was said to be last, or
+    /// where it went since without an answer.
+    pub(crate) fn may_be_at(&self, position: Vector) -> bool {
+        let (timestamp, confirmed) = self.confirmed;
+        let since = self.moves.newest_first().take_while(|sent| sent.timestamp > timestamp);
+        confirmed == position
+            || since.filter(|sent| sent.fate == Fate::Waiting).any(|sent| sent.position == position)
+    }
+
+    #[inline]
+    fn update(&mut self, now: u64, payload: &[u8], books: &mut Books) -> Option<()> {
+        let Some(rules) = self.rules else { return Some(()) };
+        let update = Update::parse(payload).ok()?;
+        let head = update.head;
+        books.tally.counts.updates += 1;
+        self.heard_at = now;
+        self.hearing.hear(&head, &mut books.heard);
+        self.check_cell(now, head.cell, &rules, books);
+        let around = Square::around(head.cell, rules.cell);
+        self.nearest = None;
+        for entry in update.entries() {
+            let entry = entry.ok()?;
+            books.tally.counts.entries += 1;
+            books.tally.counts.entries_out_of_range += u64::from(!around.has(entry.position));
+            self.look_at(&entry);
+            books.hear_of(now, head.tick, rules.tick, &entry);
+        }
+        Some(())
+    }
+
+    #[inline]
+    fn look_at(&mut self, entry: &Entry) {
+        let is_dead = entry.flags.has(EntryFlags::DEAD);
+        if entry.player == self.id {
+            self.is_dead = is_dead;
+        } else if !is_dead {
+            let square = self.walk.square_to(entry.position);
+            if self.nearest.is_none_or(|(_, nearest)| square < nearest) {
+                self.nearest = Some((entry.player, square));
+            }
+        }
+    }
+
+    /// An update is for the cell that the bot is in, or was in a moment ago.
+    #[inline]
+    fn check_cell(&mut self, now: u64, cell: [u16; 2], rules: &Rules, books: &mut Books) {
+        let square = Square::of(cell, rules.cell);
+        if square.has(self.walk.position) {
+            return;
+        }
+        if self.is_dead || now.saturating_sub(self.displaced_at) < CONFUSION {
+            self.displaced_at = if self.is_dead { now } else { self.displaced_at };
+            return;
+        }
+        let mut left_at = now;
+        for sent in self.moves.newest_first() {
+            if square.has(sent.position) {
+                return books.judge(now, now.saturating_sub(left_at), rules.tick);
+            }
+            left_at = sent.timestamp;
+        }
+        books.tally.counts.updates_misplaced += 1;
+    }
+}
+
+/// A part of the world, from above.
+#[derive(Clone, Copy, Debug)]
+struct Square {
+    low: [f32; 2],
+    high: [f32; 2],
+}
+
+impl Square {
+    /// A cell.
+    fn of(cell: [u16; 2], side: f32) -> Self {
+        Self::grown(cell, side, 0.0)
+    }
+
+    /// A cell and the eight around it.
+    fn around(cell: [u16; 2], side: f32) -> Self {
+        Self::grown(cell, side, 1.0)
+    }
+
+    fn grown(cell: [u16; 2], side: f32, by: f32) -> Self {
+        let cell = cell.map(f32::from);
+        Self {
+            low: cell.map(|cell| (cell - by) * side - ROUNDING),
+            high: cell.map(|cell| (cell + 1.0 + by) * side + ROUNDING),
+        }
+    }
+
+    #[inline]
+    fn has(&self, position: Vector) -> bool {
+        let is_between = |number: f32, axis: usize| self.low[axis] <= number && number <= self.high[axis];
+        is_between(position.x, 0) && is_between(position.z, 1)
+    }
+}

@@ -1,0 +1,257 @@
+//! Links that flap, and interfaces that are deleted and made again under a program that serves them.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::client::{Tally, exchange_one};
+use common::echo::{ADDRESS, TO, balanced, count, number, one_lcore, ports, several_lcores, start};
+use common::network::Namespace;
+use common::{Ended, Lab};
+use serde_json::Value;
+
+/// How long a program may take to notice and to serve again, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// Longer than what lies between two looks at a link.
+const A_WHILE: Duration = Duration::from_millis(1200);
+const ROUNDS: u64 = 3;
+
+/// Waits until an answer comes. Gives how long that took.
+#[track_caller]
+fn wait_until_served(client: &Namespace) -> Duration {
+    let socket = client.socket("0.0.0.0:0");
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        // Without an address or a link, the kernel has no way there.
+        if socket.send_to(b"there?", TO).is_err() {
+            thread::sleep(Duration::from_millis(20));
+            continue;
+        }
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        match socket.recv(&mut [0; 100]) {
+            Ok(_) => return begin.elapsed(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            // The kernel says that nobody answered its ARP.
+            Err(_) => thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    panic!("nobody serves after {PATIENCE:?}");
+}
+
+/// Sends all the while, whatever becomes of it, until `work` is done.
+fn under_traffic<T>(client: &Namespace, work: impl FnOnce() -> T) -> T {
+    let socket: UdpSocket = client.socket("0.0.0.0:0");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = socket.send_to(b"traffic", TO);
+                thread::sleep(Duration::from_micros(500));
+            }
+        });
+        let done = work();
+        is_over.store(true, Ordering::Relaxed);
+        done
+    })
+}
+
+/// Takes the link of an interface in the engine's namespace away and gives it back, under traffic.
+fn flap(lab: &Lab, interface: &str, client: &Namespace) {
+    under_traffic(client, || {
+        for _ in 0..ROUNDS {
+            lab.near.ip(&format!("link set {interface} down"));
+            thread::sleep(A_WHILE);
+            lab.near.ip(&format!("link set {interface} up"));
+            wait_until_served(client);
+            thread::sleep(A_WHILE);
+        }
+    });
+}
+
+/// How often its log says that.
+fn said(ended: &Ended, words: &str) -> u64 {
+    ended.stderr.lines().filter(|line| line.contains(words)).count() as u64
+}
+
+fn port(report: &Value) -> &Value {
+    ports(report).next().expect("a port")
+}
+
+#[track_caller]
+fn flapped(ended: &Ended, report: &Value) {
+    assert_eq!(number(&port(report)["link_changes"]), 2 * ROUNDS, "{report:#}");
+    assert_eq!(
+        (said(ended, "the link is down"), said(ended, "the link is up")),
+        (ROUNDS, ROUNDS),
+        "{ended:#?}"
+    );
+    // It announces itself at the start and after each up.
+    assert!(count(report, "arp_requested") > ROUNDS, "{report:#}");
+    assert!(ended.stderr.lines().count() < 40, "an error for each frame is too much: {}", ended.stderr);
+}
+
+#[track_caller]
+fn renewed(ended: &Ended, report: &Value) {
+    let port = port(report);
+    assert_eq!((number(&port["losses"]), number(&port["renewals"])), (ROUNDS, ROUNDS), "{ended:#?}");
+    assert!(count(report, "arp_requested") > ROUNDS, "{report:#}");
+    assert!(ended.stderr.lines().count() < 60, "an error for each frame is too much: {}", ended.stderr);
+}
+
+/// Takes the wire away, and lays another, with other addresses at its ends.
+fn lay_another_wire(lab: &Lab) {
+    lab.near.ip("link del near0");
+    thread::sleep(A_WHILE);
+    lab.wire(0);
+    lab.far.ip("addr add 10.77.0.2/24 dev far0");
+}
+
+#[test]
+fn af_packet_serves_after_each_flap_of_its_link() {
+    Lab::with("af_packet_serves_after_each_flap_of_its_link", |lab| {
+        let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", ADDRESS);
+        engine.ready();
+        flap(lab, "near0", &lab.far);
+        let ended = engine.stop("TERM");
+        flapped(&ended, &balanced(&lab.scratch, &ended));
+    });
+}
+
+#[test]
+fn af_packet_serves_an_interface_that_was_made_anew() {
+    // One queue goes on with the rights that are left, several take the right to open sockets.
+    for (lcores, rights) in [(one_lcore(), ""), (several_lcores(2), "--keep-privileges")] {
+        Lab::with("af_packet_serves_an_interface_that_was_made_anew", |lab| {
+            let mut engine =
+                start(lab, &lcores, "--io af_packet:near0", &format!("{ADDRESS} --ip fd00::1/64 {rights}"));
+            engine.ready();
+            under_traffic(&lab.far, || {
+                for _ in 0..ROUNDS {
+                    wait_until_served(&lab.far);
+                    lay_another_wire(lab);
+                }
+                wait_until_served(&lab.far);
+            });
+            assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
+            exchange_one(&lab.far.socket("0.0.0.0:0"), TO, 1472).expect("of full length");
+            let ended = engine.stop("TERM");
+            renewed(&ended, &balanced(&lab.scratch, &ended));
+        });
+    }
+}
+
+#[test]
+fn several_queues_whose_rights_are_gone_end_the_program_with_the_way_out() {
+    Lab::with("several_queues_whose_rights_are_gone_end_the_program_with_the_way_out", |lab| {
+        let mut engine = start(lab, &several_lcores(2), "--io af_packet:near0", ADDRESS);
+        engine.ready();
+        lay_another_wire(lab);
+        let ended = engine.end();
+        assert_eq!(ended.code, Some(1), "{ended:#?}");
+        let error = ended.stderr.lines().find(|line| line.starts_with("error: ")).expect("an error");
+        assert!(error.contains("near0 is lost") && error.contains("--keep-privileges"), "{error}");
+        assert!(ended.stdout.contains("every buffer is back"), "{ended:#?}");
+    });
+}
+
+#[cfg(feature = "dpdk")]
+mod dpdk {
+    use super::*;
+    use crate::common::echo::{eal, tap, with_tun};
+
+    const TAP: &str = "--vdev=net_tap0,iface=dtap0";
+    const AF_PACKET: &str = "--vdev=net_af_packet0,iface=near0";
+
+    #[test]
+    fn net_tap_serves_after_each_flap_of_its_link() {
+        with_tun("net_tap_serves_after_each_flap_of_its_link", |lab| {
+            let mut engine = start(lab, &eal(&one_lcore(), TAP), "", ADDRESS);
+            engine.ready();
+            tap(lab);
+            wait_until_served(&lab.near);
+            flap(lab, "dtap0", &lab.near);
+            let ended = engine.stop("TERM");
+            flapped(&ended, &balanced(&lab.scratch, &ended));
+        });
+    }
+
+    #[test]
+    fn net_af_packet_serves_after_each_flap_of_its_link() {
+        Lab::with("net_af_packet_serves_after_each_flap_of_its_link", |lab| {
+            let mut engine = start(lab, &eal(&one_lcore(), AF_PACKET), "", ADDRESS);
+            engine.ready();
+            wait_until_served(&lab.far);
+            flap(lab, "near0", &lab.far);
+            let ended = engine.stop("TERM");
+            flapped(&ended, &balanced(&lab.scratch, &ended));
+        });
+    }
+
+    #[test]
+    fn net_tap_makes_its_interface_anew() {
+        for lcores in [one_lcore(), several_lcores(2)] {
+            with_tun("net_tap_makes_its_interface_anew", |lab| {
+                let arguments = format!("{ADDRESS} --keep-privileges");
+                let mut engine = start(lab, &eal(&lcores, TAP), "", &arguments);
+                engine.ready();
+                tap(lab);
+                // Addresses are announced once it is known that nobody else has them, a second after the start.
+                thread::sleep(A_WHILE);
+                under_traffic(&lab.near, || {
+                    for _ in 0..ROUNDS {
+                        wait_until_served(&lab.near);
+                        lab.near.ip("link del dtap0");
+                        while !lab.near.has("dtap0") {
+                            thread::sleep(Duration::from_millis(20));
+                        }
+                        // What the kernel's end had is gone with it.
+                        tap(lab);
+                        wait_until_served(&lab.near);
+                    }
+                });
+                assert_eq!(lab.near.udp_client(TO, 1000), Tally::all(1000));
+                let ended = engine.stop("TERM");
+                renewed(&ended, &balanced(&lab.scratch, &ended));
+            });
+        }
+    }
+
+    #[test]
+    fn net_af_packet_serves_an_interface_that_was_made_anew() {
+        Lab::with("net_af_packet_serves_an_interface_that_was_made_anew", |lab| {
+            let arguments = format!("{ADDRESS} --keep-privileges");
+            let mut engine = start(lab, &eal(&one_lcore(), AF_PACKET), "", &arguments);
+            engine.ready();
+            under_traffic(&lab.far, || {
+                for _ in 0..ROUNDS {
+                    wait_until_served(&lab.far);
+                    lay_another_wire(lab);
+                }
+                wait_until_served(&lab.far);
+            });
+            assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
+            let ended = engine.stop("TERM");
+            renewed(&ended, &balanced(&lab.scratch, &ended));
+        });
+    }
+
+    #[test]
+    fn a_device_whose_rights_are_gone_ends_the_program_with_the_way_out() {
+        with_tun("a_device_whose_rights_are_gone_ends_the_program_with_the_way_out", |lab| {
+            let mut engine = start(lab, &eal(&one_lcore(), TAP), "", ADDRESS);
+            engine.ready();
+            tap(lab);
+            wait_until_served(&lab.near);
+            lab.near.ip("link del dtap0");
+            let ended = engine.end();
+            assert_eq!(ended.code, Some(1), "{ended:#?}");
+            let error = ended.stderr.lines().find(|line| line.starts_with("error: ")).expect("an error");
+            assert!(error.contains("net_tap0 is lost") && error.contains("--keep-privileges"), "{error}");
+            assert!(ended.stdout.contains("every buffer is back"), "{ended:#?}");
+        });
+    }
+}

@@ -1,0 +1,148 @@
+//! The fastest lane: eight frames alike at a time, turned round before the service has seen them.
+//!
+//! A flood of short frames is alike but for its sources ([`Alike`]), and mostly every datagram of
+//! it goes back as it came. So the headers of a reply are made at once when they are judged, and
+//! the service is asked afterwards; where it wants something else they are turned back.
+
+use super::Host;
+use super::classify::UdpChecksum;
+use super::lane::{Lane, Stop, Wanted, plain_udp};
+use crate::forward::Forwards;
+use crate::packet::Packet;
+use crate::port::FrameQueue;
+use crate::service::{Datagram, Limits, Outbox, Service, Verdict};
+use crate::time::Time;
+use crate::wire::plain::{ALIKE_LENS, AT_A_TIME, Alike, HEADERS_LEN, Head, Headers};
+
+impl<Q: FrameQueue> Host<Q> {
+    /// Answers those at the front of what is not answered yet that are alike, eight at a time.
+    /// Gives how many they were.
+    #[inline]
+    pub(super) fn run_alike<S: Service>(
+        &mut self,
+        now: Time,
+        service: &mut S,
+        forwards: &mut Forwards<Q::Packet>,
+    ) -> usize {
+        let turned =
+            self.lane.as_mut().map_or(0, |lane| lane.turn_alike(&mut self.received[self.answered..]));
+        let mut left = turned;
+        while left > 0 {
+            self.is_delivering = true;
+            let (delivered, stop) = self.deliver_turned(now, left, service);
+            self.is_delivering = false;
+            left -= delivered;
+            if let Stop::Wanted(wanted) = stop {
+                self.turn_back();
+                self.conclude(now, wanted, forwards);
+            }
+        }
+        turned
+    }
+
+    /// Has the service see frames that were turned, the first `count` that are not answered yet.
+    /// Says how many it saw, and what it wants of the last one if that is not its reply.
+    #[inline]
+    fn deliver_turned<S: Service>(&mut self, now: Time, count: usize, service: &mut S) -> (usize, Stop) {
+        let begin = self.answered;
+        let mut delivered = 0;
+        for packet in &mut self.received[begin..begin + count] {
+            let headers = packet.frame().first_chunk().unwrap_or(&[0; HEADERS_LEN]);
+            // What was the destination is now the source.
+            let mut arrival = plain_udp(headers, UdpChecksum::Right).arrival(self.port);
+            std::mem::swap(&mut arrival.source, &mut arrival.destination);
+            let payload_len = packet.frame_len() - HEADERS_LEN;
+            let max_payload = self.max_payload.to(arrival.source.ip());
+            let mut datagram =
+                Datagram::new(packet.room_mut(), HEADERS_LEN, payload_len, max_payload, arrival);
+            let limits = Limits {
+                payload: self.max_payload,
+                whole_payload: self.whole_payload,
+                ways: self.is_unguarded.then_some(&self.ways),
+            };
+            let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
+            let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
+            let (len, touched) = datagram.outcome();
+            delivered += 1;
+            if verdict != Verdict::Reply || len != payload_len || touched {
+                let checksum = UdpChecksum::Right;
+                return (delivered, Stop::Wanted(Wanted { checksum, verdict, len, touched }));
+            }
+            self.answered = begin + delivered;
+        }
+        (delivered, Stop::End)
+    }
+
+    /// Makes the headers of the first frame that is not answered yet those of a datagram to us again.
+    fn turn_back(&mut self) {
+        let packet = self.received.get_mut(self.answered);
+        let Some(headers) = packet.and_then(|packet| packet.frame_mut().first_chunk_mut()) else { return };
+        let headers: &mut Headers = headers;
+        headers[..12].rotate_left(6);
+        headers[26..34].rotate_left(4);
+        headers[34..38].rotate_left(2);
+    }
+}
+
+impl Lane {
+    /// Turns frames at the front of `packets` that are alike into their replies, eight at a time.
+    /// Gives how many they were.
+    #[inline]
+    fn turn_alike<P: Packet>(&mut self, packets: &mut [P]) -> usize {
+        let Some(first) = packets.first() else { return 0 };
+        let len = first.frame_len();
+        if !ALIKE_LENS.contains(&len) || !self.turns_alike {
+            return 0;
+        }
+        let class = first.frame().get(15).copied().unwrap_or(0);
+        if !self.alike.as_ref().is_some_and(|alike| alike.is_of(len, class)) {
+            self.alike = self.expected.alike(len, class);
+        }
+        let Some(alike) = &self.alike else { return 0 };
+        if len == size_of::<Head>() {
+            turn_all(alike, packets, |packet| {
+                (packet.frame_len() == size_of::<Head>())
+                    .then(|| packet.frame_mut().first_chunk_mut())
+                    .flatten()
+            })
+        } else {
+            turn_all(alike, packets, |packet| {
+                (packet.frame_len() == len).then(|| packet.room_mut().first_chunk_mut()).flatten()
+            })
+        }
+    }
+}
+
+/// Turns as many as are right and have a head.
+#[inline]
+fn turn_all<P: Packet>(
+    alike: &Alike,
+    packets: &mut [P],
+    head: impl Fn(&mut P) -> Option<&mut Head>,
+) -> usize {
+    let mut eights = packets.as_chunks_mut::<AT_A_TIME>().0.iter_mut();
+    let mut next = eights.next().and_then(|packets| heads(packets, &head));
+    let mut turned = 0;
+    while let Some(mut heads_now) = next {
+        // The next ones are on their way to the cache meanwhile.
+        next = eights.next().and_then(|packets| heads(packets, &head));
+        if !alike.turn(&mut heads_now) {
+            break;
+        }
+        turned += AT_A_TIME;
+    }
+    turned
+}
+
+/// The heads of eight packets, prefetched, if all have one.
+#[inline(always)]
+fn heads<P: Packet>(
+    packets: &mut [P; AT_A_TIME],
+    head: impl Fn(&mut P) -> Option<&mut Head>,
+) -> Option<[&mut Head; AT_A_TIME]> {
+    let [a, b, c, d, e, f, g, h] = packets.each_mut().map(|packet| {
+        packet.prefetch();
+        head(packet)
+    });
+    Some([a?, b?, c?, d?, e?, f?, g?, h?])
+}
