@@ -85,7 +85,10 @@ impl Measure {
 
     /// Whether a value makes sense. Of nothing that is measured there is none, but of rest.
     fn is_sane(self, value: f64) -> bool {
-        let may_be_none = matches!(self, Self::Cpu | Self::Loss | Self::LatenessP50 | Self::LatenessP99);
+        let may_be_none = matches!(
+            self,
+            Self::Cpu | Self::Loss | Self::LatenessP50 | Self::LatenessP99 | Self::LatenessP999
+        );
         value.is_finite() && (value > 0.0 || (may_be_none && value == 0.0))
     }
 
