@@ -125,6 +125,7 @@ pub(super) mod rings {
     use gannet::DatagramQueue as _;
     use gannet::port::dpdk::Eal;
     use gannet::sys::{Clock, StopFlag};
+    use gannet::telemetry::Counter;
     use gannet_game::counters::{Counters, Event};
 
     use super::super::ring::{Work, launch, open};
@@ -154,7 +155,9 @@ pub(super) mod rings {
     struct Watch {
         players: usize,
         joined: Arc<AtomicUsize>,
-        counters: Arc<Counters>,
+        events: Arc<Counters>,
+        /// Of the server's port.
+        frames: Arc<gannet::telemetry::Counters>,
     }
 
     pub(in super::super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -167,8 +170,8 @@ pub(super) mod rings {
         let setup = setup(players, arguments.cells)?;
         let game = game(&setup)?;
         let joined = Arc::<AtomicUsize>::default();
-        let counters = Arc::clone(game.counters());
-        let watch = Watch { players: players as usize, joined: Arc::clone(&joined), counters };
+        let (events, frames) = (Arc::clone(game.counters()), Arc::clone(queues[0].counters()));
+        let watch = Watch { players: players as usize, joined: Arc::clone(&joined), events, frames };
         let replayer = Replayer::new(server(), players, true, joined);
         let (near, far) = ends(queues, (game, replayer), players);
         let seconds = Duration::from_secs_f64(arguments.seconds);
@@ -212,8 +215,9 @@ pub(super) mod rings {
         }
         thread::sleep(WARM_UP);
         let events = [Event::Moved, Event::Corrected, Event::Updates, Event::UpdateEntries, Event::Ticks];
-        let counts = || events.map(|event| watch.counters.count(event));
-        let (before, begin) = (counts(), Instant::now());
+        let counts = || events.map(|event| watch.events.count(event));
+        let received = || watch.frames.snapshot()[Counter::Received];
+        let (frames, before, begin) = (received(), counts(), Instant::now());
         thread::sleep(seconds);
         let (after, elapsed) = (counts(), begin.elapsed());
         let grown: serde_json::Map<_, _> = events
@@ -223,6 +227,7 @@ pub(super) mod rings {
             .collect();
         let mut said = serde_json::Value::Object(grown);
         said["seconds"] = elapsed.as_secs_f64().into();
+        said["received"] = (received() - frames).into();
         Ok(said)
     }
 }
