@@ -65,9 +65,9 @@ need_containers() {
     [[ -z $obstacle ]] || skip_caller "$obstacle"
 }
 
-# As the harness's `skip`, for the test that called the function that calls this.
+# As the harness's `skip`, for the test that this was called from, by way of whatever functions.
 skip_caller() {
-    echo "skipped: ${FUNCNAME[2]}: $*"
+    echo "skipped: $(printf '%s\n' "${FUNCNAME[@]}" | grep -m 1 '^test_'): $*"
     [[ ${CI:-} != true ]] || exit 1
     exit 0
 }

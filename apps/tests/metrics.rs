@@ -164,7 +164,7 @@ fn strange_requests_are_refused_and_the_next_is_served() {
     ] {
         let (head, body) = ask(&metrics, request);
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {head}");
-        assert!(body.ends_with("the metrics are at /metrics\n"), "{body}");
+        assert!(body.ends_with("there are /metrics, /ready and /healthy\n"), "{body}");
     }
     let (head, body) = ask(&metrics, "HEAD /metrics HTTP/1.0\r\n\r\n");
     assert!(head.contains("application/openmetrics-text; version=1.0.0") && body.is_empty(), "{head}");
