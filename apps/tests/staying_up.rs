@@ -230,7 +230,7 @@ mod dpdk {
                     for _ in 0..ROUNDS {
                         wait_until_served(&lab.near);
                         lab.near.ip("link del dtap0");
-                        wait_until("there is a dtap0", || lab.near.has("dtap0"));
+                        wait_until("there is a dtap0", || lab.near.index("dtap0").is_some());
                         // What the kernel's end had is gone with it.
                         tap(lab);
                         wait_until_served(&lab.near);
@@ -389,10 +389,10 @@ mod dpdk {
         with_tun("a_device_that_is_removed_is_made_anew", |lab| {
             let mut told = Told::start(lab, "--keep-privileges", false);
             for _ in 0..ROUNDS {
-                let before = lab.near.mac("dtap0");
+                let before = lab.near.index("dtap0");
                 told.tell(REMOVED);
                 wait_until("there is another dtap0", || {
-                    lab.near.has("dtap0") && lab.near.mac("dtap0") != before
+                    lab.near.index("dtap0").is_some_and(|index| before.as_ref() != Some(&index))
                 });
                 tap(lab);
                 wait_until_served(&lab.near);
