@@ -24,7 +24,8 @@ impl<Q: FrameQueue> Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Q::Packet>,
     ) -> usize {
-        let turned = self.lane.as_mut().map_or(0, |lane| lane.turn_alike(&mut self.received[self.answered..]));
+        let turned =
+            self.lane.as_mut().map_or(0, |lane| lane.turn_alike(&mut self.received[self.answered..]));
         let mut left = turned;
         while left > 0 {
             self.is_delivering = true;
@@ -101,7 +102,9 @@ impl Lane {
         if len == size_of::<Head>() {
             // All of a head is the frame's.
             alike.turn_front(packets, |packet| {
-                (packet.frame_len() == size_of::<Head>()).then(|| packet.frame_mut().first_chunk_mut()).flatten()
+                (packet.frame_len() == size_of::<Head>())
+                    .then(|| packet.frame_mut().first_chunk_mut())
+                    .flatten()
             })
         } else {
             alike.turn_front(packets, |packet| {

@@ -226,7 +226,12 @@ fn frames_alike_are_turned_as_one_by_one() {
                 let frame = |filling| with_bytes(plain(len - HEADERS_LEN, filling), 15, &[class]);
                 let mut alike = [1, 2, 5, 253, 254, 77, 128, 31].map(frame);
                 let mut one_by_one = alike;
-                assert_eq!(turned_alike(&expected, &mut alike, len, class), 8, "{} {len} {class}", kernel.name());
+                assert_eq!(
+                    turned_alike(&expected, &mut alike, len, class),
+                    8,
+                    "{} {len} {class}",
+                    kernel.name()
+                );
                 assert_eq!(turned_one_by_one(&expected, &mut one_by_one, len), 8);
                 assert_eq!(alike, one_by_one, "{} {len}", kernel.name());
             }
@@ -293,7 +298,9 @@ fn every_byte_that_counts_is_looked_at_of_each_frame_alike() {
     for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
         let expected = alone().with_kernel(kernel);
         for len in ALIKE_LENS.step_by(2) {
-            for (place, at, bit) in (0..AT_A_TIME).flat_map(|place| (0..64).map(move |at| (place, at, at % 8))) {
+            for (place, at, bit) in
+                (0..AT_A_TIME).flat_map(|place| (0..64).map(move |at| (place, at, at % 8)))
+            {
                 let mut heads = [plain(len - HEADERS_LEN, 5); AT_A_TIME];
                 heads[place][at] ^= 1 << bit;
                 if at == 6 {
@@ -313,8 +320,8 @@ fn every_byte_that_counts_is_looked_at_of_each_frame_alike() {
 /// Two bytes of one of eight frames alike, changed; the sums may be made right again.
 fn frames_alike() -> impl Strategy<Value = ([Head; AT_A_TIME], usize)> {
     let change = (0..AT_A_TIME, 0..64_usize, any::<u8>(), any::<bool>(), any::<bool>());
-    (select(vec![60_usize, 62, 64]), any::<[u8; AT_A_TIME]>(), proptest::collection::vec(change, 0..3)).prop_map(
-        |(len, fillings, changes)| {
+    (select(vec![60_usize, 62, 64]), any::<[u8; AT_A_TIME]>(), proptest::collection::vec(change, 0..3))
+        .prop_map(|(len, fillings, changes)| {
             let mut heads = fillings.map(|filling| plain(len - HEADERS_LEN, filling));
             for (place, at, byte, ip, udp) in changes {
                 heads[place][at] = byte;
@@ -326,8 +333,7 @@ fn frames_alike() -> impl Strategy<Value = ([Head; AT_A_TIME], usize)> {
                 }
             }
             (heads, len)
-        },
-    )
+        })
 }
 
 proptest! {

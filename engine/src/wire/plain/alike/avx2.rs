@@ -2,8 +2,15 @@
 //! register.
 #![allow(unsafe_code)]
 
+use std::arch::asm;
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_storeu_si128, _mm_testc_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_hadd_epi32, _mm256_lddqu_si256, _mm256_load_si256, _mm256_madd_epi16, _mm256_min_epu8, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_srli_epi32, _mm256_storeu_si256, _mm256_testz_si256, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
+    __m128i, __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8,
+    _mm_storeu_si128, _mm_testc_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256,
+    _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_hadd_epi32, _mm256_lddqu_si256,
+    _mm256_load_si256, _mm256_madd_epi16, _mm256_min_epu8, _mm256_or_si256, _mm256_permute2x128_si256,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32,
+    _mm256_srai_epi32, _mm256_srli_epi32, _mm256_storeu_si256, _mm256_testz_si256, _mm256_unpackhi_epi32,
+    _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
 use super::{Alike, MASK, SENDER, SENDER_AT};
@@ -21,11 +28,7 @@ pub(super) fn turn_front<P>(
 }
 
 #[target_feature(enable = "avx2")]
-fn turn_front_avx2<P>(
-    alike: &Alike,
-    packets: &mut [P],
-    head: impl Fn(&mut P) -> Option<&mut Head>,
-) -> usize {
+fn turn_front_avx2<P>(alike: &Alike, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
     let mut turned = 0;
     for [a, b, c, d, e, f, g, h] in packets.as_chunks_mut::<AT_A_TIME>().0 {
         let Some(a) = head(a) else { break };
@@ -38,6 +41,7 @@ fn turn_front_avx2<P>(
         let Some(h) = head(h) else { break };
         let mut found = Found::none();
         let first = found.look_at([a, b], [e, f], alike);
+        found.settle();
         let second = found.look_at([c, d], [g, h], alike);
         let columns = Columns::of(first, second);
         // One branch on nearly all of it: with more, registers run out.
@@ -109,6 +113,24 @@ impl Found {
         self.halves[1] = _mm256_or_si256(self.halves[1], end);
         self.least = _mm256_min_epu8(self.least, begin);
         Frame { begin, end, sums: _mm256_madd_epi16(end, get(&alike.factors.0, 16)) }
+    }
+
+    /// What was found so far is put together now: else the compiler keeps all frames for another
+    /// order, and runs out of registers.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn settle(&mut self) {
+        let ([begin, end], least) = (&mut self.halves, &mut self.least);
+        // SAFETY: no instruction at all.
+        unsafe {
+            asm!(
+                "/* {0} {1} {2} */",
+                inout(ymm_reg) * begin,
+                inout(ymm_reg) * end,
+                inout(ymm_reg) * least,
+                options(nomem, nostack, preserves_flags)
+            );
+        }
     }
 
     /// Not zero where something is not as in the template.

@@ -140,7 +140,8 @@ impl Alike {
         let reply = own.reply(&headers);
         let (address, udp_len) = (words(&own.address), words(&headers[38..40]));
         // What is beside the source, both halves of which are biased.
-        let (ip, udp) = (words(&headers[14..34]), words(&headers[34..]) + address + udp_len + words(&[0, 17]));
+        let (ip, udp) =
+            (words(&headers[14..34]), words(&headers[34..]) + address + udp_len + words(&[0, 17]));
         let payload_words = (len - HEADERS_LEN) as u32 / 2;
         let source = |address: [u8; 4]| Eight::all(u32::from_le_bytes(address) ^ 0x8000_8000);
         Some(Self {

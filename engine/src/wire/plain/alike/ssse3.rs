@@ -186,10 +186,8 @@ impl Columns {
         let is_unicast = _mm_cmpgt_epi32(_mm_set1_epi32((223 << 24) ^ i32::MIN), shifted);
         let is_loopback = _mm_cmpeq_epi32(first, _mm_set1_epi32(127 << 24));
         let [one, other] = &alike.impossible_sources;
-        let is_impossible = _mm_or_si128(
-            _mm_cmpeq_epi32(self.sources, all(one)),
-            _mm_cmpeq_epi32(self.sources, all(other)),
-        );
+        let is_impossible =
+            _mm_or_si128(_mm_cmpeq_epi32(self.sources, all(one)), _mm_cmpeq_epi32(self.sources, all(other)));
         // The high byte of a system's port is below 4.
         let high = _mm_and_si128(self.ports, _mm_set1_epi32(0xfc_0000));
         let is_port_wrong = _mm_or_si128(
