@@ -9,6 +9,7 @@ game_guards=(--guard rate=off,global-rate=off)
 # start_game ARGUMENTS…: starts the server and waits until it is ready.
 start_game() {
     row=game log=$work/game.log
+    : >"$log"
     if [[ -n ${engine_space:-} ]]; then
         start ip netns exec "$engine_space" "$program" game -l "$engine_cpu" -- \
             --io af_packet:veth0 --ip 10.77.0.1/24 "${game_guards[@]}" "$@"

@@ -36,10 +36,10 @@ fn first_lcore() -> String {
 fn played(lab: &Lab, game: &str, play: &str) -> [Value; 2] {
     let arguments = format!("--ip 10.77.0.1/24 {game}");
     let mut server =
-        Program::start(&mut lab.engine(&server(&one_lcore(), "--io af_packet:near0", &arguments)));
+        Program::start(&mut lab.engine(&server(&one_lcore(), "--io af_packet:near0 --rxd 4096", &arguments)));
     server.ready();
     let arguments = format!("--ip 10.77.0.3/24 --to 10.77.0.1:8080 {play}");
-    let bots = bots(&first_lcore(), "--io af_packet:far0", &arguments);
+    let bots = bots(&first_lcore(), "--io af_packet:far0 --rxd 4096", &arguments);
     let ended = Program::start(&mut lab.client(&bots)).end();
     both(&lab.scratch, server, &ended)
 }
