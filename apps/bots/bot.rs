@@ -217,9 +217,17 @@ impl Bot {
 
     /// The run is over, whether it is a player or not.
     pub(crate) fn cut_short(&mut self, books: &mut Books) {
-        if matches!(self.phase, Phase::Playing | Phase::Leaving(..)) {
-            books.tally.counts.unfinished += 1;
-            self.player.cut_short(books);
+        match self.phase {
+            Phase::Playing | Phase::Leaving(_, 0..2) => {
+                books.tally.counts.unfinished += 1;
+                self.player.cut_short(books);
+            }
+            // It has asked again and again.
+            Phase::Leaving(..) => {
+                books.tally.counts.left_unheard += 1;
+                self.player.end(books);
+            }
+            Phase::Away(_) | Phase::Joining(..) | Phase::Over => {}
         }
     }
 

@@ -33,12 +33,13 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// How much of `count` datagrams may be lost where so much of the moves went without an answer: as
-    /// much of them, by the upper end of what that measurement says (three standard deviations, and
-    /// three where none was lost).
+    /// large a part of them, and three standard deviations of what both counts can be by chance.
     fn losses(&self, count: u64, counts: &Counts) -> u64 {
-        let lost = counts.moves_lost as f64;
-        let most = (lost + 3.0 * lost.sqrt() + 3.0) / counts.moves.max(1) as f64;
-        (count as f64 * (most + self.loss)).ceil() as u64
+        let (count, moves) = (count as f64, counts.moves.max(1) as f64);
+        // One more than was lost, since none lost of so many does not say that none ever is.
+        let expected = count * (counts.moves_lost + 1) as f64 / moves;
+        let by_chance = 3.0 * (expected * (1.0 + count / moves)).sqrt();
+        (expected + by_chance + count * self.loss) as u64
     }
 
     /// The checks that failed.
@@ -218,5 +219,47 @@ impl fmt::Display for Results {
             [] => write!(f, "checks     all hold"),
             found => write!(f, "checks     FAILED: {}", found.join("; ")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { loss: 0.0, late: 0.001 };
+
+    #[test]
+    fn as_much_may_be_lost_as_of_the_moves_and_what_chance_does() {
+        let counts = |moves, moves_lost| Counts { moves, moves_lost, ..Counts::default() };
+        assert_eq!(LIMITS.losses(10_000, &counts(10_000, 0)), 5);
+        assert_eq!(LIMITS.losses(100, &counts(10_000, 0)), 0);
+        let some = LIMITS.losses(10_000, &counts(10_000, 300));
+        assert!((301..=380).contains(&some), "{some}");
+        let few = LIMITS.losses(100, &counts(10_000, 600));
+        assert!((12..=14).contains(&few), "{few}");
+        let more = Limits { loss: 0.01, ..LIMITS };
+        assert_eq!(more.losses(10_000, &counts(10_000, 0)), 105);
+    }
+
+    #[test]
+    fn what_is_late_is_a_part_of_what_is_timed() {
+        let mut tally = Tally::new();
+        (tally.counts.timed, tally.counts.late) = (10_000, 10);
+        assert!(LIMITS.violations(&tally).is_empty());
+        tally.counts.late += 1;
+        assert!(LIMITS.violations(&tally)[0].contains("11 of 10000 positions came later"));
+    }
+
+    #[test]
+    fn the_json_has_what_other_programs_read() {
+        let mut results = Results::default();
+        (results.tally.counts.moves, results.tally.counts.moves_lost) = (1_000, 10);
+        (1..=1_000).for_each(|micros| results.tally.round_trips.saturating_record(micros * 1_000));
+        let json = results.json();
+        assert_eq!((&json["moves"], &json["move_loss"]), (&1_000.into(), &0.01.into()));
+        let p50 = json["round_trip_ns"]["p50"].as_u64().expect("a number");
+        assert!(p50.abs_diff(500_000) < 1_000, "{p50}");
+        assert!(json["update_age_ns"].is_null() && json["violations"].as_array().is_some_and(Vec::is_empty));
+        assert!(results.to_string().ends_with("checks     all hold"));
     }
 }

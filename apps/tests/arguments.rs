@@ -444,6 +444,37 @@ mod dpdk {
     }
 }
 
+// ---- the bots ------------------------------------------------------------------
+
+#[test]
+fn the_bots_have_their_own_help() {
+    let help = printed("bots --help");
+    for word in ["--to", "--bots", "--rate", "--gather", "--attacks", "--session", "--check-loss", "--io"] {
+        assert!(help.contains(word), "no '{word}': {help}");
+    }
+}
+
+#[test]
+fn bots_that_can_t_be_are_refused() {
+    let to = format!("bots {NATIVE} --to 10.77.0.2:8080");
+    let cases: [(&str, &[&str]); 9] = [
+        ("--bots 0", &["--bots"]),
+        ("--bots 70000", &["--bots 70000", "--ip"]),
+        ("--bots 10 --source-port 65530", &["needs 10 source ports from 65530"]),
+        ("--rate 0", &["--rate", "0.1"]),
+        ("--rate fast", &["--rate", "0 to 100000"]),
+        ("--speed=-1", &["--speed"]),
+        ("--check-loss nan", &["--check-loss"]),
+        ("--udp-port 7", &["--udp-port", "--source-port"]),
+        ("--session soon", &["--session"]),
+    ];
+    for (arguments, words) in cases {
+        refused(&format!("{to} {arguments}"), 2, words);
+    }
+    refused(&format!("bots {NATIVE}"), 2, &["--to"]);
+    refused(&format!("bots {NATIVE} --to [fd00::1]:8080"), 2, &["[fd00::1]:8080", "--ip fd00:77::2/64"]);
+}
+
 // ---- the generator -------------------------------------------------------------
 
 #[test]

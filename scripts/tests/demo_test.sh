@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/demo: its arguments, the demo itself with fewer datagrams and a test for each row, an engine
-# that fails, and what is left behind after Ctrl-C.
+# scripts/demo: its arguments, the demo itself with fewer datagrams and a test for each row, that of the
+# game with fewer bots and seconds, an engine that fails, and what is left behind after Ctrl-C.
 set -euo pipefail
 # shellcheck source=harness.sh
 . "$(dirname "${BASH_SOURCE[0]}")/harness.sh"
@@ -15,6 +15,11 @@ test_usage_errors() {
     expect 2 "$demo" --rate fast
     expect 2 "$demo" --quietly
     output_has "'--quietly' is no option"
+    expect 2 "$demo" game --seconds soon
+    output_has "--seconds needs a number"
+    expect 2 "$demo" game --count 5
+    output_has "'--count' is no option of this demo"
+    expect 2 "$demo" --bots 5
 }
 
 test_demo_succeeds() { same 0 "$demo_status"; }
@@ -27,6 +32,31 @@ test_row_af_packet_ipv6() { row "af_packet IPv6"; }
 test_row_dpdk_net_ring() { row "dpdk net_ring"; }
 test_row_dpdk_net_pcap() { row "dpdk net_pcap"; }
 test_row_memory() { row "memory"; }
+
+test_the_game_has_a_table() {
+    ! grep -q '^  .*namespace' "$table" || skip "no network namespaces here"
+    expect 0 "$demo" game --no-build --bots 60 --seconds 3
+    output_has "60 bots play for 3 s"
+    output_has "checks: all hold, every packet is explained"
+    echo "$output" >"$scratch/table"
+    grep -Eq '^players joined +60 +60$' "$scratch/table"
+    grep -Eq '^moves acknowledged +[1-9][0-9,]+ +[1-9][0-9,]+$' "$scratch/table"
+    grep -Eq '^ack round trip p99.9, ms +[0-9.]+$' "$scratch/table"
+    grep -Eq '^tick end late p99.9, ms +[0-9.]+ *$' "$scratch/table"
+}
+
+test_a_game_whose_checks_fail_is_a_failure() {
+    echo '{ "balanced": true, "game": { "events": { "joined": 5 }, "tick_end_lateness_ns": null } }' >"$scratch/game"
+    python3 - "$scratch/bots" <<'PYTHON'
+import json, sys
+zeros = "refused_full refused_version refused_otherwise moves acknowledged corrected moves_lost updates entries \
+    updates_lost late attacks hits kills chats chats_returned chats_heard left places_agreed".split()
+bots = dict.fromkeys(zeros, 0) | {"joined": 5, "violations": ["7 are wrong"], "round_trip_ns": None, "update_age_ns": None}
+json.dump({"balanced": False, "bots": bots}, open(sys.argv[1], "w"))
+PYTHON
+    expect 1 "$scripts/game_table.py" "$scratch/game" "$scratch/bots"
+    output_has "checks: 7 are wrong; the counters of the bots do not add up"
+}
 
 test_a_missing_program_is_said() {
     CARGO_TARGET_DIR=$scratch expect 1 "$demo" --no-build

@@ -1,0 +1,157 @@
+//! `gannet game` and `gannet bots` as processes, with a wire or the kernel's sockets between them: the
+//! bots check what they are told, and what both count has to be the same.
+//!
+//! Tests on wires take root. Without it they print `skipped: NAME: REASON` and pass, but for
+//! `CI=true`, where a skip is a failure.
+
+mod common;
+
+use std::process::Command;
+
+use common::echo::several_lcores;
+use common::program::gannet;
+use common::report::number;
+use common::{Ended, Lab, Program, Scratch, cpus, one_lcore, turn};
+use serde_json::Value;
+
+/// Guards by sources take bots, which are many behind one address, for an attack.
+const GUARDS: &str = "--guard rate=off,global-rate=off";
+/// They fight and talk more than people do, in a place with little room.
+const LIVELY: &str = "--gather 60 --attacks 1 --chats 0.3";
+
+fn server(lcores: &str, io: &str, arguments: &str) -> Command {
+    gannet(&format!("game {lcores} -- {io} {GUARDS} {arguments} --json game.json"))
+}
+
+fn bots(lcores: &str, io: &str, arguments: &str) -> Command {
+    gannet(&format!("bots {lcores} -- {io} {LIVELY} {arguments} --json bots.json"))
+}
+
+/// The first CPU, which leaves the last to the server.
+fn first_lcore() -> String {
+    format!("-l {}", cpus()[0])
+}
+
+/// Lets bots play in a lab until they end by themselves, and then stops the server. Gives what both say.
+fn played(lab: &Lab, game: &str, play: &str) -> [Value; 2] {
+    let arguments = format!("--ip 10.77.0.1/24 {game}");
+    let mut server =
+        Program::start(&mut lab.engine(&server(&one_lcore(), "--io af_packet:near0 --rxd 4096", &arguments)));
+    server.ready();
+    let arguments = format!("--ip 10.77.0.3/24 --to 10.77.0.1:8080 {play}");
+    let bots = bots(&first_lcore(), "--io af_packet:far0 --rxd 4096", &arguments);
+    let ended = Program::start(&mut lab.client(&bots)).end();
+    both(&lab.scratch, server, &ended)
+}
+
+/// What both say, when all went well.
+#[track_caller]
+fn both(scratch: &Scratch, server: Program, bots: &Ended) -> [Value; 2] {
+    assert_eq!(bots.code, Some(0), "{bots:#?}");
+    assert!(bots.stdout.contains("checks     all hold"), "{bots:#?}");
+    let server = server.stop("TERM");
+    assert_eq!(server.code, Some(0), "{server:#?}");
+    let [bots, game] = ["bots.json", "game.json"].map(|file| scratch.json(file));
+    assert!(bots["balanced"] == true && game["balanced"] == true, "{bots:#}{game:#}");
+    [bots["bots"].clone(), game["game"]["events"].clone()]
+}
+
+/// What bots and server have to agree on where nothing is lost.
+#[track_caller]
+fn agree(bots: &Value, game: &Value) {
+    let said = |name: &str| number(&bots[name]);
+    for (name, event) in [("joined", "joined"), ("left", "left"), ("acknowledged", "moved")] {
+        assert_eq!(said(name), number(&game[event]), "{name}: {bots:#}{game:#}");
+    }
+    assert_eq!(said("places_agreed"), said("left"), "{bots:#}");
+    assert_eq!((said("moves_lost"), said("updates_lost"), said("unfinished")), (0, 0, 0), "{bots:#}");
+    assert!(said("hits") > 0 && said("chats_returned") > 0 && said("chats_heard") > 0, "{bots:#}");
+    assert!(number(&bots["round_trip_ns"]["p50"]) > 0 && number(&bots["update_age_ns"]["p50"]) > 0);
+}
+
+#[test]
+fn bots_play_on_a_wire() {
+    Lab::with("bots_play_on_a_wire", |lab| {
+        let [bots, game] = played(lab, "--players 100 --world 300", "--bots 60 --duration 4s");
+        agree(&bots, &game);
+        assert_eq!((number(&bots["joined"]), number(&bots["left"])), (60, 60), "{bots:#}");
+        // Thirty a second for three seconds at least, on a machine that does other things too.
+        assert!(number(&bots["moves"]) > 60 * 30 * 2, "{bots:#}");
+        assert!(number(&bots["updates"]) > 60 * 30 * 2, "{bots:#}");
+    });
+}
+
+#[test]
+fn bots_come_and_go_on_a_wire_that_loses() {
+    Lab::with("bots_come_and_go_on_a_wire_that_loses", |lab| {
+        let play = "--bots 60 --duration 4s --session 1s --fault loss=3%,seed=2";
+        let [bots, _] = played(lab, "--players 100 --world 300 --fault loss=3%,seed=1", play);
+        assert!(number(&bots["joined"]) > 100 && number(&bots["moves_lost"]) > 50, "{bots:#}");
+        assert!(number(&bots["updates_lost"]) > 50, "{bots:#}");
+    });
+}
+
+/// Plays over the kernel's sockets on loopback.
+fn on_sockets(port: u16, lcores: [&str; 2], play: &str) -> [Value; 2] {
+    let _turn = turn();
+    let scratch = Scratch::new();
+    let io = "--io socket --ip 127.0.0.1";
+    let game = format!("--udp-port {port} --players 100 --world 300");
+    let mut server = Program::start(&mut scratch.run_in(server(lcores[0], io, &game)));
+    server.ready();
+    let play = format!("--to 127.0.0.1:{port} --source-port {} {play}", port + 1);
+    let ended = Program::start(&mut scratch.run_in(bots(lcores[1], io, &play))).end();
+    both(&scratch, server, &ended)
+}
+
+#[test]
+fn bots_play_over_sockets() {
+    let [bots, game] = on_sockets(28_100, [&one_lcore(), &first_lcore()], "--bots 40 --duration 3s");
+    agree(&bots, &game);
+}
+
+#[test]
+fn two_lcores_have_the_bots_that_answers_reach() {
+    let two = several_lcores(2);
+    let [bots, game] = on_sockets(28_200, [&two, &two], "--bots 40 --duration 3s");
+    agree(&bots, &game);
+    assert_eq!(number(&bots["joined"]), 40, "{bots:#}");
+}
+
+#[test]
+fn a_signal_leaves_players_behind_and_says_so() {
+    let _turn = turn();
+    let scratch = Scratch::new();
+    let io = "--io socket --ip 127.0.0.1";
+    let game = server(&one_lcore(), io, "--udp-port 28300 --players 100 --world 300");
+    let mut server = Program::start(&mut scratch.run_in(game));
+    server.ready();
+    let play = bots(&first_lcore(), io, "--to 127.0.0.1:28300 --source-port 28301 --bots 10");
+    let mut program = Program::start(&mut scratch.run_in(play));
+    program.line_with("bots: 2 s, 10 playing");
+    let ended = program.stop("INT");
+    assert!(ended.stdout.contains("cut short  10 bots are players yet"), "{ended:#?}");
+    let [bots, _] = both(&scratch, server, &ended);
+    assert_eq!((number(&bots["unfinished"]), number(&bots["left"])), (10, 0), "{bots:#}");
+}
+
+#[test]
+fn nobody_joins_where_no_game_is_or_it_is_full() {
+    let _turn = turn();
+    let scratch = Scratch::new();
+    let io = "--io socket --ip 127.0.0.1";
+    let run =
+        |arguments: &str| Program::start(&mut scratch.run_in(bots(&first_lcore(), io, arguments))).end();
+    let ended = run("--to 127.0.0.1:28400 --source-port 28401 --bots 2 --ramp 0s");
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
+    assert!(ended.stderr.contains("error: nobody could join: 127.0.0.1:28400 sent no welcome"), "{ended:#?}");
+    let game = server(&one_lcore(), io, "--udp-port 28400 --players 1 --world 300");
+    let mut server = Program::start(&mut scratch.run_in(game));
+    server.ready();
+    let ended = run("--to 127.0.0.1:28400 --source-port 28401 --bots 2 --duration 1s");
+    assert_eq!(ended.code, Some(0), "one of them plays: {ended:#?}");
+    let report = scratch.json("bots.json");
+    assert_eq!(number(&report["bots"]["joined"]), 1, "{report:#}");
+    assert!(number(&report["bots"]["refused_full"]) > 0, "{report:#}");
+    assert_eq!(server.stop("TERM").code, Some(0));
+}
