@@ -3,6 +3,7 @@
 //!
 //! Input: what the world is, then steps of a byte each and what they need.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ struct World {
     capacity: u32,
     top_speed: f32,
     sources: [Source; SOURCES.len()],
+    /// All numbers of players that were ever given.
+    given: HashSet<u32>,
     /// All that was sent, to be compared with another run.
     transcript: Vec<(SocketAddr, Vec<u8>)>,
 }
@@ -112,8 +115,8 @@ impl World {
         rules.top_speed = if mode & 4 == 0 { 10.0 } else { 1000.0 };
         let setup = Setup { rules, players: capacity, seed: [1, mode.into()], lateness: Sum::default() };
         let lab = Lab::new(setup.games(1).remove(0));
-        let (top_speed, now) = (rules.top_speed, Duration::ZERO);
-        Self { lab, now, capacity, top_speed, sources: Default::default(), transcript: Vec::new() }
+        let (top_speed, now, given) = (rules.top_speed, Duration::ZERO, HashSet::new());
+        Self { lab, now, capacity, top_speed, sources: Default::default(), given, transcript: Vec::new() }
     }
 
     fn step(&mut self, bytes: &mut Bytes<'_>) {
@@ -270,6 +273,7 @@ impl World {
         if let Some(before) = before {
             assert_eq!(place, before.place, "who comes back is where it was");
         }
+        self.given.insert(player);
         let source = &mut self.sources[who];
         *source =
             Source { player, was: (player, token), is_gone: false, place, since, way, ..source.clone() };
@@ -325,7 +329,7 @@ impl World {
         players.sort_unstable();
         players.dedup();
         assert!(players.len() == len && len <= self.capacity as usize, "{payload:02x?}");
-        assert!(self.sources.iter().filter(|source| players.contains(&source.was.0)).count() >= len);
+        assert!(players.iter().all(|player| self.given.contains(player)), "{payload:02x?}");
     }
 
     fn close(self) -> Vec<(SocketAddr, Vec<u8>)> {

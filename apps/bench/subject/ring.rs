@@ -90,9 +90,9 @@ impl Service for Echo {
 }
 
 /// The work of an lcore, and what it counts.
-struct Work {
-    run: Box<dyn FnOnce() + Send>,
-    counters: Vec<Arc<Counters>>,
+pub(super) struct Work {
+    pub(super) run: Box<dyn FnOnce() + Send>,
+    pub(super) counters: Vec<Arc<Counters>>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -102,7 +102,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut controls = Vec::new();
     let mut works = Vec::new();
     for _ in 0..arguments.wires {
-        let (queues, wire) = open(&eal)?;
+        let (queues, wire) = open(&eal, RING)?;
         works.push(work(arguments, queues, &stop)?);
         controls.extend(wire);
     }
@@ -138,7 +138,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Gives each lcore its work; the main one works, too, if the others are taken. Waits for all.
-fn launch(eal: &Eal, works: Vec<Work>) -> Result<(), Failure> {
+pub(super) fn launch(eal: &Eal, works: Vec<Work>) -> Result<(), Failure> {
     let lcores = eal.lcores().workers.clone();
     if works.len() > lcores.len() + 1 {
         return Err(Failure::Skip(format!("{} wires want as many lcores", works.len())));
@@ -184,12 +184,12 @@ fn check(totals: &Snapshot, arguments: &Arguments) -> Result<(), Failure> {
     is_right.then_some(()).ok_or_else(|| Failure::Failed(format!("frames were lost: {}", said.join(", "))))
 }
 
-type Opened = ([DpdkQueue; 2], Vec<Box<dyn PortControl>>);
+pub(super) type Opened = ([DpdkQueue; 2], Vec<Box<dyn PortControl>>);
 
-/// A pair of ports, joined.
-fn open(eal: &Eal) -> Result<Opened, Failure> {
-    let (left, right) = dpdk::crosswise_rings(eal, RING).map_err(Failure::of("rings"))?;
-    let config = PortConfig { burst: BURST, held: RING, ..PortConfig::default() };
+/// A pair of ports, joined, with room for so many frames each way.
+pub(super) fn open(eal: &Eal, room: usize) -> Result<Opened, Failure> {
+    let (left, right) = dpdk::crosswise_rings(eal, room).map_err(Failure::of("rings"))?;
+    let config = PortConfig { burst: BURST, held: room, ..PortConfig::default() };
     let mut controls = Vec::new();
     let mut queue = |device| {
         let OpenPort { mut queues, control } =
