@@ -49,7 +49,8 @@ bootstrap() {
     install_packages debootstrap || return 1
     debootstrap --variant=minbase --include=ca-certificates bookworm "$work/base" "$mirror" >"$work/debootstrap" ||
         { tail -n 5 "$work/debootstrap"; return 1; }
-    tar -C "$work/base" --exclude "./var/cache/apt/*.bin" --exclude "./var/cache/apt/archives/*.deb" --exclude "./var/lib/apt/lists/*" -cf "$1.new" .
+    tar -C "$work/base" --exclude "./var/cache/apt/*.bin" --exclude "./var/cache/apt/archives/*.deb" \
+        --exclude "./var/lib/apt/lists/*" -cf "$1.new" .
     mv "$1.new" "$1"
 }
 
