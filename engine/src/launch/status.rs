@@ -10,6 +10,7 @@ use super::eal_args::LcoreId;
 use crate::port::{PortDescription, PortId};
 use crate::sys::Clock;
 use crate::telemetry::{Counters, Exhibit, LcoreCounters, LcoreSnapshot};
+use crate::wire::ethernet::MacAddress;
 
 /// How a program is doing.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(super) struct Status {
 #[derive(Debug)]
 pub(super) struct PortStatus {
     pub(super) description: PortDescription,
+    /// Its address, which is another where the device was made anew.
+    mac: Mutex<MacAddress>,
     pub(super) is_link_up: AtomicBool,
     /// Times that the link came up or went down.
     pub(super) link_changes: AtomicU64,
@@ -70,6 +73,7 @@ pub(super) struct LcoreStatus {
 impl PortStatus {
     pub(super) fn new(description: PortDescription) -> Self {
         Self {
+            mac: Mutex::new(description.mac),
             description,
             is_link_up: AtomicBool::new(true),
             link_changes: AtomicU64::new(0),
@@ -78,6 +82,14 @@ impl PortStatus {
             renewals: AtomicU64::new(0),
             extended_statistics: Mutex::default(),
         }
+    }
+
+    pub(super) fn mac(&self) -> MacAddress {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_mac(&self, mac: MacAddress) {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = mac;
     }
 
     /// What the device counted when it was last asked.

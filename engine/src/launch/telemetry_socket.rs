@@ -131,7 +131,7 @@ fn port(port: &PortStatus) -> Vec<(String, Value)> {
     vec![
         text("name", &about.name),
         text("driver", &about.driver),
-        text("mac", about.mac),
+        text("mac", port.mac()),
         number("mtu", about.mtu),
         number("queues", about.queues as u64),
         number("link_up", port.is_link_up.load(Relaxed)),
