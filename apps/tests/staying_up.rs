@@ -42,16 +42,6 @@ fn wait_until_served(client: &Namespace) -> Duration {
     panic!("nobody serves after {PATIENCE:?}");
 }
 
-/// Waits until it is so.
-#[track_caller]
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is_so() {
-        assert!(begin.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
 struct SetOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
@@ -190,6 +180,16 @@ mod dpdk {
 
     const TAP: &str = "--vdev=net_tap0,iface=dtap0";
     const AF_PACKET: &str = "--vdev=net_af_packet0,iface=near0";
+
+    /// Waits until it is so.
+    #[track_caller]
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
 
     #[test]
     fn net_tap_serves_after_each_flap_of_its_link() {
