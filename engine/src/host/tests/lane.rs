@@ -216,8 +216,9 @@ proptest! {
 
     #[test]
     fn frames_alike_are_answered_as_one_by_one(frames in alike(), burst in 8_usize..40) {
+        let change = |config: &mut HostConfig| (config.udp_ports, config.burst) = ([7].into_iter().collect(), burst);
         let lab = |finish: fn(Host<MemoryQueue>) -> Host<MemoryQueue>| {
-            Lab::of(Fickle::default(), |config| config.burst = burst, finish)
+            Lab::of(Fickle::default(), change, finish)
         };
         let lane = outcome(lab(|host| host), &frames, &[RxChecksum::Unknown]);
         let one_by_one = outcome(lab(Host::without_lane), &frames, &[RxChecksum::Unknown]);
@@ -238,7 +239,7 @@ impl Service for Fragile {
 #[test]
 fn a_panic_in_the_middle_of_a_burst_leaves_exact_books() {
     let counted = |finish: fn(Host<_>) -> Host<_>, payloads: &[&[u8]]| {
-        let mut lab = Lab::of(Fragile, |_| (), finish);
+        let mut lab = Lab::of(Fragile, |config| config.udp_ports = [7].into_iter().collect(), finish);
         for payload in payloads {
             assert!(lab.send_frame(&frame(payload, |_| ())));
         }
