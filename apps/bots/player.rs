@@ -309,8 +309,10 @@ impl Player {
         if square.has(self.walk.position) {
             return;
         }
-        if self.is_dead || now.saturating_sub(self.displaced_at) < CONFUSION {
-            self.displaced_at = if self.is_dead { now } else { self.displaced_at };
+        if self.is_dead {
+            self.displaced_at = now;
+        }
+        if now.saturating_sub(self.displaced_at) < CONFUSION {
             return;
         }
         let mut left_at = now;
