@@ -211,7 +211,7 @@ fn the_dashboard_and_the_page_of_docs_name_metrics_that_are_served() {
     generator.ready();
     let trips = "gannet_gen_round_trip_seconds_count{lcore=";
     let arguments = format!(
-        "bots {} -- --io socket --ip 127.0.0.1 --to {to} --bots 2 --metrics 127.0.0.1:0 --duration 20s",
+        "bots {} -- --io socket --ip 127.0.0.1 --to {to} --bots 2 --source-port 28501 --metrics 127.0.0.1:0 --duration 20s",
         one_lcore()
     );
     let mut bots = Program::start(&mut gannet(&arguments));
