@@ -29,6 +29,10 @@ pub(crate) enum Measure {
     LatenessP50,
     /// How late a datagram leaves, 99 % of them earlier.
     LatenessP99,
+    /// How late something is done, 99.9 % of the times earlier.
+    LatenessP999,
+    /// Memory that is taken.
+    Memory,
     /// Share of a CPU that is used while nothing comes.
     Cpu,
     /// Time from a packet's sending to its service, half of them faster.
@@ -51,6 +55,8 @@ impl Measure {
             Self::Time => "time",
             Self::LatenessP50 => "lateness p50",
             Self::LatenessP99 => "lateness p99",
+            Self::LatenessP999 => "lateness p99.9",
+            Self::Memory => "memory",
             Self::Cpu => "idle CPU",
             Self::WakeupP50 => "wake-up p50",
             Self::WakeupP99 => "wake-up p99",
@@ -64,6 +70,8 @@ impl Measure {
             Self::Rate => "Mpps",
             Self::RttP50 | Self::RttP99 | Self::RttP999 => "us",
             Self::LatenessP50 | Self::LatenessP99 | Self::WakeupP50 | Self::WakeupP99 => "us",
+            Self::LatenessP999 => "us",
+            Self::Memory => "MiB",
             Self::Time => "ns",
             Self::Cpu => "%",
         }

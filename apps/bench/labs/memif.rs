@@ -121,7 +121,7 @@ fn run(bench: &Bench, who: Who, load: Load) -> Result<Outcome, Failure> {
 }
 
 /// Waits for a socket, and until somebody listens on it.
-fn wait_for(socket: &Path) -> Result<(), Failure> {
+pub(super) fn wait_for(socket: &Path) -> Result<(), Failure> {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !socket.exists() {
         if Instant::now() >= deadline {
@@ -134,6 +134,6 @@ fn wait_for(socket: &Path) -> Result<(), Failure> {
 }
 
 /// EAL arguments of a process with one lcore.
-fn lone(cpu: usize, device: &str) -> String {
+pub(super) fn lone(cpu: usize, device: &str) -> String {
     format!("--lcores 0@{cpu} --no-huge --no-pci -m {MEMORY} --file-prefix {} {device}", unique())
 }

@@ -1,6 +1,7 @@
 //! The labs: which subjects do which work, and how they are compared.
 
 mod echo;
+mod game;
 mod r#gen;
 mod idle;
 mod kernel;
@@ -35,6 +36,8 @@ pub(crate) enum Name {
     Scale,
     /// Datagrams made flat out, and at a steady rate
     Gen,
+    /// The game's server under players
+    Game,
     /// CPU and wake-up of a worker that rests
     Idle,
     /// The parts of a packet's way, one by one
@@ -51,6 +54,7 @@ impl Name {
             Self::Kernel => "kernel",
             Self::Scale => "scale",
             Self::Gen => "gen",
+            Self::Game => "game",
             Self::Idle => "idle",
             Self::Micro => "micro",
         }
@@ -65,6 +69,7 @@ impl Name {
             Self::Kernel => kernel::cases(bench),
             Self::Scale => scale::cases(bench),
             Self::Gen => r#gen::cases(bench),
+            Self::Game => game::cases(bench),
             Self::Idle => idle::cases(bench),
             Self::Micro => micro::cases(bench),
         }
@@ -81,6 +86,7 @@ impl Name {
             Self::Kernel => kernel::BARS,
             Self::Scale => scale::BARS,
             Self::Gen => r#gen::BARS,
+            Self::Game => game::BARS,
             Self::Idle => idle::BARS,
             Self::Micro => &[],
         }
