@@ -459,6 +459,15 @@ fn lost_attacks(milliseconds: u64) -> u64 {
 }
 
 #[test]
+fn it_waits_for_a_result_before_it_attacks_again() {
+    let mut stage = Stage::playing(Habits { attacks: 100.0, ..habits() });
+    stage.say(&update(head(1, 1), &[entry(PlayerId(5), 0, START)]));
+    (0..15).for_each(|_| stage.wait(100));
+    let counts = stage.counts();
+    assert_eq!((counts.attacks, counts.attacks_lost), (2, 1));
+}
+
+#[test]
 fn a_result_that_was_on_its_way_at_the_end_is_not_lost() {
     assert_eq!((lost_attacks(100), lost_attacks(2_000)), (0, 1));
 }
