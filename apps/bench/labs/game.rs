@@ -100,9 +100,9 @@ pub(super) const BARS: &[Bar] = &[
 
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     needs_dpdk()?;
-    let alone = |name, measure: Box<dyn FnMut() -> Result<Values, Failure> + '_>| Case {
+    let alone = |name, measure: fn(&Bench) -> Result<Values, Failure>| Case {
         name,
-        subjects: vec![Subject { name: OURS, measure }],
+        subjects: vec![Subject::new(OURS, move || measure(bench))],
         ratios: Vec::new(),
         noise: None,
     };
@@ -117,12 +117,12 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     };
     Ok(vec![
         // A thousand cells each way: one in a hundred has somebody in it.
-        alone(RING, Box::new(|| on_rings(bench, &["--cells", "1000"]))),
-        alone(RING_NEARBY, Box::new(|| on_rings(bench, &[]))),
+        alone(RING, |bench| on_rings(bench, &["--cells", "1000"])),
+        alone(RING_NEARBY, |bench| on_rings(bench, &[])),
         bots(SLOW, 2.0),
         bots(FAST, 30.0),
-        alone(TEN_THOUSAND, Box::new(|| memory(10_000))),
-        alone(MILLION, Box::new(|| memory(1_000_000))),
+        alone(TEN_THOUSAND, |_| memory(10_000)),
+        alone(MILLION, |_| memory(1_000_000)),
     ])
 }
 
@@ -196,7 +196,7 @@ fn play(
     rate: f64,
 ) -> Result<Values, Failure> {
     let seconds = (RAMP + bench.seconds).as_secs_f64();
-    bots.args(["--bots", &PLAYERS.to_string(), "--rate", &rate.to_string(), "--source-port", "2000"]);
+    bots.args(["--bots", &PLAYERS.to_string(), "--rate", &rate.to_string(), "--source-port", "20000"]);
     bots.args(["--duration", &format!("{seconds}s"), "--idle", "spin"]);
     bots.arg("--json").arg(scratch.file("bots.json"));
     let played = Server::start(&mut bots)?.end(LONGEST);

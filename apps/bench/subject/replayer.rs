@@ -11,9 +11,9 @@ use gannet_game::protocol::{
     Challenge, Header, Join, Move, PacketType, PlayerId, Token, VERSION, Vector, Welcome, set_type,
 };
 
-/// Players of an address.
-const PORTS: u32 = 60_000;
-const FIRST_PORT: u32 = 2_000;
+/// Players of an address, and the first port of each: above the ports of services, which guards refuse.
+const PORTS: u32 = 40_000;
+const FIRST_PORT: u32 = 20_000;
 /// The first address; there are as many as players want.
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
 /// Messages of a tick, and the time to the next.
@@ -188,12 +188,12 @@ mod tests {
 
     #[test]
     fn players_are_known_by_where_they_send_from() {
-        for player in [0, 1, 59_999, 60_000, 999_999] {
+        for player in [0, 1, 39_999, 40_000, 999_999] {
             assert_eq!(number(source(player)), Some(player));
         }
-        assert_eq!(source(60_000), ([10, 77, 1, 2], 2_000).into());
-        assert_eq!(addresses(60_001).count(), 2);
-        assert_eq!(number("10.77.0.9:2000".parse().expect("an address")), None);
+        assert_eq!(source(40_000), ([10, 77, 1, 2], 20_000).into());
+        assert_eq!(addresses(40_001).count(), 2);
+        assert_eq!(number("10.77.0.9:20000".parse().expect("an address")), None);
     }
 
     #[test]
