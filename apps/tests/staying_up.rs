@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::client::{Tally, exchange_one};
-use common::echo::{ADDRESS, TO, balanced, count, number, one_lcore, ports, several_lcores, start};
+use common::echo::{ADDRESS, TO, balanced, count, mac, number, one_lcore, ports, several_lcores, start};
 use common::network::Namespace;
 use common::{Ended, Lab};
 use serde_json::Value;
@@ -110,6 +110,13 @@ fn renewed(ended: &Ended, report: &Value) {
     assert!(ended.stderr.lines().count() < 60, "an error for each frame is too much: {}", ended.stderr);
 }
 
+/// Clients find the engine at the address that its interface has now.
+#[track_caller]
+fn is_known_by_its_address(lab: &Lab) {
+    let neighbour = lab.far.run("ip", ["neigh", "show", "10.77.0.1"]);
+    assert!(neighbour.contains(&mac(lab)), "{neighbour}, and not {}", mac(lab));
+}
+
 /// Takes the wire away, and lays another, with other addresses at its ends.
 fn lay_another_wire(lab: &Lab) {
     lab.near.ip("link del near0");
@@ -144,6 +151,7 @@ fn af_packet_serves_an_interface_that_was_made_anew() {
                 }
                 wait_until_served(&lab.far);
             });
+            is_known_by_its_address(lab);
             assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
             exchange_one(&lab.far.socket("0.0.0.0:0"), TO, 1472).expect("of full length");
             let ended = engine.stop("TERM");
@@ -256,6 +264,7 @@ mod dpdk {
                 }
                 wait_until_served(&lab.far);
             });
+            is_known_by_its_address(lab);
             assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
             let ended = engine.stop("TERM");
             renewed(&ended, &balanced(&lab.scratch, &ended));
