@@ -24,14 +24,14 @@ WORKER = "drop_in_place<gannet::worker::Worker<gannet::host::Host<gannet::port::
 EIGHT = "gannet::host::Host<Q>>::run_eight"
 # What a plain datagram's way leads through; the rest of what is called is for others.
 ON_THE_WAY = (
-    "turn_front_avx2", "turn_front_ssse3", "::run_eight", "::judge", "judge_avx2", "judge_ssse3", "::settle",
-    "send_first", "rx_burst", "tx_burst", "::lend",
+    "::turn_alike", "turn_front_avx2", "turn_front_ssse3", "::run_eight", "::judge", "judge_avx2", "judge_ssse3",
+    "::settle", "send_first", "rx_burst", "tx_burst", "::lend",
 )
 # One call for eight frames, and one for a frame that is not plain or is not to be sent back as it came.
 FOR_OTHERS = ("::run_eight", "::judge", "judge_avx2", "judge_ssse3", "::take_other", "::conclude")
 SHUFFLE = re.compile(r"^v?pshuf(b|hw)\b")
 # Where headers are turned round, besides the worker's loop.
-TURNING = ("turn_front_avx2", "turn_front_ssse3", "::run_eight")
+TURNING = ("::turn_alike", "turn_front_avx2", "turn_front_ssse3", "::run_eight")
 
 
 class Function:
@@ -268,6 +268,11 @@ def on_the_way(root):
     return found
 
 
+def eights(root):
+    """Where a worker's loop takes in frames that are not alike."""
+    return [callee for callee in root.callees() if isinstance(callee, Function) and EIGHT in callee.name]
+
+
 def listed(callees):
     names = unique(f"`{short(title(callee))}`" if callee != "?" else title(callee) for callee in callees)
     return ", ".join(names) or "nothing"
@@ -287,12 +292,14 @@ def main():
     ]
     if not roots:
         fail(f"{program} has no worker loop of an echo on DPDK: build it with --release and default features")
-    # Services whose values are dropped alike may share that function. Of those an echo does the least.
+    # Services whose values are dropped alike may share that function. Of those that send frames back, which are
+    # turned round one by one too, an echo does the least.
+    roots = [function for function in roots if any(loops_over_frames(eight) for eight in eights(function))]
+    if not roots:
+        fail("no loop over frames is found in the worker's loop")
     root = min(roots, key=lambda function: len(function.code))
     turning = [function for function in on_the_way(root) if function is root or function.name.endswith(TURNING)]
     frames = [(function, loop) for function in turning for loop in loops_over_frames(function)]
-    if not frames:
-        fail("no loop over frames is found in the worker's loop")
     print("| loop over frames | bytes | instructions | on its easiest way | calls on that | all that it may call |")
     print("|---|---|---|---|---|---|")
     for function, loop in frames:

@@ -31,7 +31,7 @@ const _: () = assert!(sys::DPDK_SYS_MBUF_nb_segs == LOOKS_AT + 4);
 const _: () = assert!(sys::DPDK_SYS_MBUF_ol_flags == LOOKS_AT + 8);
 const _: () = assert!(LOOKS_AT.is_multiple_of(16) && align_of::<sys::rte_mbuf>().is_multiple_of(16));
 
-/// Those fields of an mbuf, or what several have in common.
+/// How those fields differ from those of a plain mbuf, of one or of several together.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct Looks(Register);
@@ -44,44 +44,31 @@ type Register = [u64; 2];
 
 impl Looks {
     #[inline]
-    fn both_of(words: [u64; 2]) -> Self {
+    fn of([counts, flags]: [u64; 2]) -> Self {
         // SAFETY: 16 bytes either way, of which any are right.
-        Self(unsafe { mem::transmute::<[u64; 2], Register>(words) })
+        Self(unsafe { mem::transmute::<[u64; 2], Register>([counts, flags]) })
     }
 
+    /// Adds how `other` differs from `plain`.
     #[inline]
-    fn words(self) -> [u64; 2] {
-        // SAFETY: as above.
-        unsafe { mem::transmute::<Register, [u64; 2]>(self.0) }
-    }
-
-    #[inline]
-    fn or(self, other: Self) -> Self {
+    fn or_difference(self, other: Self, plain: Self) -> Self {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: SSE2, which every x86-64 processor has.
-        return Self(unsafe { std::arch::x86_64::_mm_or_si128(self.0, other.0) });
+        return Self(unsafe {
+            use std::arch::x86_64::{_mm_or_si128, _mm_xor_si128};
+            _mm_or_si128(self.0, _mm_xor_si128(other.0, plain.0))
+        });
         #[cfg(not(target_arch = "x86_64"))]
-        Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
+        Self([0, 1].map(|index| self.0[index] | (other.0[index] ^ plain.0[index])))
     }
 
+    /// Whether there is no difference that counts: in references and segments, which are in the middle in
+    /// either byte order, and in what tells of a foreign buffer.
     #[inline]
-    fn and(self, other: Self) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        return Self(unsafe { std::arch::x86_64::_mm_and_si128(self.0, other.0) });
-        #[cfg(not(target_arch = "x86_64"))]
-        Self([self.0[0] & other.0[0], self.0[1] & other.0[1]])
-    }
-
-    /// References and segments: in either byte order, they are in the middle.
-    #[inline]
-    fn counts(self) -> u32 {
-        (self.words()[0] >> 16) as u32
-    }
-
-    #[inline]
-    fn flags(self) -> u64 {
-        self.words()[1]
+    fn are_none(self) -> bool {
+        // SAFETY: as in `of`.
+        let [counts, flags] = unsafe { mem::transmute::<Register, [u64; 2]>(self.0) };
+        (counts >> 16) as u32 == 0 && flags & FOREIGN_BUFFER == 0
     }
 }
 
@@ -203,15 +190,13 @@ impl Mbuf {
     /// one and decides in the end. Each one's frame is on its way to the cache then.
     #[inline]
     pub(super) fn are_plain(mbufs: &[Self]) -> bool {
-        let (mut any, mut all) = (Looks::both_of([0; 2]), Looks::both_of([u64::MAX; 2]));
+        let plain = Looks::of([u64::from(PLAIN_COUNTS) << 16, 0]);
+        let mut differences = Looks::of([0; 2]);
         for mbuf in mbufs {
             mbuf.prefetch();
-            let looks = mbuf.looks();
-            (any, all) = (any.or(looks), all.and(looks));
+            differences = differences.or_difference(mbuf.looks(), plain);
         }
-        let has_plain_counts = |looks: Looks| looks.counts() == PLAIN_COUNTS;
-        mbufs.is_empty()
-            || (has_plain_counts(any) && has_plain_counts(all) && any.flags() & FOREIGN_BUFFER == 0)
+        differences.are_none()
     }
 
     #[inline]
