@@ -31,6 +31,10 @@ pub(crate) enum Measure {
     LatenessP99,
     /// How late something is done, 99.9 % of the times earlier.
     LatenessP999,
+    /// How late something is over, behind the moment at which it was due, 99.9 % of the times earlier.
+    EndP999,
+    /// What did not arrive.
+    Loss,
     /// Memory that is taken.
     Memory,
     /// Share of a CPU that is used while nothing comes.
@@ -56,6 +60,8 @@ impl Measure {
             Self::LatenessP50 => "lateness p50",
             Self::LatenessP99 => "lateness p99",
             Self::LatenessP999 => "lateness p99.9",
+            Self::EndP999 => "end p99.9",
+            Self::Loss => "lost updates",
             Self::Memory => "memory",
             Self::Cpu => "idle CPU",
             Self::WakeupP50 => "wake-up p50",
@@ -70,16 +76,19 @@ impl Measure {
             Self::Rate => "Mpps",
             Self::RttP50 | Self::RttP99 | Self::RttP999 => "us",
             Self::LatenessP50 | Self::LatenessP99 | Self::WakeupP50 | Self::WakeupP99 => "us",
-            Self::LatenessP999 => "us",
+            Self::LatenessP999 | Self::EndP999 => "us",
             Self::Memory => "MiB",
             Self::Time => "ns",
-            Self::Cpu => "%",
+            Self::Cpu | Self::Loss => "%",
         }
     }
 
     /// Whether a value makes sense. Of nothing that is measured there is none, but of rest.
     fn is_sane(self, value: f64) -> bool {
-        let may_be_none = matches!(self, Self::Cpu | Self::LatenessP50 | Self::LatenessP99);
+        let may_be_none = matches!(
+            self,
+            Self::Cpu | Self::Loss | Self::LatenessP50 | Self::LatenessP99 | Self::LatenessP999
+        );
         value.is_finite() && (value > 0.0 || (may_be_none && value == 0.0))
     }
 

@@ -103,7 +103,7 @@ fn run(bench: &Bench, who: Who, load: Load) -> Result<Outcome, Failure> {
     let echo = match who {
         Who::Ours => {
             let mut command = Command::new(ourselves()?);
-            command.arg("echo").args(lone(bench.cpus.worker, &device("server")).split(' ')).arg("--");
+            command.arg("echo").args(lone(bench.cpus.worker, MEMORY, &device("server")).split(' ')).arg("--");
             command.args(echo::echo_words(&scratch, "10.77.0.1/24"));
             let server = Server::start(&mut command)?;
             // It is ready when the other end is there, and that can come when there is a socket.
@@ -116,7 +116,7 @@ fn run(bench: &Bench, who: Who, load: Load) -> Result<Outcome, Failure> {
         }
     };
     let mut generator = Command::new(ourselves()?);
-    generator.arg("gen").args(lone(bench.cpus.main, &device("client")).split(' ')).arg("--");
+    generator.arg("gen").args(lone(bench.cpus.main, MEMORY, &device("client")).split(' ')).arg("--");
     echo::run(bench, &scratch, echo, load, generator)
 }
 
@@ -133,7 +133,7 @@ pub(super) fn wait_for(socket: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// EAL arguments of a process with one lcore.
-pub(super) fn lone(cpu: usize, device: &str) -> String {
-    format!("--lcores 0@{cpu} --no-huge --no-pci -m {MEMORY} --file-prefix {} {device}", unique())
+/// EAL arguments of a process with one lcore and so many MiB.
+pub(super) fn lone(cpu: usize, memory: u32, device: &str) -> String {
+    format!("--lcores 0@{cpu} --no-huge --no-pci -m {memory} --file-prefix {} {device}", unique())
 }

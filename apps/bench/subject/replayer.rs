@@ -19,8 +19,10 @@ const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 1, 1);
 /// Messages of a tick, and the time to the next.
 const AT_ONCE: usize = 32;
 const PAUSE: Duration = Duration::from_micros(20);
-/// What was not answered for so long is sent again.
+/// A join that was not answered for so long is sent again; and a move, which is lost then: a second one
+/// of a player on its way beside the first would never end.
 const PATIENCE: Duration = Duration::from_millis(50);
+const LONG_PATIENCE: Duration = Duration::from_secs(2);
 /// Metres of a step, there and back.
 const STEP: f32 = 0.01;
 
@@ -39,6 +41,8 @@ pub(super) struct Replayer {
     server: SocketAddr,
     bots: Vec<Bot>,
     moves: bool,
+    /// All were looked at since the last of them joined.
+    is_moving: bool,
     /// The next to be looked at.
     next: usize,
     joined: Arc<AtomicUsize>,
@@ -70,7 +74,7 @@ impl Replayer {
     /// is told in `joined`.
     pub(super) fn new(server: SocketAddr, players: u32, moves: bool, joined: Arc<AtomicUsize>) -> Self {
         let bots = vec![Bot::default(); players as usize];
-        Self { server, bots, moves, next: 0, joined }
+        Self { server, bots, moves, is_moving: false, next: 0, joined }
     }
 
     fn have_all_joined(&self) -> bool {
@@ -175,7 +179,10 @@ impl Service for Replayer {
             self.next += 1;
             if self.next == self.bots.len() {
                 self.next = 0;
-                return Tick::Done(now + PATIENCE);
+                let patience =
+                    if self.have_all_joined() && self.is_moving { LONG_PATIENCE } else { PATIENCE };
+                self.is_moving = self.have_all_joined();
+                return Tick::Done(now + patience);
             }
         }
         Tick::Done(now + PAUSE)
