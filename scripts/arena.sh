@@ -3,15 +3,17 @@
 # $work, $engine_cpu and $client_cpu, and where there are namespaces $engine_space, $client_space, and
 # veth0 and veth1 between them; where not, the players come by the kernel's sockets on loopback.
 
-# Many bots are behind one address, which the guards would take for an attack.
+# The rings hold what comes while a processor does something else for a few hundred milliseconds. Many bots
+# are behind one address, which the guards would take for an attack.
 game_guards=(--guard rate=off,global-rate=off)
 
 # start_game ARGUMENTS…: starts the server and waits until it is ready.
 start_game() {
     row=game log=$work/game.log
+    : >"$log"
     if [[ -n ${engine_space:-} ]]; then
         start ip netns exec "$engine_space" "$program" game -l "$engine_cpu" -- \
-            --io af_packet:veth0 --ip 10.77.0.1/24 "${game_guards[@]}" "$@"
+            --io af_packet:veth0 --rxd 4096 --ip 10.77.0.1/24 "${game_guards[@]}" "$@"
     else
         start "$program" game -l "$engine_cpu" -- \
             --io socket --ip 127.0.0.1 --udp-port 28080 "${game_guards[@]}" "$@"
@@ -24,7 +26,7 @@ play() {
     bots_json=$work/bots.json
     if [[ -n ${engine_space:-} ]]; then
         waiting ip netns exec "$client_space" "$program" bots -l "$client_cpu" -- \
-            --io af_packet:veth1 --ip 10.77.0.3/24 --to 10.77.0.1:8080 \
+            --io af_packet:veth1 --rxd 4096 --ip 10.77.0.3/24 --to 10.77.0.1:8080 \
             "${lively[@]}" "$@" --json "$bots_json" >"$work/game-bots.log" 2>&1 || status=$?
     else
         waiting "$program" bots -l "$client_cpu" -- \

@@ -49,7 +49,8 @@ bootstrap() {
     install_packages debootstrap || return 1
     debootstrap --variant=minbase --include=ca-certificates bookworm "$work/base" "$mirror" >"$work/debootstrap" ||
         { tail -n 5 "$work/debootstrap"; return 1; }
-    tar -C "$work/base" --exclude "./var/cache/apt/*.bin" --exclude "./var/cache/apt/archives/*.deb" --exclude "./var/lib/apt/lists/*" -cf "$1.new" .
+    tar -C "$work/base" --exclude "./var/cache/apt/*.bin" --exclude "./var/cache/apt/archives/*.deb" \
+        --exclude "./var/lib/apt/lists/*" -cf "$1.new" .
     mv "$1.new" "$1"
 }
 
@@ -65,9 +66,9 @@ need_containers() {
     [[ -z $obstacle ]] || skip_caller "$obstacle"
 }
 
-# As the harness's `skip`, for the test that called the function that calls this.
+# As the harness's `skip`, for the test that this was called from, by way of whatever functions.
 skip_caller() {
-    echo "skipped: ${FUNCNAME[2]}: $*"
+    echo "skipped: $(printf '%s\n' "${FUNCNAME[@]}" | grep -m 1 '^test_'): $*"
     [[ ${CI:-} != true ]] || exit 1
     exit 0
 }

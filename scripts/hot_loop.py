@@ -5,10 +5,11 @@
 
 The loop is that of `gannet echo` on DPDK: the function in which the worker's loop and all that was
 inlined into it stand, and what that calls on the way of a plain datagram. A loop over frames is the
-smallest loop of that function in which a header is turned round, which takes byte shuffles
-(pshufb). What is called on its easiest way, the one with the fewest calls, is called for each packet. A
-compiler may take frames out of their loop; what is round those is the loop over eight frames, whose call
-is the judge, or that over frames which are not plain.
+smallest loop of such a function in which a header is turned round, which takes byte shuffles
+(pshufb, or pshufhw for the ports). What is called on its easiest way, the one with the fewest calls, is
+called for each packet, or for each four or eight that are turned together. A compiler may take frames out of
+their loop; what is round those is the loop over eight frames, whose call is the judge, or that over frames
+which are not plain.
 
 Needs objdump (binutils). Exit: 0, 1 if there is a call for each packet or the loop is not found, 2 usage.
 """
@@ -19,12 +20,18 @@ import sys
 from pathlib import Path
 
 WORKER = "drop_in_place<gannet::worker::Worker<gannet::host::Host<gannet::port::dpdk::queue::DpdkQueue>,gannet::echo::Echo>>"
-JUDGE = "gannet::host::Host<Q>>::judge"
+# What takes in frames that are not alike.
+EIGHT = "gannet::host::Host<Q>>::run_eight"
 # What a plain datagram's way leads through; the rest of what is called is for others.
-ON_THE_WAY = ("::judge", "judge_avx2", "judge_ssse3", "::settle", "send_first", "rx_burst", "tx_burst", "::lend")
+ON_THE_WAY = (
+    "::turn_alike", "turn_front_avx2", "turn_front_ssse3", "::run_eight", "::judge", "judge_avx2", "judge_ssse3",
+    "::settle", "send_first", "rx_burst", "tx_burst", "::lend",
+)
 # One call for eight frames, and one for a frame that is not plain or is not to be sent back as it came.
-FOR_OTHERS = ("::judge", "::take_other", "::conclude")
-SHUFFLE = re.compile(r"^v?pshufb\b")
+FOR_OTHERS = ("::run_eight", "::judge", "judge_avx2", "judge_ssse3", "::take_other", "::conclude")
+SHUFFLE = re.compile(r"^v?pshuf(b|hw)\b")
+# Where headers are turned round, besides the worker's loop.
+TURNING = ("::turn_alike", "turn_front_avx2", "turn_front_ssse3", "::run_eight")
 
 
 class Function:
@@ -261,6 +268,11 @@ def on_the_way(root):
     return found
 
 
+def eights(root):
+    """Where a worker's loop takes in frames that are not alike."""
+    return [callee for callee in root.callees() if isinstance(callee, Function) and EIGHT in callee.name]
+
+
 def listed(callees):
     names = unique(f"`{short(title(callee))}`" if callee != "?" else title(callee) for callee in callees)
     return ", ".join(names) or "nothing"
@@ -276,28 +288,30 @@ def main():
         function
         for function in functions.values()
         if {WORKER in title(callee) for callee in function.callees()} == {True, False}
-        and any(JUDGE in title(callee) for callee in function.callees())
+        and any(EIGHT in title(callee) for callee in function.callees())
     ]
     if not roots:
         fail(f"{program} has no worker loop of an echo on DPDK: build it with --release and default features")
-    # Services whose values are dropped alike may share that function. Of those that turn frames round an
-    # echo does the least.
-    roots = [function for function in roots if loops_over_frames(function)]
+    # Services whose values are dropped alike may share that function. Of those that send frames back, which are
+    # turned round one by one too, an echo does the least.
+    roots = [function for function in roots if any(loops_over_frames(eight) for eight in eights(function))]
     if not roots:
         fail("no loop over frames is found in the worker's loop")
     root = min(roots, key=lambda function: len(function.code))
-    frames = loops_over_frames(root)
+    turning = [function for function in on_the_way(root) if function is root or function.name.endswith(TURNING)]
+    frames = [(function, loop) for function in turning for loop in loops_over_frames(function)]
     print("| loop over frames | bytes | instructions | on its easiest way | calls on that | all that it may call |")
     print("|---|---|---|---|---|---|")
-    for number, loop in enumerate(frames, 1):
-        sizes = f"{bytes_of(root, loop.body)} | {len(loop.body)} | {loop.way}"
-        print(f"| {number} | {sizes} | **{listed(loop.calls)}** | {listed(loop.callees)} |")
+    for function, loop in frames:
+        name = "the worker's" if function is root else f"`{short(function.name)}`"
+        sizes = f"{bytes_of(function, loop.body)} | {len(loop.body)} | {loop.way}"
+        print(f"| {name} | {sizes} | **{listed(loop.calls)}** | {listed(loop.callees)} |")
     print("\n| function | bytes | instructions | calls |\n|---|---|---|---|")
     for function in on_the_way(root):
         name = "the worker's loop, with all that is inlined" if function is root else f"`{short(function.name)}`"
         print(f"| {name} | {function.size()} | {len(function.code)} | {listed(function.callees())} |")
-    per_packet = [call for loop in frames for call in loop.calls if not call.endswith(FOR_OTHERS)]
-    if per_packet or all(loop.calls for loop in frames):
+    per_packet = [call for _, loop in frames for call in loop.calls if not call.endswith(FOR_OTHERS)]
+    if per_packet or all(loop.calls for _, loop in frames):
         fail(f"plain frames make calls in a loop over frames: {listed(unique(per_packet))}")
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ impl Bot {
 
     /// It is no player any more, and comes back if it comes and goes.
     fn go(&mut self, now: u64, books: &mut Books) {
-        self.player.end(books);
+        self.player.end(now, books);
         books.part(self.player.id());
         self.phase = Phase::Away(now + self.random.below(PAUSE));
     }
@@ -223,9 +223,9 @@ impl Bot {
                 self.player.cut_short(books);
             }
             // It has asked again and again.
-            Phase::Leaving(..) => {
+            Phase::Leaving(due, _) => {
                 books.tally.counts.left_unheard += 1;
-                self.player.end(books);
+                self.player.end(due, books);
             }
             Phase::Away(_) | Phase::Joining(..) | Phase::Over => {}
         }

@@ -1,12 +1,12 @@
 //! The control plane's side: lets the bots begin, shows how it goes, has them leave, and ends the run.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use gannet::telemetry::{Counter, Durations, Exhibit, Family, FamilyKind, Report};
+use gannet::telemetry::{Counter, Exhibit, Family, FamilyKind, Measured, Report};
 use gannet::{Companion, LcoreId};
 
 use super::board::{Board, Line, Totals};
@@ -31,6 +31,25 @@ const AGES: Family = Family::new(
     &["lcore"],
     "From the moment that a move was meant to leave to an update that has it, by the lcore that heard it.",
 );
+
+/// Where an lcore shows a count.
+type Word = fn(&Line) -> &AtomicU64;
+
+/// What the lcores count, among the metrics.
+const COUNTS: [(Family, Word); 6] = [
+    (family("gannet_bots_playing", FamilyKind::Gauge, "Bots that are players."), |line| &line.playing),
+    (family("gannet_bots_joined", FamilyKind::Counter, "Joins that made a bot a player."), |line| {
+        &line.joined
+    }),
+    (family("gannet_bots_refused", FamilyKind::Counter, "Joins that were refused."), |line| &line.refused),
+    (family("gannet_bots_moves", FamilyKind::Counter, "Moves that were sent."), |line| &line.moves),
+    (family("gannet_bots_answered", FamilyKind::Counter, "Moves that were answered."), |line| &line.answered),
+    (family("gannet_bots_updates", FamilyKind::Counter, "Updates that came."), |line| &line.updates),
+];
+
+const fn family(name: &'static str, kind: FamilyKind, help: &'static str) -> Family {
+    Family::new(name, kind, &["lcore"], help)
+}
 
 /// What joins the control plane and the lcores.
 #[derive(Debug)]
@@ -158,13 +177,24 @@ impl Companion for Conductor {
     }
 
     fn exhibits(&self) -> Vec<Exhibit> {
-        let wires = || self.wires.get().into_iter();
-        let of = |family: Family, durations: fn(&Line) -> &Arc<Durations>| {
-            let lines = wires().flat_map(|wires| wires.lcores.iter().zip(&wires.board.lines));
-            let members = lines.map(|(lcore, line)| (lcore.to_string(), Arc::clone(durations(line)).into()));
+        let Some(wires) = self.wires.get() else { return Vec::new() };
+        let exhibit = |family: Family, measured: &dyn Fn(usize) -> Measured| {
+            let lcores = wires.lcores.iter().enumerate();
+            let members = lcores.map(|(place, lcore)| (lcore.to_string(), measured(place)));
             Exhibit { family, members: members.collect() }
         };
-        vec![of(ROUND_TRIPS, |line| &line.round_trips), of(AGES, |line| &line.ages)]
+        let line = |place: usize| &wires.board.lines[place];
+        let durations = [
+            exhibit(ROUND_TRIPS, &|place| Arc::clone(&line(place).round_trips).into()),
+            exhibit(AGES, &|place| Arc::clone(&line(place).ages).into()),
+        ];
+        let counts = COUNTS.into_iter().map(|(family, count)| {
+            exhibit(family, &|place| {
+                let board = Arc::clone(&wires.board);
+                Measured::number(move || count(&board.lines[place]).load(Relaxed))
+            })
+        });
+        durations.into_iter().chain(counts).collect()
     }
 
     fn look(&mut self) -> ControlFlow<()> {

@@ -10,6 +10,8 @@ use crate::r#gen::random::SplitMix64;
 
 /// The weapons of the game, the shortest first: number and reach in metres.
 const WEAPONS: [(u32, f32); 3] = [(0, 3.0), (2, 15.0), (1, 40.0)];
+/// How long a result may take, in nanoseconds.
+const PATIENCE: u64 = 1_000_000_000;
 /// The most health that there is.
 const HEALTH: u32 = 100;
 
@@ -31,10 +33,15 @@ impl Fights {
         *self = Self { due: next(now, rate, random), ..Self::default() };
     }
 
-    /// Nothing more comes.
-    pub(crate) fn end(&mut self, books: &mut Books) {
-        books.tally.counts.attacks_lost += u64::from(self.is_waiting);
+    /// Nothing more comes. A result of just now may have been on its way, from another lcore of the server's.
+    pub(crate) fn end(&mut self, now: u64, books: &mut Books) {
+        books.tally.counts.attacks_lost += u64::from(self.is_waiting && !self.is_pending(now));
         self.is_waiting = false;
+    }
+
+    /// Whether the result of the last attack may still come.
+    fn is_pending(&self, now: u64) -> bool {
+        self.is_waiting && self.last.is_some_and(|(at, _)| now.saturating_sub(at) <= PATIENCE)
     }
 
     /// Whether it is time for one; then the next one's is set.
@@ -47,7 +54,7 @@ impl Fights {
         is_due
     }
 
-    /// Attacks the nearest player if it is in reach.
+    /// Attacks the nearest player if it is in reach. One attack at a time: the result of the last has time.
     pub(crate) fn attack(
         &mut self,
         at: u64,
@@ -57,7 +64,7 @@ impl Fights {
         books: &mut Books,
         outbox: &mut Outbox<'_>,
     ) -> Result<(), SendError> {
-        let Some((target, square)) = nearest else { return Ok(()) };
+        let Some((target, square)) = nearest.filter(|_| !self.is_pending(at)) else { return Ok(()) };
         let weapon = WEAPONS.iter().find(|(_, reach)| square <= reach * reach);
         let Some(&(weapon, _)) = weapon else { return Ok(()) };
         let attack = Attack { attacker: own, target, weapon };

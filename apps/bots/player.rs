@@ -103,11 +103,11 @@ impl Player {
     }
 
     /// It is in the game no more; what is not answered by now never will be.
-    pub(crate) fn end(&mut self, books: &mut Books) {
+    pub(crate) fn end(&mut self, now: u64, books: &mut Books) {
         books.tally.counts.moves_lost += self.moves.waiting();
         self.moves.clear();
         self.hearing.end(&mut books.heard);
-        self.fights.end(books);
+        self.fights.end(now, books);
         self.talk.end();
         self.rules = None;
     }
@@ -309,8 +309,10 @@ impl Player {
         if square.has(self.walk.position) {
             return;
         }
-        if self.is_dead || now.saturating_sub(self.displaced_at) < CONFUSION {
-            self.displaced_at = if self.is_dead { now } else { self.displaced_at };
+        if self.is_dead {
+            self.displaced_at = now;
+        }
+        if now.saturating_sub(self.displaced_at) < CONFUSION {
             return;
         }
         let mut left_at = now;

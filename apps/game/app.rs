@@ -35,18 +35,24 @@ pub fn run(args: impl Iterator<Item = String>, commit: &'static str) -> gannet::
     let mut control = Control::new(&setup, &args)?;
     let staff = Arc::clone(&control.staff);
     let board = control.board.clone();
+    let mut refused = None;
     let report = launch.built_from(commit).serve_beside(&mut control, |lcores| {
-        assert!(
-            lcores.len() <= MAX_LCORES,
-            "a world has {MAX_LCORES} lcores at most, and not {}",
-            lcores.len()
-        );
+        if lcores.len() > MAX_LCORES {
+            refused = Some(lcores.len());
+            return Vec::new();
+        }
         let mut games = setup.games(lcores.len() as u32);
-        games.iter_mut().zip(&board).for_each(|(game, board)| game.show_on(Arc::clone(board)));
+        games.iter_mut().zip(board.iter().cycle()).for_each(|(game, board)| game.show_on(Arc::clone(board)));
         let members = lcores.iter().copied().zip(games.iter().map(Watched::of)).collect();
         *staff.lock().unwrap_or_else(PoisonError::into_inner) = members;
         games
-    })?;
+    });
+    if let Some(lcores) = refused {
+        let what =
+            format!("{lcores} lcores: a player's number has room for {MAX_LCORES}; name fewer with -l");
+        return Err(Error::Program(what));
+    }
+    let report = report?;
     control.finish(&report)
 }
 
@@ -120,8 +126,7 @@ const LATENESS: Family = Family::new(
 
 impl Control {
     fn new(setup: &Setup, args: &GameArgs) -> gannet::Result<Self> {
-        let board =
-            args.map.as_ref().map(|_| Arc::new(Board::new(MAX_LCORES.min(lcores()), setup.players as usize)));
+        let board = args.map.as_ref().map(|_| Arc::new(Board::new(MAX_LCORES, setup.players as usize)));
         let map = args
             .map
             .as_ref()
@@ -219,9 +224,4 @@ impl Companion for Control {
         });
         report.extra.insert("game".to_owned(), game);
     }
-}
-
-/// Processors that there are, and so lcores at most.
-fn lcores() -> usize {
-    std::thread::available_parallelism().map_or(MAX_LCORES, usize::from)
 }

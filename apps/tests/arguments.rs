@@ -463,7 +463,7 @@ fn bots_that_can_t_be_are_refused() {
         ("--bots 10 --source-port 65530", &["needs 10 source ports from 65530"]),
         ("--rate 0", &["--rate", "0.1"]),
         ("--rate fast", &["--rate", "0 to 100000"]),
-        ("--speed -1", &["--speed"]),
+        ("--speed=-1", &["--speed"]),
         ("--check-loss nan", &["--check-loss"]),
         ("--udp-port 7", &["--udp-port", "--source-port"]),
         ("--session soon", &["--session"]),

@@ -11,6 +11,7 @@ use std::process::Command;
 use common::echo::several_lcores;
 use common::program::gannet;
 use common::report::number;
+use common::scrape::{address, wait_until};
 use common::{Ended, Lab, Program, Scratch, cpus, one_lcore, turn};
 use serde_json::Value;
 
@@ -36,10 +37,10 @@ fn first_lcore() -> String {
 fn played(lab: &Lab, game: &str, play: &str) -> [Value; 2] {
     let arguments = format!("--ip 10.77.0.1/24 {game}");
     let mut server =
-        Program::start(&mut lab.engine(&server(&one_lcore(), "--io af_packet:near0", &arguments)));
+        Program::start(&mut lab.engine(&server(&one_lcore(), "--io af_packet:near0 --rxd 4096", &arguments)));
     server.ready();
     let arguments = format!("--ip 10.77.0.3/24 --to 10.77.0.1:8080 {play}");
-    let bots = bots(&first_lcore(), "--io af_packet:far0", &arguments);
+    let bots = bots(&first_lcore(), "--io af_packet:far0 --rxd 4096", &arguments);
     let ended = Program::start(&mut lab.client(&bots)).end();
     both(&lab.scratch, server, &ended)
 }
@@ -126,9 +127,12 @@ fn a_signal_leaves_players_behind_and_says_so() {
     let game = server(&one_lcore(), io, "--udp-port 28300 --players 100 --world 300");
     let mut server = Program::start(&mut scratch.run_in(game));
     server.ready();
-    let play = bots(&first_lcore(), io, "--to 127.0.0.1:28300 --source-port 28301 --bots 10");
-    let mut program = Program::start(&mut scratch.run_in(play));
-    program.line_with("bots: 2 s, 10 playing");
+    let play = "--to 127.0.0.1:28300 --source-port 28301 --bots 10 --metrics 127.0.0.1:0";
+    let mut program = Program::start(&mut scratch.run_in(bots(&first_lcore(), io, play)));
+    let metrics = address(&mut program);
+    program.ready();
+    wait_until(&metrics, "gannet_bots_playing{", |count| count == 10.0);
+    wait_until(&metrics, "gannet_bots_round_trip_seconds_count{", |count| count > 100.0);
     let ended = program.stop("INT");
     assert!(ended.stdout.contains("cut short  10 bots are players yet"), "{ended:#?}");
     let [bots, _] = both(&scratch, server, &ended);

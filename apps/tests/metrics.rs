@@ -164,7 +164,7 @@ fn strange_requests_are_refused_and_the_next_is_served() {
     ] {
         let (head, body) = ask(&metrics, request);
         assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}: {head}");
-        assert!(body.ends_with("the metrics are at /metrics\n"), "{body}");
+        assert!(body.ends_with("there are /metrics, /ready and /healthy\n"), "{body}");
     }
     let (head, body) = ask(&metrics, "HEAD /metrics HTTP/1.0\r\n\r\n");
     assert!(head.contains("application/openmetrics-text; version=1.0.0") && body.is_empty(), "{head}");
@@ -197,7 +197,7 @@ fn names(text: &str) -> BTreeSet<String> {
     words.filter(|word| word.starts_with("gannet_")).map(str::to_owned).collect()
 }
 
-/// The generator's too, whose round trips are among them.
+/// Those of the generator and of bots too, which need nobody to play with for that.
 #[test]
 fn the_dashboard_and_the_page_of_docs_name_metrics_that_are_served() {
     let _turn = turn();
@@ -210,8 +210,20 @@ fn the_dashboard_and_the_page_of_docs_name_metrics_that_are_served() {
     let of_generator = address(&mut generator);
     generator.ready();
     let trips = "gannet_gen_round_trip_seconds_count{lcore=";
-    let both = page(&metrics, TEXT) + &wait_until(&of_generator, trips, |count| count > 0.0);
-    let samples = both.lines().filter(|line| !line.starts_with('#'));
+    let arguments = format!(
+        "bots {} -- --io socket --ip 127.0.0.1 --to {to} --bots 2 --source-port 28501 --metrics 127.0.0.1:0 --duration 20s",
+        one_lcore()
+    );
+    let mut bots = Program::start(&mut gannet(&arguments));
+    let of_bots = address(&mut bots);
+    bots.ready();
+    let pages = [
+        page(&metrics, TEXT),
+        wait_until(&of_generator, trips, |count| count > 0.0),
+        wait_until(&of_bots, "gannet_bots_playing{lcore=", |count| count == 0.0),
+    ];
+    let pages = pages.concat();
+    let samples = pages.lines().filter(|line| !line.starts_with('#'));
     let served: BTreeSet<_> =
         samples.map(|line| line.split(['{', ' ']).next().unwrap_or_default().to_owned()).collect();
     let is_served = |name: &String| served.contains(name) || served.contains(&format!("{name}_count"));

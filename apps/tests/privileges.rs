@@ -306,7 +306,8 @@ fn a_user_that_is_not_there_is_a_wrong_argument() {
 #[cfg(feature = "dpdk")]
 mod dpdk {
     use common::echo::{eal, tap, with_tun};
-    use common::{script, unique};
+    use common::hugepages::Hugepages;
+    use common::unique;
 
     use super::*;
 
@@ -394,39 +395,6 @@ mod dpdk {
             assert_eq!(lab.near.udp_client(TO, 500), Tally::all(500));
             balanced(&lab.scratch, &engine.stop("TERM"));
         });
-    }
-
-    /// Hugepages of this test's own, so many of 2 MiB; given back with the value.
-    struct Hugepages(usize);
-
-    impl Hugepages {
-        fn reserve() -> Result<Self, String> {
-            let before = Self::reserved();
-            let output = Self::run(&["reserve", "128M"])?;
-            let pages = Self(Self::reserved() - before);
-            if output.status.success() {
-                return Ok(pages);
-            }
-            Err(format!("hugepages.sh reserve: {}", String::from_utf8_lossy(&output.stderr).trim()))
-        }
-
-        fn reserved() -> usize {
-            let text = fs::read_to_string("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
-            text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
-        }
-
-        fn run(arguments: &[&str]) -> Result<std::process::Output, String> {
-            let output = Command::new(script("../hugepages.sh")).args(arguments).output();
-            output.map_err(|why| format!("hugepages.sh: {why}"))
-        }
-    }
-
-    impl Drop for Hugepages {
-        fn drop(&mut self) {
-            if self.0 > 0 {
-                let _ = Self::run(&["release", &format!("{}M", 2 * self.0)]);
-            }
-        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::client::{Tally, exchange_one};
-use common::echo::{ADDRESS, TO, balanced, count, number, one_lcore, ports, several_lcores, start};
+use common::echo::{ADDRESS, TO, balanced, count, mac, number, one_lcore, ports, several_lcores, start};
 use common::network::Namespace;
 use common::{Ended, Lab};
 use serde_json::Value;
@@ -42,6 +42,14 @@ fn wait_until_served(client: &Namespace) -> Duration {
     panic!("nobody serves after {PATIENCE:?}");
 }
 
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sends all the while, whatever becomes of it, until `work` is done.
 fn under_traffic<T>(client: &Namespace, work: impl FnOnce() -> T) -> T {
     let socket: UdpSocket = client.socket("0.0.0.0:0");
@@ -53,9 +61,9 @@ fn under_traffic<T>(client: &Namespace, work: impl FnOnce() -> T) -> T {
                 thread::sleep(Duration::from_micros(500));
             }
         });
-        let done = work();
-        is_over.store(true, Ordering::Relaxed);
-        done
+        // The sender ends where the work panics, too.
+        let _end = SetOnDrop(&is_over);
+        work()
     })
 }
 
@@ -102,6 +110,13 @@ fn renewed(ended: &Ended, report: &Value) {
     assert!(ended.stderr.lines().count() < 60, "an error for each frame is too much: {}", ended.stderr);
 }
 
+/// Clients find the engine at the address that its interface has now.
+#[track_caller]
+fn is_known_by_its_address(lab: &Lab) {
+    let neighbour = lab.far.run("ip", ["neigh", "show", "10.77.0.1"]);
+    assert!(neighbour.contains(&mac(lab)), "{neighbour}, and not {}", mac(lab));
+}
+
 /// Takes the wire away, and lays another, with other addresses at its ends.
 fn lay_another_wire(lab: &Lab) {
     lab.near.ip("link del near0");
@@ -136,6 +151,7 @@ fn af_packet_serves_an_interface_that_was_made_anew() {
                 }
                 wait_until_served(&lab.far);
             });
+            is_known_by_its_address(lab);
             assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
             exchange_one(&lab.far.socket("0.0.0.0:0"), TO, 1472).expect("of full length");
             let ended = engine.stop("TERM");
@@ -160,11 +176,28 @@ fn several_queues_whose_rights_are_gone_end_the_program_with_the_way_out() {
 
 #[cfg(feature = "dpdk")]
 mod dpdk {
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::path::Path;
+    use std::process::Command;
+
     use super::*;
+    use crate::common::Program;
     use crate::common::echo::{eal, tap, with_tun};
+    use crate::common::program::gannet;
 
     const TAP: &str = "--vdev=net_tap0,iface=dtap0";
     const AF_PACKET: &str = "--vdev=net_af_packet0,iface=near0";
+
+    /// Waits until it is so.
+    #[track_caller]
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
 
     #[test]
     fn net_tap_serves_after_each_flap_of_its_link() {
@@ -205,9 +238,7 @@ mod dpdk {
                     for _ in 0..ROUNDS {
                         wait_until_served(&lab.near);
                         lab.near.ip("link del dtap0");
-                        while !lab.near.has("dtap0") {
-                            thread::sleep(Duration::from_millis(20));
-                        }
+                        wait_until("there is a dtap0", || lab.near.index("dtap0").is_some());
                         // What the kernel's end had is gone with it.
                         tap(lab);
                         wait_until_served(&lab.near);
@@ -233,6 +264,7 @@ mod dpdk {
                 }
                 wait_until_served(&lab.far);
             });
+            is_known_by_its_address(lab);
             assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
             let ended = engine.stop("TERM");
             renewed(&ended, &balanced(&lab.scratch, &ended));
@@ -252,6 +284,131 @@ mod dpdk {
             let error = ended.stderr.lines().find(|line| line.starts_with("error: ")).expect("an error");
             assert!(error.contains("net_tap0 is lost") && error.contains("--keep-privileges"), "{error}");
             assert!(ended.stdout.contains("every buffer is back"), "{ended:#?}");
+        });
+    }
+
+    // ---- what drivers tell ----------------------------------------------------------------
+
+    /// `RTE_ETH_EVENT_INTR_RESET` and so on, as enum rte_eth_event_type numbers them.
+    const RESET: u32 = 3;
+    const REMOVED: u32 = 6;
+    const RECOVERING: u32 = 12;
+    const RECOVERED: u32 = 13;
+    const RECOVERY_FAILED: u32 = 14;
+
+    /// A program whose driver tells what the test wants.
+    struct Told {
+        engine: Program,
+        pipe: File,
+    }
+
+    impl Told {
+        fn start(lab: &Lab, arguments: &str, reset: bool) -> Self {
+            let library = lab.scratch.path().join("driver_events.so");
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps/tests/driver_events.c");
+            let mut compiler = Command::new("cc");
+            compiler.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).args([&library, &source]);
+            assert!(compiler.status().expect("a C compiler, as for DPDK's shim").success());
+            let pipe = lab.scratch.path().join("events");
+            assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+            let eal = eal(&one_lcore(), TAP);
+            let words = format!("echo {eal} -- {ADDRESS} {arguments} --json report.json");
+            let mut command = lab.engine(&gannet(&words));
+            command.env("LD_PRELOAD", &library).env("GANNET_TEST_EVENTS", &pipe);
+            if reset {
+                command.env("GANNET_TEST_RESET", "1");
+            }
+            let mut engine = Program::start(&mut command);
+            let pipe = File::options().write(true).open(pipe).expect("it reads");
+            engine.ready();
+            tap(lab);
+            wait_until_served(&lab.near);
+            Self { engine, pipe }
+        }
+
+        fn tell(&mut self, event: u32) {
+            writeln!(self.pipe, "{event}").expect("it reads");
+        }
+
+        fn stop(self) -> Ended {
+            drop(self.pipe);
+            self.engine.stop("TERM")
+        }
+    }
+
+    #[test]
+    fn a_driver_that_asks_for_a_reset_gets_it() {
+        // One whose driver has a reset of its own, and one that is stopped and started.
+        for has_reset in [true, false] {
+            with_tun("a_driver_that_asks_for_a_reset_gets_it", |lab| {
+                let mut told = Told::start(lab, "--keep-privileges", has_reset);
+                under_traffic(&lab.near, || {
+                    for _ in 0..ROUNDS {
+                        told.tell(RESET);
+                        thread::sleep(A_WHILE);
+                        wait_until_served(&lab.near);
+                    }
+                });
+                assert_eq!(lab.near.udp_client(TO, 1000), Tally::all(1000));
+                let ended = told.stop();
+                assert_eq!(said(&ended, "asks for a reset"), ROUNDS, "{ended:#?}");
+                assert_eq!(said(&ended, "reset, attempt 2") == 1, has_reset, "{ended:#?}");
+                renewed(&ended, &balanced(&lab.scratch, &ended));
+            });
+        }
+    }
+
+    #[test]
+    fn a_driver_that_mends_its_device_is_left_alone_until_it_has() {
+        with_tun("a_driver_that_mends_its_device_is_left_alone_until_it_has", |lab| {
+            let mut told = Told::start(lab, "", false);
+            for _ in 0..ROUNDS {
+                told.tell(RECOVERING);
+                // It may find more that is broken while it is at it.
+                told.tell(RECOVERING);
+                thread::sleep(A_WHILE);
+                let unheard = lab.near.socket("0.0.0.0:0");
+                assert!(exchange_one(&unheard, TO, 100).is_err(), "the device is the driver's");
+                told.tell(RECOVERED);
+                wait_until_served(&lab.near);
+            }
+            let ended = told.stop();
+            renewed(&ended, &balanced(&lab.scratch, &ended));
+        });
+    }
+
+    #[test]
+    fn a_device_that_its_driver_gives_up_ends_the_program() {
+        with_tun("a_device_that_its_driver_gives_up_ends_the_program", |lab| {
+            let mut told = Told::start(lab, "", false);
+            told.tell(RECOVERING);
+            told.tell(RECOVERY_FAILED);
+            let ended = told.engine.end();
+            assert_eq!(ended.code, Some(1), "{ended:#?}");
+            assert!(
+                ended.stderr.contains("error: net_tap0 is lost: its driver could not mend it"),
+                "{ended:#?}"
+            );
+            assert!(ended.stdout.contains("every buffer is back"), "{ended:#?}");
+        });
+    }
+
+    #[test]
+    fn a_device_that_is_removed_is_made_anew() {
+        with_tun("a_device_that_is_removed_is_made_anew", |lab| {
+            let mut told = Told::start(lab, "--keep-privileges", false);
+            for _ in 0..ROUNDS {
+                let before = lab.near.index("dtap0");
+                told.tell(REMOVED);
+                wait_until("there is another dtap0", || {
+                    lab.near.index("dtap0").is_some_and(|index| before.as_ref() != Some(&index))
+                });
+                tap(lab);
+                wait_until_served(&lab.near);
+                thread::sleep(A_WHILE);
+            }
+            let ended = told.stop();
+            renewed(&ended, &balanced(&lab.scratch, &ended));
         });
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::notify::Manager;
 use common::program::gannet;
-use common::scrape::{address, sum, wait_until};
+use common::scrape::{address, ask, sum, wait_until};
 use common::{Program, cpus, skip, turn};
 
 /// A thread that is held by us, and goes on when this is dropped.
@@ -80,12 +80,18 @@ fn a_worker_that_stops_is_noticed_and_told() {
     let page = wait_until(&metrics, "gannet_lcore_waits_total{", |waits| waits > 0.0);
     assert_eq!((sum(&page, "gannet_lcore_moving{"), sum(&page, "gannet_lcore_stalls_total{")), (1.0, 0.0));
 
+    let answer = |target: &str| {
+        let head = ask(&metrics, &format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")).0;
+        head.split(' ').nth(1).map(str::to_owned)
+    };
+    assert_eq!((answer("/ready").as_deref(), answer("/healthy").as_deref()), (Some("200"), Some("200")));
     let held = match Held::new(thread(program.id(), "lcore-1")) {
         Ok(held) => held,
         Err(reason) => return skip("a_worker_that_stops_is_noticed_and_told", &reason),
     };
     let page = wait_until(&metrics, "gannet_lcore_moving{lcore=\"1\"}", |moving| moving == 0.0);
     assert_eq!(sum(&page, "gannet_lcore_stalls_total{lcore=\"1\"}"), 1.0, "{page}");
+    assert_eq!((answer("/ready").as_deref(), answer("/healthy").as_deref()), (Some("200"), Some("503")));
     manager.hear("STATUS=an lcore stands still");
     let later = manager.next(Duration::from_millis(600));
     assert_eq!(later, None, "nobody says that the workers move");

@@ -1,11 +1,14 @@
-//! The loop by hand with the engine's vector kernels: eight frames are judged at a time, and only
-//! what is not plain is looked at one by one. No loop on them is shorter.
+//! The loop by hand with the engine's vector kernels: frames of one flow are turned as they are alike,
+//! others are judged eight at a time, and only what is not plain is looked at one by one. No loop on
+//! them is shorter.
 
 use gannet::host::UdpPorts;
 use gannet::packet::Packet;
 use gannet::telemetry::Counters;
 use gannet::wire::checksum::Sum;
-use gannet::wire::plain::{AT_A_TIME, Expected, Frames, HEADERS_LEN, Headers, Judged, NO_HEAD, Station};
+use gannet::wire::plain::{
+    AT_A_TIME, Alike, Expected, Frames, HEADERS_LEN, Head, Headers, Judged, NO_HEAD, Station,
+};
 use gannet::wire::{ethernet, ipv4, udp};
 
 use super::frames::Endpoint;
@@ -22,6 +25,8 @@ const ALL: u32 = (1 << AT_A_TIME) - 1;
 pub(super) struct Vectors {
     rules: Rules,
     expected: Expected,
+    /// What the frames of one flow look like.
+    alike: Option<Alike>,
     looks_ports_up: bool,
 }
 
@@ -38,7 +43,9 @@ impl Vectors {
             mtu: 1_500,
             ttl: 64,
         };
-        Self { expected: Expected::new(&station), rules: Rules::new(own, ports), looks_ports_up }
+        let expected = Expected::new(&station);
+        let alike = expected.alike(size_of::<Head>(), 0);
+        Self { expected, alike, rules: Rules::new(own, ports), looks_ports_up }
     }
 
     #[inline]
@@ -49,6 +56,18 @@ impl Vectors {
             frames.lens.0[index] = packet.frame_len() as u32;
         }
         self.expected.judge(&frames, judged);
+    }
+
+    /// Makes frames at the front their replies, as long as they are of one flow, and says how many.
+    #[inline]
+    fn turn_front<P: Packet>(&self, frames: &mut [P]) -> usize {
+        self.alike.as_ref().map_or(0, |alike| {
+            alike.turn_front(frames, |frame| {
+                (frame.frame_len() == size_of::<Head>())
+                    .then(|| frame.frame_mut().first_chunk_mut())
+                    .flatten()
+            })
+        })
     }
 
     /// Makes frames their replies, all of which are known to be right and as long as they are to be.
@@ -97,7 +116,8 @@ impl Turn for Vectors {
     #[inline]
     fn turn<P: Packet>(&self, frames: &mut [P], counters: &Counters) -> usize {
         let mut judged = Judged::default();
-        let (mut valid, mut begin) = (0, 0);
+        let mut valid = self.turn_front(frames);
+        let mut begin = valid;
         while begin < frames.len() {
             self.judge(&frames[begin..], &mut judged);
             let end = frames.len().min(begin + AT_A_TIME);

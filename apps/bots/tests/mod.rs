@@ -444,6 +444,34 @@ fn results_have_to_match_the_attack() {
     assert_eq!((counts.wrong_attack_results, counts.strays, counts.hits_taken), (4, 1, 1));
 }
 
+/// Leaves that long after an attack that nothing came for.
+fn lost_attacks(milliseconds: u64) -> u64 {
+    let mut stage = Stage::playing(Habits { attacks: 100.0, ..habits() });
+    stage.say(&update(head(1, 1), &[entry(PlayerId(5), 0, START)]));
+    stage.wait(100);
+    stage.say(&update(head(2, 1), &[]));
+    stage.wait(milliseconds);
+    stage.close();
+    stage.say(&left(START, LeftReason::ASKED));
+    let counts = stage.counts();
+    assert_eq!(counts.attacks, 1);
+    counts.attacks_lost
+}
+
+#[test]
+fn it_waits_for_a_result_before_it_attacks_again() {
+    let mut stage = Stage::playing(Habits { attacks: 100.0, ..habits() });
+    stage.say(&update(head(1, 1), &[entry(PlayerId(5), 0, START)]));
+    (0..15).for_each(|_| stage.wait(100));
+    let counts = stage.counts();
+    assert_eq!((counts.attacks, counts.attacks_lost), (2, 1));
+}
+
+#[test]
+fn a_result_that_was_on_its_way_at_the_end_is_not_lost() {
+    assert_eq!((lost_attacks(100), lost_attacks(2_000)), (0, 1));
+}
+
 #[test]
 fn the_dead_stand_still_and_attack_nobody() {
     let mut stage = Stage::playing(Habits { attacks: 100.0, ..habits() });

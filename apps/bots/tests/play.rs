@@ -59,7 +59,8 @@ fn played(habits: Habits, players: u32, faults: &str) -> Tally {
         }
     }
     // What one still sends, the other takes back.
-    (bots.drain(), server.drain());
+    bots.drain();
+    server.drain();
     for counters in [bots.queues()[0].counters(), server.queues()[0].counters()] {
         assert!(counters.snapshot().balance().is_exact());
     }

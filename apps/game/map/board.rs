@@ -1,5 +1,6 @@
 //! What the lcores show of their players while they run: a relaxed word a slot, that nobody waits for.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A player, as the map has it.
@@ -64,13 +65,16 @@ fn unpack(word: u64) -> Option<Dot> {
 
 /// The players of all lcores.
 #[derive(Debug)]
-pub struct Board(Box<[Line]>);
+pub struct Board {
+    /// Made when they are first asked for.
+    lines: Box<[OnceLock<Line>]>,
+    slots: usize,
+}
 
 impl Board {
-    /// A board for `lcores` lcores with `slots` players each, at eight bytes a player.
+    /// A board for up to `lcores` lcores with `slots` players each, at eight bytes a player.
     pub fn new(lcores: usize, slots: usize) -> Self {
-        let line = || Line(std::iter::repeat_with(AtomicU64::default).take(slots).collect());
-        Self(std::iter::repeat_with(line).take(lcores).collect())
+        Self { lines: std::iter::repeat_with(OnceLock::new).take(lcores).collect(), slots }
     }
 
     /// What an lcore writes to.
@@ -78,12 +82,14 @@ impl Board {
     /// # Panics
     /// If there is no such lcore.
     pub fn line(&self, lcore: usize) -> &Line {
-        &self.0[lcore]
+        self.lines[lcore]
+            .get_or_init(|| Line(std::iter::repeat_with(AtomicU64::default).take(self.slots).collect()))
     }
 
     /// Who is there now.
     pub fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
-        self.0.iter().flat_map(|line| &line.0).filter_map(|word| unpack(word.load(Relaxed)))
+        let lines = self.lines.iter().filter_map(OnceLock::get);
+        lines.flat_map(|line| &line.0).filter_map(|word| unpack(word.load(Relaxed)))
     }
 }
 

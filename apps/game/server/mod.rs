@@ -100,6 +100,8 @@ impl Game {
 
     /// Shows its players on a board, which has a line for each lcore, once a tick.
     pub fn show_on(&mut self, board: Arc<Board>) {
+        // Made now, not in the first tick.
+        board.line(self.lcore as usize);
         self.board = Some(board);
     }
 

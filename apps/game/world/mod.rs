@@ -62,7 +62,8 @@ impl World {
         let Attack { attacker, target, weapon } = strike.attack;
         let (mut outcome, mut health) = (Outcome::NO_TARGET, 0);
         let means = self::weapon(weapon);
-        if let (Some(player), Some(means)) = (self.players.player(target), means) {
+        let player = self.players.player(target).filter(|_| target != attacker);
+        if let (Some(player), Some(means)) = (player, means) {
             outcome = player.suffer(now, strike.from, means);
             if outcome == Outcome::HIT || outcome == Outcome::KILLED {
                 health = player.health.into();

@@ -167,6 +167,8 @@ fn attacks_have_a_range_a_rest_and_an_end() {
     assert_eq!(dead.tell().flags, EntryFlags::default());
     let beside = [from.x + 0.1, from.y, from.z];
     assert_eq!(step(&mut world, other, now + DEATH, beside, 0.0), Step::Refused, "death saves up no way");
+    let oneself = Strike { attack: Attack { target: id, ..strike.attack }, ..strike };
+    assert_eq!(world.suffer(now, &oneself).outcome, Outcome::NO_TARGET);
     let nobody = Strike { attack: Attack { target: PlayerId(77), ..strike.attack }, ..strike };
     assert_eq!(world.suffer(now, &nobody).outcome, Outcome::NO_TARGET);
 }

@@ -5,6 +5,7 @@
 pub(crate) mod client;
 pub(crate) mod echo;
 pub(crate) mod frames;
+pub(crate) mod hugepages;
 pub(crate) mod network;
 pub(crate) mod notify;
 pub(crate) mod program;

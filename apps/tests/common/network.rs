@@ -141,11 +141,12 @@ impl Namespace {
         bytes.collect::<Vec<_>>().try_into().expect("six bytes")
     }
 
-    /// Whether it has an interface of that name.
-    pub(crate) fn has(&self, interface: &str) -> bool {
+    /// The number of the interface of that name, if there is one.
+    pub(crate) fn index(&self, interface: &str) -> Option<String> {
         let mut command = Command::new("ip");
         let output = command.args(["-n", &self.0, "link", "show", interface]).output().expect("ip");
-        output.status.success()
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.split_once(':').map(|(index, _)| index.to_owned())
     }
 
     /// Frames that an interface has received and sent.

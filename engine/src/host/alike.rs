@@ -12,7 +12,7 @@ use crate::packet::Packet;
 use crate::port::FrameQueue;
 use crate::service::{Datagram, Limits, Outbox, Service, Verdict};
 use crate::time::Time;
-use crate::wire::plain::{ALIKE_LENS, AT_A_TIME, Alike, HEADERS_LEN, Head, Headers};
+use crate::wire::plain::{ALIKE_LENS, HEADERS_LEN, Head, Headers};
 
 impl<Q: FrameQueue> Host<Q> {
     /// Answers those at the front of what is not answered yet that are alike, eight at a time.
@@ -100,49 +100,16 @@ impl Lane {
         }
         let Some(alike) = &self.alike else { return 0 };
         if len == size_of::<Head>() {
-            turn_all(alike, packets, |packet| {
+            // All of a head is the frame's.
+            alike.turn_front(packets, |packet| {
                 (packet.frame_len() == size_of::<Head>())
                     .then(|| packet.frame_mut().first_chunk_mut())
                     .flatten()
             })
         } else {
-            turn_all(alike, packets, |packet| {
+            alike.turn_front(packets, |packet| {
                 (packet.frame_len() == len).then(|| packet.room_mut().first_chunk_mut()).flatten()
             })
         }
     }
-}
-
-/// Turns as many as are right and have a head.
-#[inline]
-fn turn_all<P: Packet>(
-    alike: &Alike,
-    packets: &mut [P],
-    head: impl Fn(&mut P) -> Option<&mut Head>,
-) -> usize {
-    let mut eights = packets.as_chunks_mut::<AT_A_TIME>().0.iter_mut();
-    let mut next = eights.next().and_then(|packets| heads(packets, &head));
-    let mut turned = 0;
-    while let Some(mut heads_now) = next {
-        // The next ones are on their way to the cache meanwhile.
-        next = eights.next().and_then(|packets| heads(packets, &head));
-        if !alike.turn(&mut heads_now) {
-            break;
-        }
-        turned += AT_A_TIME;
-    }
-    turned
-}
-
-/// The heads of eight packets, prefetched, if all have one.
-#[inline(always)]
-fn heads<P: Packet>(
-    packets: &mut [P; AT_A_TIME],
-    head: impl Fn(&mut P) -> Option<&mut Head>,
-) -> Option<[&mut Head; AT_A_TIME]> {
-    let [a, b, c, d, e, f, g, h] = packets.each_mut().map(|packet| {
-        packet.prefetch();
-        head(packet)
-    });
-    Some([a?, b?, c?, d?, e?, f?, g?, h?])
 }

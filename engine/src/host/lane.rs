@@ -112,16 +112,10 @@ impl<Q: FrameQueue> Host<Q> {
         service: &mut S,
         forwards: &mut Forwards<Q::Packet>,
     ) {
-        let mut is_prefetched = false;
         while self.answered < self.received.len() {
-            if self.run_alike(now, service, forwards) > 0 {
-                continue;
+            if self.run_alike(now, service, forwards) == 0 {
+                self.run_eight(now, service, forwards);
             }
-            if !is_prefetched {
-                self.received[self.answered..].iter().for_each(Packet::prefetch);
-                is_prefetched = true;
-            }
-            self.run_eight(now, service, forwards);
         }
         self.settle();
     }

@@ -321,10 +321,10 @@ impl<Q: FrameQueue> DatagramQueue for Host<Q> {
         self.queue.rx_burst(&mut self.received);
         let received = self.received.len();
         self.lend();
+        self.received.iter().for_each(Packet::prefetch);
         if self.lane.is_some() && !self.egress.tap.is_open() {
             self.run_lane(now, service, forwards);
         } else {
-            self.received.iter().for_each(Packet::prefetch);
             self.take_all_in(now, service, forwards);
         }
         self.post(now, forwards);

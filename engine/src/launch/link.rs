@@ -57,6 +57,7 @@ impl<'a> Link<'a> {
             Found::Renewed(mac) => {
                 status.is_gone.store(false, Relaxed);
                 status.renewals.fetch_add(1, Relaxed);
+                status.set_mac(mac);
                 tracing::info!("{}: it is there again, with the address {mac}", self.name);
                 self.hosts.iter().for_each(|host| host.raise_as(mac));
             }

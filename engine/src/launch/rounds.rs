@@ -27,6 +27,7 @@ pub(super) struct Rounds<'a> {
     pub(super) lost: Option<LostPort>,
     /// Whether anybody reads the devices' own statistics.
     asks_devices: bool,
+    has_asked: bool,
     links: Vec<Link<'a>>,
     looked_at_links: Option<Instant>,
     renewed: Option<Instant>,
@@ -48,6 +49,7 @@ impl<'a> Rounds<'a> {
             manager: ServiceManager::from_environment(),
             lost: None,
             asks_devices,
+            has_asked: false,
             links,
             looked_at_links: None,
             renewed: None,
@@ -67,6 +69,9 @@ impl<'a> Rounds<'a> {
         }
         if is_due(&mut self.renewed, now, FIGURES_INTERVAL) {
             self.renew();
+        }
+        if self.asks_devices {
+            self.ask_devices();
         }
     }
 
@@ -88,9 +93,15 @@ impl<'a> Rounds<'a> {
             lcore.set_busy_ratio(now.since(before).busy_ratio());
             *before = now;
         }
-        if self.asks_devices {
-            let ports = self.links.iter_mut().zip(&self.status.ports);
-            ports.for_each(|(link, port)| port.set_extended_statistics(link.extended_statistics()));
+    }
+
+    /// Asks the devices whose statistics somebody wants, and all of them at the start.
+    fn ask_devices(&mut self) {
+        let is_first = !std::mem::replace(&mut self.has_asked, true);
+        for (link, port) in self.links.iter_mut().zip(&self.status.ports) {
+            if is_first || port.wants_extended_statistics() {
+                port.set_extended_statistics(link.extended_statistics());
+            }
         }
     }
 }

@@ -2,14 +2,20 @@
 //! telemetry. They read it whenever they like, and stop nobody.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Launch;
 use super::eal_args::LcoreId;
 use crate::port::{PortDescription, PortId};
 use crate::sys::Clock;
 use crate::telemetry::{Counters, Exhibit, LcoreCounters, LcoreSnapshot};
+use crate::wire::ethernet::MacAddress;
+
+/// For how long a device's own statistics are not asked for again.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long somebody waits for them, who gets older ones otherwise.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How a program is doing.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub(super) struct Status {
 #[derive(Debug)]
 pub(super) struct PortStatus {
     pub(super) description: PortDescription,
+    /// Its address, which is another where the device was made anew.
+    mac: Mutex<MacAddress>,
     pub(super) is_link_up: AtomicBool,
     /// Times that the link came up or went down.
     pub(super) link_changes: AtomicU64,
@@ -41,7 +49,17 @@ pub(super) struct PortStatus {
     pub(super) losses: AtomicU64,
     /// Times that it ended.
     pub(super) renewals: AtomicU64,
-    extended_statistics: Mutex<Vec<(String, u64)>>,
+    extended_statistics: Mutex<ExtendedStatistics>,
+    renewed: Condvar,
+}
+
+/// What a device counted, and whether somebody waits for it to be asked.
+#[derive(Debug, Default)]
+struct ExtendedStatistics {
+    values: Vec<(String, u64)>,
+    /// When the device was asked; `None` where nobody asks it.
+    asked: Option<Instant>,
+    is_wanted: bool,
 }
 
 /// An lcore's queue of a port.
@@ -70,6 +88,7 @@ pub(super) struct LcoreStatus {
 impl PortStatus {
     pub(super) fn new(description: PortDescription) -> Self {
         Self {
+            mac: Mutex::new(description.mac),
             description,
             is_link_up: AtomicBool::new(true),
             link_changes: AtomicU64::new(0),
@@ -77,16 +96,42 @@ impl PortStatus {
             losses: AtomicU64::new(0),
             renewals: AtomicU64::new(0),
             extended_statistics: Mutex::default(),
+            renewed: Condvar::new(),
         }
     }
 
-    /// What the device counted when it was last asked.
-    pub(super) fn extended_statistics(&self) -> Vec<(String, u64)> {
-        self.extended_statistics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn mac(&self) -> MacAddress {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_extended_statistics(&self, statistics: Vec<(String, u64)>) {
-        *self.extended_statistics.lock().unwrap_or_else(PoisonError::into_inner) = statistics;
+    pub(super) fn set_mac(&self, mac: MacAddress) {
+        *self.mac.lock().unwrap_or_else(PoisonError::into_inner) = mac;
+    }
+
+    /// What the device counts: asked by the control plane, soon, unless it was within the last second.
+    pub(super) fn extended_statistics(&self) -> Vec<(String, u64)> {
+        let mut statistics = self.lock();
+        if statistics.asked.is_some_and(|asked| asked.elapsed() >= FRESH) {
+            statistics.is_wanted = true;
+            let is_waiting = |statistics: &mut ExtendedStatistics| statistics.is_wanted;
+            let renewed = self.renewed.wait_timeout_while(statistics, PATIENCE, is_waiting);
+            statistics = renewed.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        statistics.values.clone()
+    }
+
+    /// Whether somebody waits for them.
+    pub(super) fn wants_extended_statistics(&self) -> bool {
+        self.lock().is_wanted
+    }
+
+    pub(super) fn set_extended_statistics(&self, values: Vec<(String, u64)>) {
+        *self.lock() = ExtendedStatistics { values, asked: Some(Instant::now()), is_wanted: false };
+        self.renewed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ExtendedStatistics> {
+        self.extended_statistics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,6 +208,30 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_asked_when_somebody_wants_to_know() {
+        let status = crate::launch::metrics::tests::status();
+        let port = &status.ports[0];
+        let values = |value| vec![("rx_good".to_owned(), value)];
+        assert_eq!(
+            (port.extended_statistics(), port.wants_extended_statistics()),
+            (values(7), false),
+            "fresh"
+        );
+        port.lock().asked = Instant::now().checked_sub(2 * FRESH);
+        let heard = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| port.extended_statistics());
+            while !port.wants_extended_statistics() && !reader.is_finished() {
+                std::thread::yield_now();
+            }
+            port.set_extended_statistics(values(8));
+            reader.join().expect("no panic")
+        });
+        assert_eq!(heard, values(8));
+        port.lock().asked = Instant::now().checked_sub(2 * FRESH);
+        assert_eq!(port.extended_statistics(), values(8), "nobody asks the device");
+    }
 
     #[test]
     fn time_that_was_polled_away_never_falls() {

@@ -19,8 +19,11 @@ const COMMANDS: &[(&CStr, &CStr)] = &[
     (c"/gannet/turns", c"How many turns of an lcore took how long, in nanoseconds. Parameters: the lcore"),
     (c"/gannet/ports", c"The ports by number"),
     (c"/gannet/port", c"What a port is. Parameters: its number"),
-    (c"/gannet/xstats", c"A device's own statistics, once a second. Parameters: the port's number"),
+    (c"/gannet/xstats", c"A device's own statistics, 256 at a time. Parameters: the port's number, how many to skip (optional)"),
 ];
+
+/// What a dictionary of DPDK's telemetry holds.
+const MOST_ENTRIES: usize = 256;
 
 /// Answers as long as what it gives lives.
 pub(super) fn serve(status: &Arc<Status>) -> Registered {
@@ -48,9 +51,9 @@ fn answer(status: &Status, command: &str, parameters: &str) -> Option<Answer> {
         "port" => Some(Answer::Dict(port(status.ports.get(first? as usize)?))),
         "xstats" => {
             let statistics = status.ports.get(first? as usize)?.extended_statistics();
-            Some(Answer::Dict(
-                statistics.into_iter().map(|(name, value)| (name, Value::Number(value))).collect(),
-            ))
+            let skipped = numbers.get(1).map_or(0, |skipped| *skipped as usize);
+            let page = statistics.into_iter().skip(skipped).take(MOST_ENTRIES);
+            Some(Answer::Dict(page.map(|(name, value)| (name, Value::Number(value))).collect()))
         }
         _ => None,
     }
@@ -131,7 +134,7 @@ fn port(port: &PortStatus) -> Vec<(String, Value)> {
     vec![
         text("name", &about.name),
         text("driver", &about.driver),
-        text("mac", about.mac),
+        text("mac", port.mac()),
         number("mtu", about.mtu),
         number("queues", about.queues as u64),
         number("link_up", port.is_link_up.load(Relaxed)),
@@ -183,6 +186,23 @@ mod tests {
         ] {
             assert_eq!(ask(command, parameters), None, "{command},{parameters}");
         }
+    }
+
+    #[test]
+    fn extended_statistics_come_in_pages() {
+        let status = status();
+        let all = (0..600_u64).map(|number| (format!("q{number}"), number));
+        status.ports[0].set_extended_statistics(all.collect());
+        let page = |parameters| match answer(&status, "/gannet/xstats", parameters) {
+            Some(Answer::Dict(entries)) => (entries.len(), entries.first().map(|(name, _)| name.clone())),
+            other => panic!("{other:?}"),
+        };
+        let name = |number| Some(format!("q{number}"));
+        assert_eq!(
+            [page("0"), page("0,256"), page("0,512")],
+            [(256, name(0)), (256, name(256)), (88, name(512))]
+        );
+        assert_eq!(page("0,600"), (0, None));
     }
 
     #[test]

@@ -114,7 +114,7 @@ families! {
     LCORE_TURN "gannet_lcore_turn_seconds" Histogram LCORE, "How long turns with work took: a burst received, answered by the service and sent."
     LCORE_MOVING "gannet_lcore_moving" Gauge LCORE, "0 while the watchdog finds that the lcore's loop stands still."
     LCORE_STALLS "gannet_lcore_stalls" Counter LCORE, "Times that the watchdog found that the lcore's loop stood still."
-    EXTENDED "gannet_port_extended_statistic" Unknown &["port", "name"], "The device's own statistics, as its driver names them, once a second."
+    EXTENDED "gannet_port_extended_statistic" Unknown &["port", "name"], "The device's own statistics, as its driver names them, at most a second old."
 }
 
 /// The family that a counter is in, and the label by which it differs from the others there, if there

@@ -120,6 +120,6 @@ fn the_same_seed_and_packets_give_the_same_bytes() {
         (out, hits)
     };
     let (first, hits) = run();
-    assert!(first.len() > 1000 && hits > 10, "{} datagrams, {hits} hits", first.len());
+    assert!(first.len() > 1000 && hits > 3, "{} datagrams, {hits} hits", first.len());
     assert!(run() == (first, hits), "two runs differ");
 }

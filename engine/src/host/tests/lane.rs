@@ -192,6 +192,41 @@ proptest! {
     }
 }
 
+/// Datagrams of one length to our one address and port, one of them in a while another than it was.
+fn alike() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let one = (any::<u8>(), any::<u16>(), any::<[u8; 22]>());
+    let change = proptest::option::weighted(0.05, (0_usize..64, any::<u8>()));
+    (select(vec![18_usize, 20, 22]), vec((one, change), 1..80)).prop_map(|(len, all)| {
+        let frames = all.into_iter().map(|((host, port, payload), change)| {
+            let mut frame = frame(&payload[..len], |ip| ip[15] = host);
+            frame[34..36].copy_from_slice(&port.to_be_bytes());
+            fill_udp_checksum(&mut frame, true);
+            if let Some((at, byte)) = change
+                && at < frame.len()
+            {
+                frame[at] = byte;
+            }
+            frame
+        });
+        frames.collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn frames_alike_are_answered_as_one_by_one(frames in alike(), burst in 8_usize..40) {
+        let change = |config: &mut HostConfig| (config.udp_ports, config.burst) = ([7].into_iter().collect(), burst);
+        let lab = |finish: fn(Host<MemoryQueue>) -> Host<MemoryQueue>| {
+            Lab::of(Fickle::default(), change, finish)
+        };
+        let lane = outcome(lab(|host| host), &frames, &[RxChecksum::Unknown]);
+        let one_by_one = outcome(lab(Host::without_lane), &frames, &[RxChecksum::Unknown]);
+        prop_assert_eq!(lane, one_by_one);
+    }
+}
+
 /// Panics at the datagram whose payload begins with `!`.
 struct Fragile;
 
@@ -204,9 +239,9 @@ impl Service for Fragile {
 
 #[test]
 fn a_panic_in_the_middle_of_a_burst_leaves_exact_books() {
-    let counted = |finish: fn(Host<_>) -> Host<_>| {
-        let mut lab = Lab::of(Fragile, |_| (), finish);
-        for payload in [&b"one"[..], b"two", b"!", b"four", b"five"] {
+    let counted = |finish: fn(Host<_>) -> Host<_>, payloads: &[&[u8]]| {
+        let mut lab = Lab::of(Fragile, |config| config.udp_ports = [7].into_iter().collect(), finish);
+        for payload in payloads {
             assert!(lab.send_frame(&frame(payload, |_| ())));
         }
         let turn = std::panic::AssertUnwindSafe(|| lab.turn());
@@ -215,7 +250,14 @@ fn a_panic_in_the_middle_of_a_burst_leaves_exact_books() {
         assert!(counters.balance().is_exact() && pool.is_balanced(), "{counters:?} {pool:?}");
         counters.non_zero().map(|(counter, value)| (counter.name(), value)).collect::<Vec<_>>()
     };
-    let lane = counted(|host| host);
-    assert_eq!(lane, counted(|host| host.without_lane()));
+    let payloads = [&b"one"[..], b"two", b"!", b"four", b"five"];
+    let lane = counted(|host| host, &payloads);
+    assert_eq!(lane, counted(|host| host.without_lane(), &payloads));
     assert_eq!(lane, [("received", 5), ("delivered", 3), ("stopping", 2), ("replied", 2), ("sent", 2)]);
+    // The same for frames alike.
+    let mut payloads = [&[b'.'; 22][..]; 16];
+    payloads[10] = b"!---------------------";
+    let lane = counted(|host| host, &payloads);
+    assert_eq!(lane, counted(|host| host.without_lane(), &payloads));
+    assert_eq!(lane, [("received", 16), ("delivered", 11), ("stopping", 5), ("replied", 10), ("sent", 10)]);
 }

@@ -216,6 +216,8 @@ fn short_payloads_are_copied_unless_all_are_to_be_shared() {
         compare(Scene { sharing, ..PLAIN }, &[cry])[Counter::TxShared] == 1
     };
     let least = Sharing::Auto.least(true).expect("some are shared");
+    let docs = include_str!("../../../../docs/services.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(docs.contains(&format!("a payload of {least} bytes or more is in one mbuf")), "{least}");
     assert!(is_shared(Sharing::Auto, least) && !is_shared(Sharing::Auto, least - 1));
     assert!(is_shared(Sharing::Share, 18), "the shortest frame");
     assert!(!is_shared(Sharing::Share, 17), "a frame that has to be filled up");
@@ -268,6 +270,38 @@ fn a_payload_is_kept_and_sent_again() {
     }
     let counters = finish(lab);
     assert_eq!((counters[Counter::TxShared], counters[Counter::TxCopied]), (8, 2), "the first wait for ARP");
+}
+
+#[test]
+fn a_place_that_is_written_anew_is_sent_anew() {
+    struct Reviser(Option<Shared>, usize);
+    impl Service for Reviser {
+        const SHARED: usize = 1;
+
+        fn on_datagram(
+            &mut self,
+            _now: Time,
+            datagram: &mut Datagram<'_>,
+            outbox: &mut Outbox<'_>,
+        ) -> Verdict {
+            self.1 += 100;
+            // The last one was kept until now, and what is sent has its place.
+            self.0 = None;
+            let shared = self.0.insert(outbox.share(&payload(self.1)).expect("a place"));
+            outbox.send_shared(datagram.destination(), datagram.source(), shared).expect("room");
+            Verdict::Drop
+        }
+    }
+    let mut lab = Lab::granted(
+        MemoryOffloads { tx_shared: true, ..MemoryOffloads::default() },
+        Reviser(None, 0),
+        |config| (config.guards, config.sharing) = (GuardConfig::OFF.resolve(Role::Stateful), Sharing::Share),
+        |host| host,
+    );
+    for turn in 1..5 {
+        assert_eq!(lab.exchange("10.77.0.2:4660", 7, b"and now?"), Some(payload(100 * turn)));
+    }
+    assert_eq!(finish(lab)[Counter::TxShared], 3);
 }
 
 #[test]

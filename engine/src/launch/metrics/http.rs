@@ -5,9 +5,21 @@ use crate::telemetry::exposition::Format;
 /// The longest request, in bytes.
 pub(super) const LONGEST_HEAD: usize = 8192;
 
-/// What is asked for: the page.
+/// What there is to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// The page of metrics.
+    Metrics,
+    /// Whether the program serves: its addresses are known to be its own.
+    Ready,
+    /// Whether all lcores move.
+    Healthy,
+}
+
+/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
+    pub(super) target: Target,
     /// Only the answer's head is wanted.
     pub(super) is_head: bool,
     pub(super) format: Format,
@@ -40,7 +52,7 @@ impl Refusal {
     /// The whole answer.
     pub(super) fn answer(self) -> String {
         let allow = if self == Self::Method { "Allow: GET, HEAD\r\n" } else { "" };
-        let text = format!("{}: the metrics are at /metrics\n", self.status());
+        let text = format!("{}: there are /metrics, /ready and /healthy\n", self.status());
         head(self.status(), "text/plain; charset=utf-8", text.len(), allow) + &text
     }
 }
@@ -49,6 +61,13 @@ impl Refusal {
 pub(super) fn answer(request: Request, page: &str) -> String {
     let head = head("200 OK", request.format.content_type(), page.len(), "");
     if request.is_head { head } else { head + page }
+}
+
+/// The whole answer to whether something is so.
+pub(super) fn verdict(request: Request, is_so: bool) -> String {
+    let (status, text) = if is_so { ("200 OK", "yes\n") } else { ("503 Service Unavailable", "no\n") };
+    let head = head(status, "text/plain; charset=utf-8", text.len(), "");
+    if request.is_head { head } else { head + text }
 }
 
 fn head(status: &str, content_type: &str, len: usize, more: &str) -> String {
@@ -87,10 +106,14 @@ pub(super) fn parse(head: &[u8]) -> Result<Request, Refusal> {
     if !matches!(method, "GET" | "HEAD") {
         return Err(Refusal::Method);
     }
-    if target.split('?').next() != Some("/metrics") {
-        return Err(Refusal::NotFound);
-    }
+    let target = match target.split('?').next() {
+        Some("/metrics") => Target::Metrics,
+        Some("/ready") => Target::Ready,
+        Some("/healthy") => Target::Healthy,
+        _ => return Err(Refusal::NotFound),
+    };
     Ok(Request {
+        target,
         is_head: method == "HEAD",
         format: format(values("accept").flat_map(|value| value.split(','))),
     })
@@ -158,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_page_is_asked_for() {
-        let get = Request { is_head: false, format: Format::OpenMetrics };
+        let get = Request { target: Target::Metrics, is_head: false, format: Format::OpenMetrics };
         for head in [
             "GET /metrics HTTP/1.1\nHost: a",
             "GET /metrics HTTP/1.0",
@@ -168,6 +191,13 @@ mod tests {
             assert_eq!(read(head), Ok(get), "{head}");
         }
         assert_eq!(read("HEAD /metrics HTTP/1.1\nHost: a"), Ok(Request { is_head: true, ..get }));
+        let ready = Request { target: Target::Ready, ..get };
+        assert_eq!(read("GET /ready HTTP/1.1\nHost: a"), Ok(ready));
+        assert_eq!(read("GET /healthy HTTP/1.1\nHost: a"), Ok(Request { target: Target::Healthy, ..get }));
+        assert!(
+            verdict(ready, false).starts_with("HTTP/1.1 503 ")
+                && verdict(ready, true).ends_with("\r\n\r\nyes\n")
+        );
     }
 
     #[test]
@@ -233,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_head_has_no_page_behind_it_but_its_length() {
-        let request = Request { is_head: true, format: Format::OpenMetrics };
+        let request = Request { target: Target::Metrics, is_head: true, format: Format::OpenMetrics };
         let whole = answer(Request { is_head: false, ..request }, "page");
         assert_eq!(answer(request, "page") + "page", whole);
         assert!(

@@ -1,4 +1,4 @@
-//! `--metrics`: threads that serve the page to whoever asks. Neither a worker nor the control plane waits
+//! `--metrics`: threads that serve the page to whoever asks, and say whether the program is ready and well. Neither a worker nor the control plane waits
 //! for them, and a reader that is slow keeps one of them for a few seconds.
 
 mod http;
@@ -8,10 +8,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use self::http::{LONGEST_HEAD, Refusal};
+use self::http::{LONGEST_HEAD, Refusal, Target};
 use super::error::Error;
 use super::status::Status;
 use crate::sys::{StopFlag, WaitSet};
@@ -109,7 +110,11 @@ impl Reader<'_> {
             Err(refusal) => Err(refusal),
         };
         let answer = match request {
-            Ok(request) => http::answer(request, &page::page(status, request.format)),
+            Ok(request) => match request.target {
+                Target::Metrics => http::answer(request, &page::page(status, request.format)),
+                Target::Ready => http::verdict(request, status.is_ready.load(Relaxed)),
+                Target::Healthy => http::verdict(request, status.all_move()),
+            },
             Err(refusal) => refusal.answer(),
         };
         self.write(answer.as_bytes())?;

@@ -54,7 +54,7 @@ fn ports(status: &Status, page: &mut Exposition) {
                 ("port", &about.name),
                 ("number", &number),
                 ("driver", &about.driver),
-                ("mac", &about.mac),
+                ("mac", &port.mac()),
                 ("numa_node", &numa_node),
             ],
             1,

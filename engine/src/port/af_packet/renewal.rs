@@ -6,7 +6,6 @@
 //! which takes `CAP_NET_RAW`. Workers find these in a [`Mailbox`].
 
 use std::io;
-use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -83,7 +82,7 @@ impl AfPacketControl {
 
     /// Says once why the new interface can't be served.
     fn refused(&mut self, reason: String) -> Found {
-        match mem::replace(&mut self.gone, Some(reason.clone())) {
+        match self.gone.replace(reason.clone()) {
             Some(said) if said == reason => Found::Same,
             _ => Found::Gone(reason),
         }

@@ -11,13 +11,16 @@ use dpdk_sys as sys;
 use super::arguments::Arguments;
 use super::device::{DeviceId, DpdkError};
 use super::launch::Job;
+use super::leftovers::Leftovers;
 use super::{error_text, last_error, preflight, registry};
 use crate::sys::Script;
 
 /// DPDK, started. One per process, on the thread that started it, which is its main lcore.
 #[derive(Debug)]
 pub struct Eal {
-    arguments: Vec<String>,
+    arguments: Box<[String]>,
+    /// What there will be to take away at the end.
+    leftovers: Option<Box<Leftovers>>,
     lcores: Lcores,
     initial_affinity: InitialAffinity,
     /// What worker lcores were given. Raw pointers, so that the EAL stays on its thread.
@@ -225,8 +228,13 @@ impl Eal {
             initial_affinity.apply();
             return Err(failure(arguments));
         }
-        let eal =
-            Self { arguments: args.to_vec(), lcores: lcores(), initial_affinity, jobs: RefCell::default() };
+        let eal = Self {
+            arguments: args.into(),
+            leftovers: Leftovers::of(arguments).map(Box::new),
+            lcores: lcores(),
+            initial_affinity,
+            jobs: RefCell::default(),
+        };
         if usize::try_from(read) != Ok(args.len()) {
             return Err(EalError::Leftover { arguments: args.join(" ") });
         }
@@ -276,7 +284,8 @@ impl Eal {
 }
 
 impl Drop for Eal {
-    /// Waits for all lcores and ends DPDK (`rte_eal_cleanup`), which unmaps its memory. While
+    /// Waits for all lcores and ends DPDK (`rte_eal_cleanup`), which unmaps its memory, and takes away
+    /// the files that it leaves unless another process uses them. While
     /// a port is open or a buffer is missing, DPDK is left running until the process ends.
     fn drop(&mut self) {
         for &lcore in &self.lcores.workers {
@@ -287,6 +296,7 @@ impl Drop for Eal {
         if registry::is_quiet() {
             // SAFETY: no lcore is at work, no port is open, no mbuf is abroad.
             unsafe { sys::rte_eal_cleanup() };
+            self.leftovers.iter().for_each(|leftovers| leftovers.remove());
         } else {
             tracing::warn!("DPDK is left running: a port is open or a buffer is missing");
         }

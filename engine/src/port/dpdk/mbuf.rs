@@ -1,5 +1,6 @@
 //! A packet: an mbuf that its holder owns.
 
+use std::mem;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -10,7 +11,6 @@ use crate::packet::{IpVersion, Packet, RxChecksum, RxChecksums, Tail};
 use crate::port::HEADROOM;
 
 const _: () = assert!(sys::RTE_PKTMBUF_HEADROOM as usize >= HEADROOM);
-const _: () = assert!(sys::DPDK_SYS_MBUF_nb_segs == sys::DPDK_SYS_MBUF_refcnt + 2);
 
 /// One reference and one segment.
 const PLAIN_COUNTS: u32 = 0x0001_0001;
@@ -21,6 +21,56 @@ const FOREIGN_BUFFER: u64 = sys::DPDK_SYS_RTE_MBUF_F_INDIRECT | sys::DPDK_SYS_RT
 const MAX_REFERENCES: u16 = u16::MAX / 2;
 /// References that are added at a time: it is the instruction that costs, not the number.
 const RESERVE: u16 = 32;
+
+/// Where the fields are that tell whether an mbuf is plain: the start of its data, references, segments
+/// and port, 16 bits each, and its flags.
+const LOOKS_AT: usize = sys::DPDK_SYS_MBUF_data_off;
+
+const _: () = assert!(sys::DPDK_SYS_MBUF_refcnt == LOOKS_AT + 2);
+const _: () = assert!(sys::DPDK_SYS_MBUF_nb_segs == LOOKS_AT + 4);
+const _: () = assert!(sys::DPDK_SYS_MBUF_ol_flags == LOOKS_AT + 8);
+const _: () = assert!(LOOKS_AT.is_multiple_of(16) && align_of::<sys::rte_mbuf>().is_multiple_of(16));
+
+/// How those fields differ from those of a plain mbuf, of one or of several together.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Looks(Register);
+
+/// A vector register, where the compiler would take two others.
+#[cfg(target_arch = "x86_64")]
+type Register = std::arch::x86_64::__m128i;
+#[cfg(not(target_arch = "x86_64"))]
+type Register = [u64; 2];
+
+impl Looks {
+    #[inline]
+    fn of([counts, flags]: [u64; 2]) -> Self {
+        // SAFETY: 16 bytes either way, of which any are right.
+        Self(unsafe { mem::transmute::<[u64; 2], Register>([counts, flags]) })
+    }
+
+    /// Adds how `other` differs from `plain`.
+    #[inline]
+    fn or_difference(self, other: Self, plain: Self) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: SSE2, which every x86-64 processor has.
+        return Self(unsafe {
+            use std::arch::x86_64::{_mm_or_si128, _mm_xor_si128};
+            _mm_or_si128(self.0, _mm_xor_si128(other.0, plain.0))
+        });
+        #[cfg(not(target_arch = "x86_64"))]
+        Self([0, 1].map(|index| self.0[index] | (other.0[index] ^ plain.0[index])))
+    }
+
+    /// Whether there is no difference that counts: in references and segments, which are in the middle in
+    /// either byte order, and in what tells of a foreign buffer.
+    #[inline]
+    fn are_none(self) -> bool {
+        // SAFETY: as in `of`.
+        let [counts, flags] = unsafe { mem::transmute::<Register, [u64; 2]>(self.0) };
+        (counts >> 16) as u32 == 0 && flags & FOREIGN_BUFFER == 0
+    }
+}
 
 /// An mbuf (`rte_mbuf`) of one segment with no other references, owned by whoever has this value.
 ///
@@ -99,10 +149,10 @@ impl Mbuf {
     /// Where the frame starts.
     #[inline]
     fn data(&self) -> *mut u8 {
-        // SAFETY: a live mbuf of ours; data_off lies within its buffer.
+        // SAFETY: a live mbuf of ours, which has a buffer; data_off lies within it.
         unsafe {
-            let buffer = self.field::<*mut u8>(sys::DPDK_SYS_MBUF_buf_addr).read();
-            buffer.add(usize::from(self.data_off()))
+            let buffer = self.field::<NonNull<u8>>(sys::DPDK_SYS_MBUF_buf_addr).read();
+            buffer.add(usize::from(self.data_off())).as_ptr()
         }
     }
 
@@ -137,23 +187,36 @@ impl Mbuf {
     }
 
     /// Whether all of them are what this type promises. They mostly are, so it looks at every
-    /// one and decides in the end.
+    /// one and decides in the end. Each one's frame is on its way to the cache then.
     #[inline]
     pub(super) fn are_plain(mbufs: &[Self]) -> bool {
-        let (mut any, mut all, mut flags) = (0, u32::MAX, 0);
+        let plain = Looks::of([u64::from(PLAIN_COUNTS) << 16, 0]);
+        let mut differences = Looks::of([0; 2]);
         for mbuf in mbufs {
-            let counts = mbuf.counts();
-            (any, all, flags) = (any | counts, all & counts, flags | mbuf.ol_flags());
+            mbuf.prefetch();
+            differences = differences.or_difference(mbuf.looks(), plain);
         }
-        mbufs.is_empty() || (any == PLAIN_COUNTS && all == PLAIN_COUNTS && flags & FOREIGN_BUFFER == 0)
+        differences.are_none()
     }
 
-    /// References and segments, 16 bits each.
     #[inline]
-    fn counts(&self) -> u32 {
-        // SAFETY: refcnt and nb_segs are neighbours (asserted above), 16 bits each: one look, in either byte
-        // order. That nobody writes them meanwhile is the driver's promise: it gave the mbuf to us.
-        unsafe { self.field::<u32>(sys::DPDK_SYS_MBUF_refcnt).read_unaligned() }
+    fn looks(&self) -> Looks {
+        // SAFETY: 16 bytes of a live mbuf, aligned as mbufs are (asserted below). That nobody writes its counts
+        // meanwhile is the driver's promise: it gave the mbuf to us.
+        unsafe { self.field::<Looks>(LOOKS_AT).read() }
+    }
+
+    /// Asks the CPU to bring its frame's first bytes into its cache. A received frame mostly stands
+    /// where the pool's headroom ends: so nothing of the mbuf has to be there for that.
+    #[inline]
+    fn prefetch(&self) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing that the program can see, wherever it is.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let at = size_of::<sys::rte_mbuf>() + sys::RTE_PKTMBUF_HEADROOM as usize;
+            _mm_prefetch::<_MM_HINT_T0>(self.0.as_ptr().cast::<i8>().wrapping_add(at));
+        }
     }
 
     /// Whether the data buffer is another mbuf's or no pool's at all.
@@ -342,16 +405,6 @@ unsafe impl Packet for Mbuf {
     unsafe fn unshare(&self, count: u16) {
         // One is left: that of this value.
         self.references().fetch_sub(count, Relaxed);
-    }
-
-    #[inline]
-    fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing that the program can see.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(self.data().cast());
-        }
     }
 }
 

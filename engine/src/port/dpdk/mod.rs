@@ -10,6 +10,7 @@
 //! | `arguments` | reading the EAL arguments without taking them |
 //! | `preflight` | what would make the EAL fail, said better than it does |
 //! | `eal` | start, devices, end |
+//! | `leftovers` | files that the EAL leaves behind |
 //! | `launch` | work on lcores |
 //! | `negotiate` | what is asked of a device, given what it offers |
 //! | `open` | a device made a port: negotiated, started, split into queues |
@@ -43,6 +44,7 @@ mod events;
 mod gate;
 mod launch;
 mod ledger;
+mod leftovers;
 mod mbuf;
 mod negotiate;
 mod open;

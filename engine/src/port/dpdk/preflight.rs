@@ -93,11 +93,10 @@ pub(super) fn set_affinity(set: &libc::cpu_set_t) -> bool {
 
 /// Another process that uses the same file prefix holds a lock on its configuration file.
 fn file_prefix(arguments: Arguments<'_>) -> Result<(), EalError> {
-    let secondary = arguments.long_values("--proc-type").any(|kind| kind != "primary");
-    if secondary || arguments.has("--no-shconf") || arguments.has("--in-memory") {
+    if is_secondary(arguments) || arguments.has("--no-shconf") || arguments.has("--in-memory") {
         return Ok(());
     }
-    let prefix = arguments.long_values("--file-prefix").last().unwrap_or("rte");
+    let prefix = prefix(arguments);
     let Ok(file) = fs::File::open(runtime_folder().join(prefix).join("config")) else { return Ok(()) };
     // SAFETY: an all-zero lock is a valid one.
     let mut lock: libc::flock = unsafe { mem::zeroed() };
@@ -111,8 +110,18 @@ fn file_prefix(arguments: Arguments<'_>) -> Result<(), EalError> {
     Ok(())
 }
 
+/// Whether it is to share another process's memory, or may be.
+pub(super) fn is_secondary(arguments: Arguments<'_>) -> bool {
+    arguments.long_values("--proc-type").any(|kind| kind != "primary")
+}
+
+/// What the names of the EAL's files begin with.
+pub(super) fn prefix(arguments: Arguments<'_>) -> &str {
+    arguments.long_values("--file-prefix").last().unwrap_or("rte")
+}
+
 /// Where the EAL keeps a folder per file prefix (`eal_create_runtime_dir`).
-fn runtime_folder() -> PathBuf {
+pub(super) fn runtime_folder() -> PathBuf {
     // SAFETY: no preconditions.
     let root = unsafe { libc::getuid() } == 0;
     let folder = std::env::var_os("RUNTIME_DIRECTORY")
@@ -123,8 +132,7 @@ fn runtime_folder() -> PathBuf {
 }
 
 fn hugepages(arguments: Arguments<'_>) -> Result<(), EalError> {
-    let secondary = arguments.long_values("--proc-type").any(|kind| kind != "primary");
-    if secondary || arguments.has("--no-huge") {
+    if is_secondary(arguments) || arguments.has("--no-huge") {
         return Ok(());
     }
     // Free pages are no measure: the EAL first frees those that a former run left behind.
@@ -134,15 +142,7 @@ fn hugepages(arguments: Arguments<'_>) -> Result<(), EalError> {
     if arguments.has("--in-memory") {
         return Ok(());
     }
-    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let folders: Vec<&str> = mounts
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split(' ').skip(1);
-            let folder = words.next()?;
-            (words.next()? == "hugetlbfs").then_some(folder)
-        })
-        .collect();
+    let folders: Vec<String> = hugetlbfs().collect();
     if folders.is_empty() {
         return Err(EalError::NoHugetlbfs);
     }
@@ -150,6 +150,17 @@ fn hugepages(arguments: Arguments<'_>) -> Result<(), EalError> {
         return Ok(());
     }
     Err(EalError::HugetlbfsForbidden { folder: folders.join(", ") })
+}
+
+/// Where hugetlbfs is mounted.
+pub(super) fn hugetlbfs() -> impl Iterator<Item = String> {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let folder = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        let folder = words.next()?;
+        (words.next()? == "hugetlbfs").then(|| folder.to_owned())
+    };
+    mounts.lines().filter_map(folder).collect::<Vec<_>>().into_iter()
 }
 
 /// A count of hugepages, of every size together.

@@ -120,7 +120,8 @@ enum Failure {
 
 impl From<DpdkError> for Failure {
     fn from(error: DpdkError) -> Self {
-        Self::Never(format!("{error}; start the program again"))
+        let way_out = "start the program again, or keep its rights with --keep-privileges";
+        Self::Never(format!("{error}; {way_out}"))
     }
 }
 
@@ -214,15 +215,15 @@ impl Renewal {
     /// `rte_eth_dev_reset`, and all that is to be set up after it.
     fn reset(&mut self, device: &Device) -> Result<(), Failure> {
         match device.reset() {
+            0 => {}
+            // A driver that has no reset of its own is stopped and started.
+            error if error == -libc::ENOTSUP => device.stop(),
             error if error == -libc::EAGAIN => return Err(Failure::Later),
-            error if error < 0 && error != -libc::ENOTSUP => {
+            error => {
                 let reason = error_text(error);
                 return Err(Failure::Never(format!("its reset failed: {reason}; start the program again")));
             }
-            // A driver that has no reset of its own is stopped and started.
-            _ => {}
         }
-        device.stop();
         self.start(device)
     }
 

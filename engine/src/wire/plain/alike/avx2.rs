@@ -2,71 +2,88 @@
 //! register.
 #![allow(unsafe_code)]
 
+use std::arch::asm;
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_or_si128, _mm_set1_epi8,
-    _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8, _mm_storeu_si128, _mm_testc_si128, _mm_testz_si128,
-    _mm_xor_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_andnot_si256, _mm256_broadcastsi128_si256,
-    _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_hadd_epi32, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256,
-    _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_storeu_si256, _mm256_testc_si256, _mm256_testz_si256,
-    _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
-    _mm256_xor_si256,
+    __m128i, __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8,
+    _mm_storeu_si128, _mm_testc_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256,
+    _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_hadd_epi32, _mm256_lddqu_si256,
+    _mm256_load_si256, _mm256_madd_epi16, _mm256_min_epu8, _mm256_or_si256, _mm256_permute2x128_si256,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32,
+    _mm256_srai_epi32, _mm256_srli_epi32, _mm256_storeu_si256, _mm256_testz_si256, _mm256_unpackhi_epi32,
+    _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::{Alike, LAST_AT, LINK_MASK, SENDER, SENDER_AT, SUMMED, TEMPLATE_AT, TEMPLATE_MASK};
+use super::{Alike, MASK, SENDER, SENDER_AT};
 use crate::wire::plain::{AT_A_TIME, Eight, Head};
 
-/// As [`Alike::turn`].
+/// As [`Alike::turn_front`].
 #[inline]
-pub(super) fn turn(alike: &Alike, heads: &mut [&mut Head; AT_A_TIME]) -> bool {
+pub(super) fn turn_front<P>(
+    alike: &Alike,
+    packets: &mut [P],
+    head: impl Fn(&mut P) -> Option<&mut Head>,
+) -> usize {
     // SAFETY: a kernel of this kind is only made where there is AVX2.
-    unsafe { turn_avx2(alike, heads) }
+    unsafe { turn_front_avx2(alike, packets, head) }
 }
 
 #[target_feature(enable = "avx2")]
-fn turn_avx2(alike: &Alike, heads: &mut [&mut Head; AT_A_TIME]) -> bool {
-    let [h0, h1, h2, h3, h4, h5, h6, h7] = &*heads;
-    let mut found = Found::none();
-    let first = found.look_at([h0, h1], [h4, h5], alike);
-    let second = found.look_at([h2, h3], [h6, h7], alike);
-    let columns = Columns::of(first, second);
-    if !found.is_right() || !columns.are_right(alike) {
-        return false;
+fn turn_front_avx2<P>(alike: &Alike, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
+    let mut turned = 0;
+    for [a, b, c, d, e, f, g, h] in packets.as_chunks_mut::<AT_A_TIME>().0 {
+        let Some(a) = head(a) else { break };
+        let Some(b) = head(b) else { break };
+        let Some(c) = head(c) else { break };
+        let Some(d) = head(d) else { break };
+        let Some(e) = head(e) else { break };
+        let Some(f) = head(f) else { break };
+        let Some(g) = head(g) else { break };
+        let Some(h) = head(h) else { break };
+        let mut found = Found::none();
+        let first = found.look_at([a, b], [e, f], alike);
+        found.settle();
+        let second = found.look_at([c, d], [g, h], alike);
+        let columns = Columns::of(first, second);
+        // One branch on nearly all of it: with more, registers run out.
+        if !is_zero(_mm256_or_si256(found.wrong(), columns.wrong(alike))) || !found.has_senders() {
+            break;
+        }
+        let protocols = columns.reply_protocols(alike);
+        let heads = [a, b, c, d, e, f, g, h].into_iter();
+        heads.zip(protocols.0).for_each(|(head, protocol)| turn_one(head, protocol, alike));
+        turned += AT_A_TIME;
     }
-    let protocols = columns.reply_protocols(alike);
-    heads.iter_mut().zip(protocols.0).for_each(|(head, protocol)| turn_one(head, protocol, alike));
-    true
+    turned
 }
 
 /// What was found in all frames together.
 struct Found {
-    /// What is not as in the begin of the template.
-    link: __m128i,
-    /// What is not as in the template, and free bytes.
-    rest: __m256i,
+    /// What is not as in the halves of the template, and what is free.
+    halves: [__m256i; 2],
     /// The least of each of the first bytes.
-    least: __m128i,
+    least: __m256i,
 }
 
 /// What four frames have in parts, the first two of them in the lower halves of columns, and the
 /// others in the upper ones.
 #[derive(Clone, Copy)]
 struct Part {
-    /// Sums over the IP headers, but for their addresses, two to a frame.
+    /// Sums over the free words of IP headers, two to a frame.
     ip_sums: __m256i,
-    /// Sums over the whole of the first two frames, two to a frame in each half.
-    first_sums: __m256i,
-    other_sums: __m256i,
-    /// Sources of the two and the two.
+    /// Sums over the free words of datagrams, of the two and the two, two to a frame in each half.
+    udp_sums: [__m256i; 2],
+    /// Behind the header checksums the sources.
     sources: __m256i,
-    /// Their ports, and behind them UDP lengths and checksums.
+    /// Source ports in the high halves.
     ports: __m256i,
+    /// UDP checksums in the low halves.
+    checksums: __m256i,
 }
 
 impl Found {
     #[target_feature(enable = "avx2")]
     fn none() -> Self {
-        Self { link: _mm_setzero_si128(), rest: _mm256_setzero_si256(), least: _mm_set1_epi8(-1) }
+        Self { halves: [_mm256_setzero_si256(); 2], least: _mm256_set1_epi32(-1) }
     }
 
     #[inline]
@@ -74,124 +91,156 @@ impl Found {
     fn look_at(&mut self, [a, b]: [&Head; 2], [e, f]: [&Head; 2], alike: &Alike) -> Part {
         let (a, e) = (self.look_at_one(a, alike), self.look_at_one(e, alike));
         let (b, f) = (self.look_at_one(b, alike), self.look_at_one(f, alike));
-        let (ae, bf) = (upper(a.free, e.free), upper(b.free, f.free));
+        // Of the IP header all free words are in there, and nothing else.
+        let (ip_ae, ip_bf) = (upper(a.begin, e.begin), upper(b.begin, f.begin));
+        let (udp_ae, udp_bf) = (lower(a.end, e.end), lower(b.end, f.end));
+        let ones = _mm256_set1_epi16(1);
         Part {
-            ip_sums: _mm256_hadd_epi32(lower(a.sums, e.sums), lower(b.sums, f.sums)),
-            first_sums: _mm256_hadd_epi32(a.all, b.all),
-            other_sums: _mm256_hadd_epi32(e.all, f.all),
-            sources: _mm256_unpacklo_epi32(ae, bf),
-            ports: _mm256_unpackhi_epi32(ae, bf),
+            ip_sums: _mm256_hadd_epi32(_mm256_madd_epi16(ip_ae, ones), _mm256_madd_epi16(ip_bf, ones)),
+            udp_sums: [_mm256_hadd_epi32(a.sums, b.sums), _mm256_hadd_epi32(e.sums, f.sums)],
+            sources: _mm256_unpackhi_epi32(ip_ae, ip_bf),
+            ports: _mm256_unpacklo_epi32(udp_ae, udp_bf),
+            checksums: _mm256_unpackhi_epi32(udp_ae, udp_bf),
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
     fn look_at_one(&mut self, head: &Head, alike: &Alike) -> Frame {
-        let link = _mm_xor_si128(load_half(head, 0), load_half(&alike.link, 0));
-        let free = _mm256_xor_si256(load(head, TEMPLATE_AT), load(&alike.template, 0));
-        self.link = _mm_or_si128(self.link, link);
-        self.rest = _mm256_or_si256(self.rest, free);
-        self.least = _mm_min_epu8(self.least, link);
-        let payload = _mm256_and_si256(load(head, LAST_AT), load(&alike.payload, 0));
-        let payload = _mm256_xor_si256(payload, _mm256_set1_epi16(i16::MIN));
-        let sums = _mm256_madd_epi16(free, summed());
-        Frame { free, sums, all: _mm256_add_epi32(sums, _mm256_madd_epi16(payload, _mm256_set1_epi16(1))) }
+        let begin = _mm256_xor_si256(load(head, 0), get(&alike.template.0, 0));
+        let end = _mm256_xor_si256(load(head, 32), get(&alike.template.0, 32));
+        self.halves[0] = _mm256_or_si256(self.halves[0], begin);
+        self.halves[1] = _mm256_or_si256(self.halves[1], end);
+        self.least = _mm256_min_epu8(self.least, begin);
+        Frame { begin, end, sums: _mm256_madd_epi16(end, get(&alike.factors.0, 16)) }
     }
 
-    /// Whether all is as in the template, and no sender's address is zero: a byte of it is
-    /// nowhere. Where none is, for senders that have little in common, the judge looks at each.
+    /// What was found so far is put together now: else the compiler keeps all frames for another
+    /// order, and runs out of registers.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn is_right(&self) -> bool {
-        let is_zero = _mm_cmpeq_epi8(self.least, _mm_setzero_si128());
-        _mm_testz_si128(self.link, load_half(&LINK_MASK, 0)) == 1
-            && _mm256_testz_si256(self.rest, load(&TEMPLATE_MASK, 0)) == 1
-            && _mm_testc_si128(is_zero, load_half(&SENDER, 0)) == 0
+    fn settle(&mut self) {
+        let ([begin, end], least) = (&mut self.halves, &mut self.least);
+        // SAFETY: no instruction at all.
+        unsafe {
+            asm!(
+                "/* {0} {1} {2} */",
+                inout(ymm_reg) * begin,
+                inout(ymm_reg) * end,
+                inout(ymm_reg) * least,
+                options(nomem, nostack, preserves_flags)
+            );
+        }
+    }
+
+    /// Not zero where something is not as in the template.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn wrong(&self) -> __m256i {
+        let [begin, end] = self.halves;
+        let begin = _mm256_and_si256(begin, get(&MASK.0, 0));
+        _mm256_or_si256(begin, _mm256_and_si256(end, get(&MASK.0, 32)))
+    }
+
+    /// Whether no sender's MAC address is zero: a byte of it is nowhere. Where none is, for senders
+    /// that have little in common, the judge looks at each.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn has_senders(&self) -> bool {
+        let least = _mm256_castsi256_si128(self.least);
+        // SAFETY: 16 bytes that are there.
+        let sender = unsafe { _mm_loadu_si128(SENDER.as_ptr().cast()) };
+        _mm_testc_si128(_mm_cmpeq_epi8(least, _mm_setzero_si128()), sender) == 0
     }
 }
 
-/// What is looked at of a frame.
+/// What is looked at of a frame: its halves, but for what they are to be.
 struct Frame {
-    /// The bytes from [`TEMPLATE_AT`] on, but for what they are to be.
-    free: __m256i,
-    /// Sums of their pairs of words, as far as they are summed.
+    begin: __m256i,
+    end: __m256i,
+    /// Sums of pairs of words of the second one, as far as they are of the frame.
     sums: __m256i,
-    /// Those and sums of the payload.
-    all: __m256i,
 }
 
 /// A number for each frame.
 struct Columns {
     ip_sums: __m256i,
-    all_sums: __m256i,
+    udp_sums: __m256i,
     sources: __m256i,
+    source_sums: __m256i,
     ports: __m256i,
-    udp_checksums: __m256i,
+    checksums: __m256i,
 }
 
 impl Columns {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn of(first: Part, second: Part) -> Self {
-        let all_first = _mm256_hadd_epi32(first.first_sums, second.first_sums);
-        let all_other = _mm256_hadd_epi32(first.other_sums, second.other_sums);
-        let sources = _mm256_unpacklo_epi64(first.sources, second.sources);
-        // The words of an address have a bias as everywhere.
+        let udp_first = _mm256_hadd_epi32(first.udp_sums[0], second.udp_sums[0]);
+        let udp_other = _mm256_hadd_epi32(first.udp_sums[1], second.udp_sums[1]);
+        let udp_sums = _mm256_add_epi32(lower(udp_first, udp_other), upper(udp_first, udp_other));
+        // The two halves of a source are in two words.
+        let begins = _mm256_unpacklo_epi64(first.sources, second.sources);
+        let ends = _mm256_unpackhi_epi64(first.sources, second.sources);
+        let sources = _mm256_or_si256(_mm256_srli_epi32::<16>(begins), _mm256_slli_epi32::<16>(ends));
         let source_sums = _mm256_madd_epi16(sources, _mm256_set1_epi16(1));
-        let ip_sums = _mm256_hadd_epi32(first.ip_sums, second.ip_sums);
-        let all_sums = _mm256_add_epi32(lower(all_first, all_other), upper(all_first, all_other));
         Self {
-            ip_sums: _mm256_add_epi32(ip_sums, source_sums),
-            all_sums: _mm256_add_epi32(all_sums, source_sums),
+            ip_sums: _mm256_hadd_epi32(first.ip_sums, second.ip_sums),
+            udp_sums: _mm256_add_epi32(udp_sums, source_sums),
             sources,
+            source_sums,
             ports: _mm256_unpacklo_epi64(first.ports, second.ports),
-            udp_checksums: _mm256_unpackhi_epi64(first.ports, second.ports),
+            checksums: _mm256_unpacklo_epi64(first.checksums, second.checksums),
         }
     }
 
+    /// Not zero where something is wrong.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn are_right(&self, alike: &Alike) -> bool {
-        let right = _mm256_and_si256(
-            is_sum_right(self.ip_sums, alike.ip_sum),
-            is_sum_right(self.all_sums, alike.udp_sum),
+    fn wrong(&self, alike: &Alike) -> __m256i {
+        let sums = _mm256_and_si256(
+            folded(_mm256_add_epi32(self.ip_sums, all(&alike.ip_sum))),
+            folded(_mm256_add_epi32(self.udp_sums, all(&alike.udp_sum))),
         );
+        // That of right words has all ones after one addition of its carries.
+        let are_sums_right = _mm256_srai_epi32::<16>(sums);
         // The first byte, 1 to 223 of it, as the highest byte of a number with a sign that begins with 1.
         let first = _mm256_slli_epi32::<24>(self.sources);
         let shifted = _mm256_add_epi32(first, _mm256_set1_epi32(0x7f00_0000));
         let is_unicast = _mm256_cmpgt_epi32(_mm256_set1_epi32((223 << 24) ^ i32::MIN), shifted);
         let is_loopback = _mm256_cmpeq_epi32(first, _mm256_set1_epi32(127 << 24));
-        let [one, other] = alike.impossible_sources.map(|source| all_of(source));
-        let is_impossible =
-            _mm256_or_si256(_mm256_cmpeq_epi32(self.sources, one), _mm256_cmpeq_epi32(self.sources, other));
+        let [one, other] = &alike.impossible_sources;
+        let is_impossible = _mm256_or_si256(
+            _mm256_cmpeq_epi32(self.sources, all(one)),
+            _mm256_cmpeq_epi32(self.sources, all(other)),
+        );
         // The high byte of a system's port is below 4.
-        let high = _mm256_and_si256(self.ports, _mm256_set1_epi32(0xfc));
+        let high = _mm256_and_si256(self.ports, _mm256_set1_epi32(0xfc_0000));
         let is_port_wrong = _mm256_or_si256(
             _mm256_cmpeq_epi32(high, _mm256_setzero_si256()),
-            _mm256_cmpeq_epi32(self.ports, all_of(alike.port)),
+            _mm256_cmpeq_epi32(self.ports, all(&alike.port)),
         );
-        // Biased, and next to the length, of which nothing is left.
-        let is_missing = _mm256_cmpeq_epi32(self.udp_checksums, _mm256_set1_epi32(i32::MIN));
+        let checksum = _mm256_slli_epi32::<16>(self.checksums);
+        let is_missing = _mm256_cmpeq_epi32(checksum, _mm256_set1_epi32(i32::MIN));
         let is_wrong = _mm256_or_si256(
             _mm256_or_si256(is_loopback, is_impossible),
             _mm256_or_si256(is_port_wrong, is_missing),
         );
-        let right = _mm256_andnot_si256(is_wrong, _mm256_and_si256(right, is_unicast));
-        _mm256_testc_si256(right, _mm256_set1_epi32(-1)) == 1
+        let right = _mm256_and_si256(are_sums_right, is_unicast);
+        _mm256_or_si256(is_wrong, _mm256_xor_si256(right, _mm256_set1_epi32(-1)))
     }
 
     /// TTL, protocol and header checksum of each reply.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn reply_protocols(&self, alike: &Alike) -> Eight {
-        let source_sums = _mm256_madd_epi16(self.sources, _mm256_set1_epi16(1));
-        let sum = twice_folded(_mm256_add_epi32(source_sums, all_of(alike.reply_sum)));
+        let sum = with_carries(_mm256_add_epi32(self.source_sums, all(&alike.reply_sum)));
         let sum = _mm256_and_si256(sum, _mm256_set1_epi32(0xffff_0000_u32.cast_signed()));
         let mut protocols = Eight::default();
         // SAFETY: room for 32 bytes.
         unsafe {
             let into = protocols.0.as_mut_ptr().cast();
-            _mm256_storeu_si256(into, _mm256_xor_si256(sum, all_of(alike.reply_protocol)));
+            _mm256_storeu_si256(into, _mm256_xor_si256(sum, all(&alike.reply_protocol)));
         }
         protocols
     }
@@ -215,32 +264,23 @@ fn turn_one(head: &mut Head, protocol: u32, alike: &Alike) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn summed() -> __m256i {
-    // SAFETY: 32 bytes that are there.
-    unsafe { _mm256_loadu_si256(SUMMED.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn all_of(value: u32) -> __m256i {
-    _mm256_set1_epi32(value.cast_signed())
+fn is_zero(wide: __m256i) -> bool {
+    _mm256_testz_si256(wide, wide) == 1
 }
 
 /// The sum of both halves of each word, in its high half.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn twice_folded(sum: __m256i) -> __m256i {
-    let order =
-        _mm256_broadcastsi128_si256(_mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
-    _mm256_add_epi32(sum, _mm256_shuffle_epi8(sum, order))
+fn folded(sums: __m256i) -> __m256i {
+    _mm256_add_epi32(sums, _mm256_slli_epi32::<16>(sums))
 }
 
-/// All ones where a sum is that of right words, which has all ones after one addition of its carries.
+/// The same, and what is carried out of it added at its low end.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn is_sum_right(sums: __m256i, rest: u32) -> __m256i {
-    let sums = twice_folded(_mm256_add_epi32(sums, all_of(rest)));
-    _mm256_cmpeq_epi32(sums, _mm256_set1_epi32(-1))
+fn with_carries(sums: __m256i) -> __m256i {
+    let order = _mm_setr_epi8(2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    _mm256_add_epi32(sums, _mm256_shuffle_epi8(sums, _mm256_broadcastsi128_si256(order)))
 }
 
 #[inline]
@@ -259,9 +299,26 @@ fn upper(a: __m256i, b: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m256i {
-    let at = at.min(LEN - 32);
-    // SAFETY: the bytes are there; no alignment is asked for.
-    unsafe { _mm256_loadu_si256(from.as_ptr().add(at).cast()) }
+    // SAFETY: the bytes are there; no alignment is asked for. (`loadu` becomes two loads, for
+    // processors that are older than AVX2.)
+    unsafe { _mm256_lddqu_si256(from.as_ptr().add(at.min(LEN - 32)).cast()) }
+}
+
+/// The 32 bytes from element `at` on, of what is aligned.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn get<T, const LEN: usize>(from: &[T; LEN], at: usize) -> __m256i {
+    let from = from.as_ptr().cast::<u8>().wrapping_add(at * size_of::<T>());
+    debug_assert!(from.addr().is_multiple_of(32) && at * size_of::<T>() + 32 <= LEN * size_of::<T>());
+    // SAFETY: used for the aligned halves of `Bytes` and `Factors`.
+    unsafe { _mm256_load_si256(from.cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn all(from: &Eight) -> __m256i {
+    // SAFETY: 32 bytes, aligned as `Eight` is.
+    unsafe { _mm256_load_si256(from.0.as_ptr().cast()) }
 }
 
 /// The 16 bytes from `at` on.

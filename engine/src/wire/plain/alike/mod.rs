@@ -8,41 +8,47 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod ssse3;
+
+use std::array;
 
 use super::kernel::{Kernel, Kind};
-use super::{AT_A_TIME, HEADERS_LEN, Head, Headers, Station};
-use crate::wire::{ethernet, ipv4, udp};
+use super::{Eight, HEADERS_LEN, Head, Headers, Station};
+use crate::wire::{ethernet, ipv4};
 
 /// The lengths in bytes of frames that can be alike: no shorter than frames are, and no longer than
-/// their heads.
+/// their heads. Odd ones are not alike.
 pub const ALIKE_LENS: std::ops::RangeInclusive<usize> = ethernet::MIN_FRAME_LEN..=size_of::<Head>();
 
 /// Where the sender's MAC address begins.
 const SENDER_AT: usize = 6;
-/// Where the template begins; it ends with the headers.
-const TEMPLATE_AT: usize = HEADERS_LEN - 32;
-/// Where the last half of a head begins, in which all of a short payload is.
-const LAST_AT: usize = size_of::<Head>() - 32;
-
-/// What is compared of the first bytes: our MAC address, and that the sender's is no group's.
-const LINK_MASK: [u8; 16] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-/// The sender's MAC address.
+/// What is compared of a head. Free are the sender's address but for its group bit, of the IP header
+/// identification, "don't fragment", TTL, checksum and source, of UDP's the source port and checksum,
+/// and the payload.
+const MASK: Bytes = Bytes([
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, //
+    0xff, 0xff, 0, 0, 0x3f, 0xff, 0, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, //
+    0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, //
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+]);
+/// The sender's MAC address in the first bytes.
 const SENDER: [u8; 16] = [0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-/// What is compared of the bytes from [`TEMPLATE_AT`] on. Free are the sender's address, and of the IP header
-/// identification, "don't fragment", TTL, checksum and source, of UDP's the source port and checksum.
-const TEMPLATE_MASK: [u8; 32] = [
-    0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x3f, 0xff, 0, 0xff, 0, 0, //
-    0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0,
-];
-/// The highest bits of free words of the template, little-endian: they become numbers with a sign, less 2^15.
-const BIASED: [u8; 32] = [
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0x80, //
-    0, 0x80, 0, 0x80, 0, 0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0x80,
-];
-/// Which words of the template are of the IP packet.
-const SUMMED: [i16; 16] = [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1];
-/// What a pair of biased words lacks.
-const BIAS_OF_TWO: u32 = 2 << 15;
+/// Where free words begin that may have any value. Their highest bits, little-endian, are turned: they become
+/// numbers with a sign, less 2^15. So does all of the payload.
+const BIASED: [usize; 6] = [18, 24, 26, 28, 34, 40];
+/// What a biased word lacks.
+const BIAS: u32 = 1 << 15;
+
+/// A head's bytes.
+#[derive(Clone, Debug)]
+#[repr(align(32))]
+struct Bytes(Head);
+
+/// Factors of a head's words.
+#[derive(Clone, Debug)]
+#[repr(align(32))]
+struct Factors([i16; size_of::<Head>() / 2]);
 
 /// Who we are, where that is one address and one port.
 #[derive(Clone, Copy, Debug)]
@@ -71,33 +77,54 @@ impl Own {
             ttl: station.ttl,
         })
     }
+
+    /// The headers of a frame of `len` bytes to us; what is free is zero.
+    fn headers(&self, len: usize, class: u8) -> Headers {
+        let mut headers = [0; HEADERS_LEN];
+        let ip_len = len - ethernet::HEADER_LEN;
+        headers[..6].copy_from_slice(&self.mac);
+        headers[12..18].copy_from_slice(&[8, 0, 0x45, class, 0, ip_len as u8]);
+        headers[23] = 17;
+        headers[30..34].copy_from_slice(&self.address);
+        headers[36..38].copy_from_slice(&self.port);
+        headers[39] = (ip_len - ipv4::HEADER_LEN) as u8;
+        headers
+    }
+
+    /// The bytes of its reply from [`SENDER_AT`] on, to the IP header's checksum.
+    fn reply(&self, headers: &Headers) -> [u8; 18] {
+        let mut reply = [0; 18];
+        reply[..6].copy_from_slice(&self.mac);
+        reply[6..12].copy_from_slice(&headers[12..18]);
+        // No ECN; "don't fragment".
+        reply[9] &= 0xfc;
+        (reply[14], reply[16], reply[17]) = (0x40, self.ttl, 17);
+        reply
+    }
 }
 
 /// What eight frames alike look like: those of one length and class.
 #[derive(Clone, Debug)]
 #[repr(C, align(32))]
 pub struct Alike {
-    /// Bytes from [`TEMPLATE_AT`] on, zero where they are free but for their [`BIASED`] bits.
-    template: [u8; 32],
-    /// Which bytes from [`LAST_AT`] on are payload.
-    payload: [u8; 32],
-    /// The first bytes.
-    link: [u8; 16],
+    /// A head, zero where it is free but for the bits that are turned.
+    template: Bytes,
+    /// Which words are of the IP packet.
+    factors: Factors,
+    /// What the sum of an IP header has beside its free words.
+    ip_sum: Eight,
+    /// What the sum of a datagram and its pseudo header has beside its free words.
+    udp_sum: Eight,
+    /// What the sum of a reply's IP header has beside its destination.
+    reply_sum: Eight,
+    /// TTL and protocol of a reply, and in the high half ones.
+    reply_protocol: Eight,
+    /// Biased as sources are.
+    impossible_sources: [Eight; 2],
+    /// Ours as a source, biased.
+    port: Eight,
     /// The bytes of a reply from [`SENDER_AT`] on.
     reply: [u8; 16],
-    /// What the sum of an IP header has beside its free words.
-    ip_sum: u32,
-    /// What the sum of a datagram and its pseudo header has beside the free words of the IP packet,
-    /// if that of the IP header is right.
-    udp_sum: u32,
-    /// What the sum of a reply's IP header has beside its destination.
-    reply_sum: u32,
-    /// TTL and protocol of a reply, and in the high half ones.
-    reply_protocol: u32,
-    /// Biased as sources are.
-    impossible_sources: [u32; 2],
-    /// Ours as a source, biased.
-    port: u32,
     kernel: Kernel,
     len: usize,
     class: u8,
@@ -106,39 +133,30 @@ pub struct Alike {
 impl Alike {
     /// `None` for other lengths than [`ALIKE_LENS`].
     pub(super) fn new(own: &Own, kernel: Kernel, len: usize, class: u8) -> Option<Self> {
-        if !ALIKE_LENS.contains(&len) {
+        if !ALIKE_LENS.contains(&len) || len % 2 == 1 {
             return None;
         }
-        let mut headers: Headers = [0; HEADERS_LEN];
-        headers[..6].copy_from_slice(&own.mac);
-        // What is free stays zero.
-        let ip_len = len - ethernet::HEADER_LEN;
-        headers[12..18].copy_from_slice(&[8, 0, 0x45, class, 0, ip_len as u8]);
-        headers[23] = 17;
-        headers[30..34].copy_from_slice(&own.address);
-        headers[36..38].copy_from_slice(&own.port);
-        headers[39] = (ip_len - ipv4::HEADER_LEN) as u8;
-        let reply = [8, 0, 0x45, class & 0xfc, 0, ip_len as u8, 0, 0, 0x40, 0, own.ttl, 17];
-        let address = words(&own.address);
-        let source = |address: [u8; 4]| u32::from_le_bytes(address) ^ 0x8000_8000;
-        let (udp_len, protocol) = (words(&headers[38..40]), words(&[0, 17]));
-        // Of the IP header the identification and the checksum are biased, and the source.
-        let ip_sum = words(&headers[14..34]) + 2 * BIAS_OF_TWO;
-        // The sum of the IP header, which makes no difference if it is right, is in the sum of all.
-        let all = words(&headers[14..]) + (3 + 8) * BIAS_OF_TWO;
+        let headers = own.headers(len, class);
+        let reply = own.reply(&headers);
+        let (address, udp_len) = (words(&own.address), words(&headers[38..40]));
+        // What is beside the source, both halves of which are biased.
+        let (ip, udp) =
+            (words(&headers[14..34]), words(&headers[34..]) + address + udp_len + words(&[0, 17]));
+        let payload_words = (len - HEADERS_LEN) as u32 / 2;
+        let source = |address: [u8; 4]| Eight::all(u32::from_le_bytes(address) ^ 0x8000_8000);
         Some(Self {
-            template: std::array::from_fn(|index| headers[TEMPLATE_AT + index] ^ BIASED[index]),
-            payload: std::array::from_fn(|index| {
-                if (HEADERS_LEN..len).contains(&(LAST_AT + index)) { 0xff } else { 0 }
-            }),
-            link: std::array::from_fn(|index| if index < 6 { headers[index] } else { 0 }),
-            reply_sum: words(&reply[2..]) + address + BIAS_OF_TWO,
-            reply: std::array::from_fn(|index| if index < 6 { own.mac[index] } else { reply[index - 6] }),
-            ip_sum,
-            udp_sum: all + address + udp_len + protocol + BIAS_OF_TWO,
-            reply_protocol: u32::from_le_bytes([own.ttl, 17, 0xff, 0xff]),
+            template: template(&headers),
+            factors: Factors(array::from_fn(|index| i16::from((14..len).contains(&(2 * index))))),
+            // Identification and checksum.
+            ip_sum: Eight::all(ip + 4 * BIAS),
+            // Port and checksum.
+            udp_sum: Eight::all(udp + (4 + payload_words) * BIAS),
+            reply_sum: Eight::all(words(&reply[8..]) + address + 2 * BIAS),
+            reply_protocol: Eight::all(u32::from_le_bytes([own.ttl, 17, 0xff, 0xff])),
             impossible_sources: own.impossible_sources.map(source),
-            port: u32::from(u16::from_le_bytes(own.port) ^ 0x8000),
+            // Behind two bytes that are as they are to be.
+            port: Eight::all(u32::from(u16::from_le_bytes(own.port) ^ 0x8000) << 16),
+            reply: array::from_fn(|index| reply[index]),
             kernel,
             len,
             class,
@@ -151,22 +169,33 @@ impl Alike {
         (self.len, self.class) == (len, class)
     }
 
-    /// Makes eight frames of the length that was told their replies, as [`turn`](super::Expected::turn) does,
-    /// if the judge would find all of them plain, verified and whole. Else, or if that is
-    /// not seen at once, gives `false` and changes nothing.
+    /// Makes frames at the front of `packets` their replies, some at a time, as
+    /// [`turn`](super::Expected::turn) does, as long as the judge would find all of them plain, verified
+    /// and whole. Says how many; the others are as they were. Some of them may be right, too.
+    ///
+    /// `head` gives a packet's head, if its frame is of the length that was told.
     #[inline]
-    pub fn turn(&self, heads: &mut [&mut Head; AT_A_TIME]) -> bool {
+    pub fn turn_front<P>(&self, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
         match self.kernel.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2::turn(self, heads),
-            _ => false,
+            Kind::Avx2 => avx2::turn_front(self, packets, head),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ssse3 => ssse3::turn_front(self, packets, head),
+            Kind::Portable => 0,
         }
     }
+}
+
+/// A head with such headers, and with the highest bits of biased words.
+fn template(headers: &Headers) -> Bytes {
+    let mut template = [0; size_of::<Head>()];
+    template[..HEADERS_LEN].copy_from_slice(headers);
+    let biased = BIASED.into_iter().chain((HEADERS_LEN..template.len()).step_by(2));
+    biased.for_each(|at| template[at + 1] ^= 0x80);
+    Bytes(template)
 }
 
 /// The sum of little-endian words.
 fn words(bytes: &[u8]) -> u32 {
     bytes.as_chunks().0.iter().map(|&word| u32::from(u16::from_le_bytes(word))).sum()
 }
-
-const _: () = assert!(udp::HEADER_LEN == HEADERS_LEN - 34);
