@@ -54,7 +54,7 @@ struct Source {
     player: u32,
     /// Who it was last, and what shows that.
     was: (u32, [u8; 8]),
-    /// That player has left.
+    /// That player has left, or is another source now.
     is_gone: bool,
     /// Bytes of payload to the server and from it, since it last was no player.
     sent: usize,
@@ -274,6 +274,11 @@ impl World {
             assert_eq!(place, before.place, "who comes back is where it was");
         }
         self.given.insert(player);
+        // It is one source's from now on.
+        self.sources
+            .iter_mut()
+            .filter(|source| source.was.0 == player)
+            .for_each(|source| source.is_gone = true);
         let source = &mut self.sources[who];
         *source =
             Source { player, was: (player, token), is_gone: false, place, since, way, ..source.clone() };
@@ -284,7 +289,7 @@ impl World {
         assert_eq!((word(payload, 16), vector(payload, 20)), (source.player, source.place));
         // Two is elsewhere.
         assert!(word(payload, 32) <= 2);
-        source.is_gone = word(payload, 32) != 2;
+        source.is_gone |= word(payload, 32) != 2;
         (source.player, source.sent, source.received) = (0, 0, 0);
     }
 
