@@ -208,6 +208,7 @@ impl Companion for Control {
     }
 
     fn report(&mut self, report: &mut Report) {
+        self.map.iter_mut().for_each(Map::leave);
         let lateness = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
         let events: serde_json::Map<String, Value> =
             Event::ALL.iter().map(|&event| (event.name().to_owned(), self.count(event).into())).collect();

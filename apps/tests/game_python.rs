@@ -1,5 +1,5 @@
 //! `gannet game` and a client that was written from `docs/game-protocol.md` alone (`game_client.py`):
-//! it looks whether all is as the page says, on sockets and on frames.
+//! it looks whether all is as the page says, on sockets and on frames. And the picture of the world.
 //!
 //! The test on frames takes root. Without it it prints `skipped: NAME: REASON` and passes, but for
 //! `CI=true`, where a skip is a failure.
@@ -15,7 +15,12 @@ use common::{Ended, Lab, Program, Scratch, one_lcore, turn};
 use serde_json::Value;
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/apps/tests/game_client.py");
+const TERMINAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/apps/tests/terminal.py");
 const PLAYERS: u32 = 3;
+
+fn free_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port()
+}
 
 /// A server for three players in a world of one cell, in which nobody may be silent for long.
 fn arguments(io: &str, place: &str) -> String {
@@ -26,8 +31,8 @@ fn arguments(io: &str, place: &str) -> String {
 #[test]
 fn all_is_as_the_page_says_on_sockets() {
     let (_turn, scratch) = (turn(), Scratch::new());
-    let free = UdpSocket::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
-    let place = format!("--ip 127.0.0.1 --udp-port {free}");
+    let free = free_port();
+    let place = format!("--ip 127.0.0.1 --udp-port {free} --map world.png");
     let mut server = Program::start(&mut scratch.run_in(gannet(&arguments("socket", &place))));
     assert_eq!(server.ready(), format!("ready: game on socket, 1 queue, 127.0.0.1:{free}"));
     let output = Command::new("python3")
@@ -36,6 +41,33 @@ fn all_is_as_the_page_says_on_sockets() {
         .expect("python3");
     assert!(output.status.success(), "{output:#?}");
     counted(&scratch, &server.stop("TERM"));
+    let picture = std::fs::read(scratch.path().join("world.png")).expect("a picture");
+    assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n") && picture.len() > 1000, "{} bytes", picture.len());
+}
+
+#[test]
+fn the_world_is_drawn_in_a_terminal_that_is_given_back() {
+    let (_turn, scratch) = (turn(), Scratch::new());
+    let place = format!("--ip 127.0.0.1 --udp-port {} --map term --duration 1s", free_port());
+    let server = gannet(&arguments("socket", &place));
+    let mut terminal = Command::new("python3");
+    terminal.arg(TERMINAL).arg(server.get_program()).args(server.get_args());
+    let output = scratch.run_in(terminal).output().expect("python3");
+    assert!(output.status.success(), "{output:#?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    // Its own screen comes behind the start, and the shell's again before the report.
+    let at = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in {said}"));
+    let order = ["ready: game", "\x1b[?1049h", "▀", "\x1b[?1049l", "balance: "].map(at);
+    assert!(order.is_sorted(), "{order:?} in {said}");
+    assert_eq!(said.matches("\x1b[?1049l").count(), 1, "{said}");
+}
+
+#[test]
+fn a_picture_for_a_terminal_needs_one() {
+    let place = format!("--ip 127.0.0.1 --udp-port {} --map term", free_port());
+    let output = gannet(&arguments("socket", &place)).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("standard output is no terminal"), "{said}");
 }
 
 #[test]

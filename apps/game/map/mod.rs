@@ -48,9 +48,6 @@ pub enum MapError {
     /// Standard output is a file or a pipe.
     #[error("--map term: standard output is no terminal; name a file instead, as in --map world.png")]
     NoTerminal,
-    /// The terminal can't be written to.
-    #[error("--map term: {0}")]
-    Terminal(io::Error),
     /// The file can't be made.
     #[error("--map {}: {error}; name a file in a folder that can be written to", .path.display())]
     File {
@@ -79,8 +76,14 @@ pub struct Map {
 }
 
 enum Surface {
-    File { path: PathBuf, file: File, picture: Box<Picture>, crowd: Crowd },
-    Terminal(Screen<Stdout>),
+    File {
+        path: PathBuf,
+        file: File,
+        picture: Box<Picture>,
+        crowd: Crowd,
+    },
+    /// Taken at the first look, so that what is said at the start stands where it always does.
+    Terminal(Option<Screen<Stdout>>),
 }
 
 impl Map {
@@ -92,7 +95,7 @@ impl Map {
     pub fn new(output: &Output, cells: usize, board: Arc<Board>) -> Result<Self, MapError> {
         let surface = match output {
             Output::Terminal if !io::stdout().is_terminal() => return Err(MapError::NoTerminal),
-            Output::Terminal => Surface::Terminal(Screen::open(io::stdout()).map_err(MapError::Terminal)?),
+            Output::Terminal => Surface::Terminal(None),
             Output::File(path) => {
                 let path = path.clone();
                 match File::create(&path) {
@@ -121,10 +124,22 @@ impl Map {
                 crowd.see(&self.dots);
             }
             Surface::Terminal(screen) => {
+                // A terminal that went away is no reason to stop.
+                if screen.is_none() {
+                    *screen = Screen::open(io::stdout()).ok();
+                }
+                let Some(screen) = screen else { return };
                 let size = terminal_size::terminal_size();
                 let (columns, rows) = size.map_or((80, 24), |(columns, rows)| (columns.0, rows.0));
                 screen.show(&frame(&self.dots, columns.into(), rows.into()));
             }
+        }
+    }
+
+    /// Gives the terminal back, for what is said at the end.
+    pub fn leave(&mut self) {
+        if let Surface::Terminal(screen) = &mut self.surface {
+            *screen = None;
         }
     }
 
