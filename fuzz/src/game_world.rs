@@ -237,7 +237,7 @@ impl World {
     fn judge(&mut self, received: &Received) {
         let payload = &received.payload;
         let is_its = |name: &&str| name.parse() == Ok(received.to);
-        let who = SOURCES.iter().position(|name| is_its(name)).expect("one of the sources");
+        let who = SOURCES.iter().position(is_its).expect("one of the sources");
         assert_eq!(received.from.port(), PORT);
         assert!(is_right(payload), "{payload:02x?}");
         let source = &mut self.sources[who];
