@@ -5,7 +5,7 @@
 
 # The rings hold what comes while a processor does something else for a few hundred milliseconds. Many bots
 # are behind one address, which the guards would take for an attack.
-game_guards=(--guard rate=off,global-rate=off)
+game_guards=(--guard 'rate=off,global-rate=off')
 
 # start_game ARGUMENTS…: starts the server and waits until it is ready.
 start_game() {

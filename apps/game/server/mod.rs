@@ -76,11 +76,13 @@ impl Setup {
         assert!(lcores <= MAX_LCORES, "a player's number has 6 bits for the lcore");
         let (seats, seed) = (Seats::new(self.players), HashKey(self.seed));
         let players = self.players as usize;
+        // Of another lcore's players there may be the news of two of its ticks.
+        let news = if lcores > 1 { 2 * players } else { players };
         let exchanges = Exchange::wire(lcores, players).into_iter();
         let game = |(lcore, exchange)| Game {
             lcore,
             world: World::new(lcore, self.rules, seats.clone(), seed),
-            fan_out: FanOut::new(&self.rules, players, players),
+            fan_out: FanOut::new(&self.rules, players, news),
             exchange,
             talk: Talk::new(),
             ticks: Ticks::new(self.rules.period(), Arc::clone(&self.lateness)),
