@@ -121,6 +121,12 @@ impl FanOut {
         if end == len { Progress::Done } else { Progress::More }
     }
 
+    /// How many there are to hear something.
+    #[inline]
+    pub(super) fn listeners(&self) -> usize {
+        self.listeners.len()
+    }
+
     /// The cell of the listener that is `index`th by cells.
     #[inline]
     pub(super) fn cell_of_listener(&self, index: usize) -> Option<usize> {

@@ -2,6 +2,7 @@
 //! tell it, and tell what was said.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use gannet::{Outbox, SendError, Shared, Tick, Time};
 
@@ -19,6 +20,11 @@ const LOOKED_AT_PER_SLICE: usize = 512;
 const HEARD_PER_SLICE: usize = 4096;
 /// Payloads that a slice can share; what else there is to tell waits for the next.
 pub(super) const SHARED: usize = 64;
+
+/// Players that are told at once, before the others have to wait for their turn; and so many at a time
+/// then.
+const TOLD_AT_ONCE: usize = 256;
+const TOLD_AT_A_TIME: usize = 32;
 
 /// Where a tick is, and what it keeps from slice to slice.
 #[derive(Debug, Default)]
@@ -83,6 +89,9 @@ impl Game {
             self.count(Event::Ticks);
             self.talk.turn();
         }
+        if let Some(turn) = self.turn_to_tell(now) {
+            return Tick::Done(turn);
+        }
         match self.go_on(now, outbox) {
             Progress::More => Tick::More,
             Progress::Done => {
@@ -102,7 +111,7 @@ impl Game {
             Step::Hear => (self.hear_news(), Step::Sum),
             Step::Sum => (self.fan_out.sum(), Step::Sort),
             Step::Sort => (self.fan_out.sort(), Step::Tell),
-            Step::Tell => (self.tell(outbox), Step::Talk),
+            Step::Tell => (self.tell(now, outbox), Step::Talk),
             Step::Talk => (self.repeat(outbox), Step::Rest),
         };
         if progress == Progress::More {
@@ -192,9 +201,25 @@ impl Game {
         Progress::More
     }
 
-    /// Tells those in each cell what is new around it, as far as the outbox goes.
-    fn tell(&mut self, outbox: &mut Outbox<'_>) -> Progress {
-        loop {
+    /// When the next players are to be told, if not now. All are told in half of the time from tick to tick,
+    /// evenly: a burst of so many datagrams would have the answers behind it wait, here and in all queues on
+    /// the way, and those overflow.
+    fn turn_to_tell(&self, now: Time) -> Option<Time> {
+        if self.round.step != Step::Tell {
+            return None;
+        }
+        let told = self.round.update.as_ref().map_or(self.round.next, |telling| telling.next);
+        let waiting = (told + TOLD_AT_A_TIME).checked_sub(TOLD_AT_ONCE)?;
+        let half = (self.world.rules.period() / 2).as_nanos() as u64;
+        let nanos = half * waiting as u64 / self.fan_out.listeners().max(1) as u64;
+        let turn = self.ticks.began + Duration::from_nanos(nanos.min(half));
+        (now < turn).then_some(turn)
+    }
+
+    /// Tells those in each cell what is new around it, as far as the outbox goes, and as many as have their
+    /// turn.
+    fn tell(&mut self, now: Time, outbox: &mut Outbox<'_>) -> Progress {
+        while self.turn_to_tell(now).is_none() {
             let Some(mut telling) = self.round.update.take().or_else(|| self.next_cell()) else {
                 return Progress::Done;
             };
@@ -205,6 +230,7 @@ impl Game {
             let cut = self.fan_out.told(&telling.news, self.ticks.number);
             self.counters.add(Event::EntriesCut, cut as u64);
         }
+        Progress::More
     }
 
     /// The next cell with somebody in it who is to hear something.

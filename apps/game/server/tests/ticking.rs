@@ -82,6 +82,8 @@ fn answers_do_not_wait_for_the_end_of_a_tick() {
     everything(&mut lab);
     let (mut turns, mut between) = (0, 0);
     while lab.service().round.is_under_way() {
+        lab.advance(Duration::from_micros(100));
+        everything(&mut lab);
         let ping: [u8; Ping::LEN] = message(|into| Ping { player: welcome.player }.write(into, 3));
         lab.send("10.77.0.2:4000", PORT, &ping);
         lab.turn();
