@@ -1,5 +1,6 @@
 //! `gannet game`: the arguments, the lcores, and the control plane's side.
 
+use std::io::{self, Write as _};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,7 @@ use crate::map::{Board, Map};
 use crate::protocol::DEFAULT_PORT;
 use crate::rules::Rules;
 use crate::server::{Game, Setup, Sum};
+use crate::world::MAX_PLAYERS;
 
 const APP: App = App {
     name: "game",
@@ -35,10 +37,11 @@ pub fn run(args: impl Iterator<Item = String>, commit: &'static str) -> gannet::
     let mut control = Control::new(&setup, &args)?;
     let staff = Arc::clone(&control.staff);
     let board = control.board.clone();
+    let players = setup.players;
     let mut refused = None;
     let report = launch.built_from(commit).serve_beside(&mut control, |lcores| {
-        if lcores.len() > MAX_LCORES {
-            refused = Some(lcores.len());
+        refused = refusal(lcores.len(), players);
+        if refused.is_some() {
             return Vec::new();
         }
         let mut games = setup.games(lcores.len() as u32);
@@ -47,13 +50,24 @@ pub fn run(args: impl Iterator<Item = String>, commit: &'static str) -> gannet::
         *staff.lock().unwrap_or_else(PoisonError::into_inner) = members;
         games
     });
-    if let Some(lcores) = refused {
-        let what =
-            format!("{lcores} lcores: a player's number has room for {MAX_LCORES}; name fewer with -l");
-        return Err(Error::Program(what));
+    if let Some(why) = refused {
+        return Err(Error::Program(why));
     }
     let report = report?;
     control.finish(&report)
+}
+
+/// Why so many lcores can't have so many players, if they can't.
+fn refusal(lcores: usize, players: u32) -> Option<String> {
+    if lcores > MAX_LCORES {
+        return Some(format!(
+            "{lcores} lcores: a player's number has room for {MAX_LCORES}; name fewer with -l"
+        ));
+    }
+    let most = lcores as u64 * u64::from(MAX_PLAYERS);
+    (u64::from(players) > most).then(|| {
+        format!("--players {players}: an lcore takes {MAX_PLAYERS} and there are {lcores}; name more lcores with -l")
+    })
 }
 
 /// Its arguments behind the `--`.
@@ -147,8 +161,10 @@ impl Control {
 
     /// The picture, and a table of what happened.
     fn finish(self, report: &Report) -> gannet::Result<()> {
-        println!("{}", self.table(report));
+        let table = self.table(report);
         let finished = self.map.map_or(Ok(()), Map::finish);
+        // A reader that went away is no failure.
+        let _ = writeln!(io::stdout(), "{table}");
         finished.map_err(|error| Error::Program(error.to_string()))
     }
 
@@ -223,5 +239,18 @@ impl Companion for Control {
             "tick_end_lateness_ns": nanos(&lateness.end),
         });
         report.extra.insert("game".to_owned(), game);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lcores_have_room_for_so_many_players() {
+        assert_eq!(refusal(1, MAX_PLAYERS), None);
+        assert_eq!(refusal(2, MAX_PLAYERS + 1), None);
+        assert!(refusal(1, MAX_PLAYERS + 1).is_some_and(|why| why.contains("1048577")));
+        assert!(refusal(65, 1).is_some_and(|why| why.contains("65 lcores")));
     }
 }

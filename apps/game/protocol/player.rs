@@ -1,7 +1,7 @@
 //! What players say.
 
 use super::fields::{put, put_vector, u32_at, u64_at, vector_at, whole};
-use super::{HEADER_LEN, Header, Malformed, PacketType, PlayerId, Token, Vector};
+use super::{HEADER_LEN, Header, Malformed, PacketType, PlayerId, Refusal, Token, Vector};
 
 /// The player whom a message is about stands first.
 const PLAYER: usize = HEADER_LEN;
@@ -167,14 +167,20 @@ impl Join {
     const COOKIE: usize = 32;
     const RESERVED: usize = 40;
 
-    /// Reads it. What follows the version is another version's business where that is another.
+    /// The version that is spoken: of all versions it stands here, in messages of any length that
+    /// holds the answer to it. `None` for shorter ones.
+    pub fn version_of(payload: &[u8]) -> Option<u32> {
+        payload.first_chunk::<{ Refusal::LEN }>().map(|message| u32_at(message, Self::VERSION))
+    }
+
+    /// Reads one of this version.
     ///
     /// # Errors
     /// [`Malformed::Size`], [`Malformed::Reserved`].
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let message = whole::<{ Self::LEN }>(payload)?;
         let version = u32_at(message, Self::VERSION);
-        if version == super::VERSION && message[Self::RESERVED..].iter().any(|&byte| byte != 0) {
+        if message[Self::RESERVED..].iter().any(|&byte| byte != 0) {
             return Err(Malformed::Reserved);
         }
         Ok(Self {

@@ -100,7 +100,9 @@ fn reserved_bytes_are_zero_in_this_version() {
     message[63] = 1;
     assert_eq!(Join::parse(&message), Err(Malformed::Reserved));
     message[16] = 2;
-    assert_eq!(Join::parse(&message).map(|join| join.version), Ok(2), "another version may use them");
+    assert_eq!(Join::version_of(&message), Some(2));
+    assert_eq!(Join::version_of(&message[..24]), Some(2), "another version may have another length");
+    assert_eq!(Join::version_of(&message[..23]), None, "no answer is longer than its question");
 }
 
 #[test]

@@ -44,12 +44,17 @@ impl Game {
         let rules = self.world.rules;
         let player = self.world.known(step.player, datagram.source()).ok_or(Dropped(Event::DropStranger))?;
         player.seen = now;
-        match player.step(now, &step, timestamp as u32, &rules) {
+        match player.step(now, &step, timestamp, &rules) {
             Step::Taken => {
                 self.count(Event::Moved);
                 set_type(datagram.payload_mut(), PacketType::MOVE_ACK);
                 Ok(Verdict::Reply)
             }
+            Step::Again => {
+                set_type(datagram.payload_mut(), PacketType::MOVE_ACK);
+                Ok(Verdict::Reply)
+            }
+            Step::Overtaken => Err(Dropped(Event::DropOvertaken)),
             Step::Refused => {
                 let correction = player.correction();
                 self.count(Event::Corrected);
@@ -127,6 +132,7 @@ impl Game {
     ) -> Result<Verdict, Dropped> {
         let Leave { player } = Leave::parse(datagram.payload())?;
         self.world.known(player, datagram.source()).ok_or(Dropped(Event::DropStranger))?.seen = now;
+        datagram.resize(Left::LEN).map_err(|_| Dropped(Event::DropNoRoom))?;
         let gone = self.world.players.remove(player).ok_or(Dropped(Event::DropStranger))?;
         self.count(Event::Left);
         let left = Left { player, position: gone.position, reason: LeftReason::ASKED };

@@ -17,11 +17,12 @@ impl Game {
         timestamp: u64,
         outbox: &mut Outbox<'_>,
     ) -> Result<Verdict, Dropped> {
-        let join = Join::parse(datagram.payload())?;
-        if join.version != VERSION {
+        if Join::version_of(datagram.payload()).is_some_and(|version| version != VERSION) {
+            self.count(Event::Refused);
             let refusal = Refusal { code: ErrorCode::VERSION, detail: VERSION };
             return reply(datagram, |message| refusal.write(message, timestamp));
         }
+        let join = Join::parse(datagram.payload())?;
         let (source, own) = (datagram.source(), datagram.destination());
         if !outbox.is_cookie(source, own, &join.cookie) {
             self.count(Event::Challenged);

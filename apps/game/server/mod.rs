@@ -39,6 +39,9 @@ use crate::protocol::{Header, Malformed};
 use crate::rules::Rules;
 use crate::world::{MAX_LCORES, Seats, World};
 
+/// News that a ring to another lcore holds at least.
+const LEAST_IN_A_RING: usize = 64;
+
 /// The game on one lcore.
 #[derive(Debug)]
 pub struct Game {
@@ -78,7 +81,9 @@ impl Setup {
         let players = self.players as usize;
         // Of another lcore's players there may be the news of two of its ticks.
         let news = if lcores > 1 { 2 * players } else { players };
-        let exchanges = Exchange::wire(lcores, players).into_iter();
+        // Of a player's share of memory, rings to all other lcores take no more than with one of them.
+        let in_a_ring = (2 * players).div_ceil(lcores.max(1) as usize).max(LEAST_IN_A_RING);
+        let exchanges = Exchange::wire(lcores, in_a_ring).into_iter();
         let game = |(lcore, exchange)| Game {
             lcore,
             world: World::new(lcore, self.rules, seats.clone(), seed),

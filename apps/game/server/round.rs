@@ -297,7 +297,7 @@ impl Game {
             };
             match saying {
                 Err(Full) => return Progress::More,
-                Ok(None) => {}
+                Ok(None) => self.count(Event::TooLong),
                 Ok(Some(mut saying)) => {
                     if self.say(&mut saying, outbox).is_err() {
                         self.round.said = Some(saying);

@@ -9,7 +9,7 @@ use gannet::Time;
 use gannet::host::HashKey;
 
 pub(crate) use player::{Player, Step};
-pub(crate) use slab::{MAX_LCORES, Seats, Slab, lcore_of};
+pub(crate) use slab::{MAX_LCORES, MAX_PLAYERS, Seats, Slab, lcore_of};
 
 use crate::protocol::{Attack, AttackResult, Outcome, PlayerId, Token, Vector};
 use crate::random::Random;

@@ -19,8 +19,8 @@ pub(crate) struct Player {
     pub(crate) own: SocketAddr,
     pub(crate) position: Vector,
     pub(crate) velocity: Vector,
-    /// The low half of the timestamp of the last move that counts.
-    pub(crate) stamp: u32,
+    /// The timestamp of the last move that counts, on the player's clock; 0 before there was one.
+    moved_at: u64,
     pub(crate) health: u16,
     /// What became of it since the last update.
     pub(crate) flags: EntryFlags,
@@ -47,6 +47,10 @@ const _: () = assert!(size_of::<Player>() <= 168);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Taken,
+    /// It is the last one once more.
+    Again,
+    /// It was overtaken by another.
+    Overtaken,
     /// It stays where the server has it.
     Refused,
 }
@@ -65,7 +69,7 @@ impl Player {
             own,
             position,
             velocity: Vector::default(),
-            stamp: 0,
+            moved_at: 0,
             health: HEALTH,
             flags: EntryFlags::default(),
             is_changed: true,
@@ -81,7 +85,12 @@ impl Player {
 
     /// The same player on another lcore, and from another address.
     pub(crate) fn settle(self, now: Time, id: PlayerId, (source, own): (SocketAddr, SocketAddr)) -> Self {
-        Self { id, source, own, seen: now, is_changed: true, ..self }
+        Self { id, source, own, seen: now, is_changed: true, moved_at: 0, ..self }
+    }
+
+    /// It sends from another address from now on, and may have another clock.
+    pub(crate) fn rebind(&mut self, source: SocketAddr, own: SocketAddr) {
+        (self.source, self.own, self.moved_at) = (source, own, 0);
     }
 
     /// Our end and its end, to send from and to.
@@ -101,7 +110,12 @@ impl Player {
 
     /// Moves, if it can have come so far.
     #[inline]
-    pub(crate) fn step(&mut self, now: Time, step: &Move, stamp: u32, rules: &Rules) -> Step {
+    pub(crate) fn step(&mut self, now: Time, step: &Move, timestamp: u64, rules: &Rules) -> Step {
+        if timestamp <= self.moved_at && self.moved_at != 0 {
+            let is_last = timestamp == self.moved_at
+                && (step.position, step.velocity) == (self.position, self.velocity);
+            return if is_last { Step::Again } else { Step::Overtaken };
+        }
         let passed = now.as_nanos().saturating_sub(self.moved.as_nanos()) as f32 * 1e-9;
         self.credit = (self.credit + passed * rules.top_speed).min(rules.longest_way());
         self.moved = now;
@@ -116,7 +130,7 @@ impl Player {
         self.credit -= way.sqrt();
         self.position = step.position;
         self.velocity = step.velocity;
-        self.stamp = stamp;
+        self.moved_at = timestamp;
         self.is_changed = true;
         Step::Taken
     }
@@ -197,8 +211,8 @@ impl Player {
     pub(crate) fn tell(&mut self) -> Entry {
         let flags = std::mem::take(&mut self.flags);
         self.is_changed = false;
-        let Self { id: player, stamp, position, velocity, health, .. } = *self;
+        let Self { id: player, moved_at, position, velocity, health, .. } = *self;
         let flags = if self.is_dead() { flags.with(EntryFlags::DEAD) } else { flags };
-        Entry { player, stamp, position, velocity, health, flags }
+        Entry { player, stamp: moved_at as u32, position, velocity, health, flags }
     }
 }

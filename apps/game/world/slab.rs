@@ -207,7 +207,7 @@ impl Slab {
         let Some(old) = self.player(id).map(|player| player.source) else { return };
         self.forget(old);
         if let Some(player) = self.player(id) {
-            (player.source, player.own) = (source, own);
+            player.rebind(source, own);
         }
         self.enter(source, slot_of(id) as u32);
     }

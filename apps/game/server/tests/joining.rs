@@ -63,6 +63,19 @@ fn a_cookie_is_good_for_one_source_only() {
 }
 
 #[test]
+fn a_join_of_another_length_is_told_our_version() {
+    let mut lab = lab(10, 300.0);
+    for len in [24, 63, 72] {
+        let mut join = vec![9; len];
+        Header { packet_type: PacketType::JOIN, timestamp: 1 }.write(&mut join, len);
+        let refusal = ask(&mut lab, "10.77.0.2:4000", &join).expect("an answer");
+        assert_eq!(Refusal::parse(&refusal).map(|refusal| refusal.code), Ok(ErrorCode::VERSION));
+    }
+    assert_eq!(count(&lab, Event::Refused), 3);
+    close(lab);
+}
+
+#[test]
 fn another_version_is_told_ours() {
     let mut lab = lab(10, 300.0);
     let join = Join { version: 9, player: PlayerId::NOBODY, token: Token::default(), cookie: [0; 8] };

@@ -120,7 +120,8 @@ fn entries(received: &[Received], to: &str) -> Vec<Entry> {
 fn go(lab: &mut Lab<Game>, from: &str, player: PlayerId, to: Vector) {
     lab.advance(Duration::from_millis(40));
     everything(lab);
-    let ack = ask(lab, from, &move_message(player, to, 1)).expect("an answer");
+    let now = lab.now().as_nanos();
+    let ack = ask(lab, from, &move_message(player, to, now)).expect("an answer");
     assert_eq!(packet_type(&ack), PacketType::MOVE_ACK);
 }
 

@@ -20,6 +20,32 @@ fn a_move_comes_back_as_it_went_with_another_type() {
 }
 
 #[test]
+fn what_comes_twice_or_too_late_moves_nobody() {
+    let mut lab = fast_lab(10, 300.0);
+    let player = join(&mut lab, "10.77.0.2:4000").player;
+    lab.advance(Duration::from_millis(40));
+    everything(&mut lab);
+    let [first, second] = [(10.0, 100), (20.0, 200)].map(|(x, at)| move_message(player, place(x, 10.0), at));
+    let elsewhere = move_message(player, place(30.0, 10.0), 200);
+    let mut answers = [first, second, second, first, elsewhere].into_iter().map(|step| {
+        let answer = ask(&mut lab, "10.77.0.2:4000", &step);
+        lab.advance(Duration::from_millis(1));
+        everything(&mut lab);
+        answer
+    });
+    assert!(answers.next().flatten().is_some());
+    let acknowledged = answers.next().flatten();
+    assert!(acknowledged.is_some());
+    assert_eq!(answers.next().flatten(), acknowledged, "its answer may have been lost");
+    assert_eq!(answers.next().flatten(), None, "it was overtaken");
+    assert_eq!(answers.next().flatten(), None, "there is one of that time already");
+    drop(answers);
+    assert_eq!(lab.service().world.players.at(0).map(|player| player.position), Some(place(20.0, 10.0)));
+    assert_eq!((count(&lab, Event::Moved), count(&lab, Event::DropOvertaken)), (2, 2));
+    close(lab);
+}
+
+#[test]
 fn who_is_too_fast_is_put_back() {
     let mut lab = lab(10, 300.0);
     let welcome = join(&mut lab, "10.77.0.2:4000");
@@ -136,7 +162,7 @@ fn a_fight_has_a_winner_and_the_dead_come_back() {
         everything(&mut lab);
     }
     assert_eq!(attack(&mut lab, &first, second.player)[0].1.outcome, Outcome::NO_TARGET);
-    let step = move_message(second.player, place(12.0, 10.1), 1);
+    let step = move_message(second.player, place(12.0, 10.1), u64::MAX);
     lab.send("10.77.0.2:4001", PORT, &step);
     lab.turn();
     let answers = everything(&mut lab);
