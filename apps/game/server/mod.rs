@@ -81,7 +81,7 @@ impl Setup {
         let players = self.players as usize;
         // Of another lcore's players there may be the news of two of its ticks.
         let news = if lcores > 1 { 2 * players } else { players };
-        // Of a player's share of memory, rings to all other lcores take no more than with one of them.
+        // Two ticks of an even share of the players: what does not fit is counted.
         let in_a_ring = (2 * players).div_ceil(lcores.max(1) as usize).max(LEAST_IN_A_RING);
         let exchanges = Exchange::wire(lcores, in_a_ring).into_iter();
         let game = |(lcore, exchange)| Game {

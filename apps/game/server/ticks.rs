@@ -87,8 +87,7 @@ impl Ticks {
         self.due = self.due + self.period * skipped.saturating_add(1);
         // They count, so that the lcores' numbers stay together.
         self.number = self.number.wrapping_add(skipped);
-        let skipped = skipped.into();
-        skipped
+        skipped.into()
     }
 }
 
