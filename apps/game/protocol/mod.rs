@@ -5,8 +5,8 @@
 //! datagram whose [`Header`] was read, so that it knows type and size, and refuses what no honest
 //! client sends: numbers that are not finite, text that is none, reserved bytes that are not zero.
 //!
-//! - [`fields`]: numbers in their places.
-//! - [`player`]: from players. [`server`]: from the server. [`update`]: what goes on around a player.
+//! - `fields`: numbers in their places.
+//! - `player`: from players. `server`: from the server. `update`: what goes on around a player.
 
 mod fields;
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The service of one lcore. [`Game::on_datagram`] answers at once; [`Game::on_tick`] tells everybody
 //! what is new around it, a slice at a time, so that no answer waits for the whole of it.
 //!
-//! - [`answers`]: what players say, and what they are answered. [`join`]: how they become players.
-//! - [`round`]: the steps of a tick; [`fan_out`] and [`nearby`] say who is told what, [`talk`] holds
-//!   what was said; [`ticks`] says when.
-//! - [`exchange`]: what lcores tell each other; [`neighbours`] does what they ask for.
+//! - `answers`: what players say, and what they are answered. `join`: how they become players.
+//! - `round`: the steps of a tick; `fan_out` and `nearby` say who is told what, `talk` holds
+//!   what was said; `ticks` says when.
+//! - `exchange`: what lcores tell each other; `neighbours` does what they ask for.
 
 mod answers;
 mod exchange;
