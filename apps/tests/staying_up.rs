@@ -251,6 +251,27 @@ mod dpdk {
         }
     }
 
+    /// A container's tap is made outside of it, say. The device has it by its descriptor, wherever it is.
+    #[test]
+    fn net_tap_serves_on_when_its_interface_is_moved_and_renamed() {
+        with_tun("net_tap_serves_on_when_its_interface_is_moved_and_renamed", |lab| {
+            let mut engine = start(lab, &eal(&one_lcore(), TAP), "", ADDRESS);
+            engine.ready();
+            lab.near.ip(&format!("link set dtap0 netns {}", lab.far.name()));
+            // In place of the wire, which has the address.
+            lab.far.ip("link del far0");
+            lab.far.ip("link set dtap0 name moved0");
+            lab.far.ip("link set moved0 up");
+            lab.far.ip("addr add 10.77.0.2/24 dev moved0");
+            wait_until_served(&lab.far);
+            thread::sleep(A_WHILE);
+            assert_eq!(lab.far.udp_client(TO, 1000), Tally::all(1000));
+            let ended = engine.stop("TERM");
+            let report = balanced(&lab.scratch, &ended);
+            assert_eq!(number(&port(&report)["losses"]), 0, "{ended:#?}");
+        });
+    }
+
     #[test]
     fn net_af_packet_serves_an_interface_that_was_made_anew() {
         Lab::with("net_af_packet_serves_an_interface_that_was_made_anew", |lab| {

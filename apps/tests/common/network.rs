@@ -141,6 +141,11 @@ impl Namespace {
         bytes.collect::<Vec<_>>().try_into().expect("six bytes")
     }
 
+    /// As `ip` knows it.
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+
     /// The number of the interface of that name, if there is one.
     pub(crate) fn index(&self, interface: &str) -> Option<String> {
         let mut command = Command::new("ip");

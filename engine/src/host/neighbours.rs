@@ -214,6 +214,13 @@ impl<P> Neighbours<P> {
         }
     }
 
+    /// Has every neighbour that answered asked again when something is next sent to it. Until it answers its
+    /// old address is used, which mostly is right.
+    pub(super) fn doubt(&mut self, now: Time) {
+        let entries = self.slots.iter_mut().flatten().filter(|entry| !entry.is_asked_for());
+        entries.for_each(|entry| entry.deadline = entry.deadline.min(now));
+    }
+
     /// Forgets everything. Gives the packets that waited.
     pub(super) fn clear(&mut self) -> impl Iterator<Item = P> + '_ {
         self.slots.iter_mut().for_each(|slot| *slot = None);
@@ -356,6 +363,22 @@ mod tests {
         let moved = MacAddress([2, 0, 0, 0, 0, 10]);
         table.learn(later, peer, moved).for_each(drop);
         assert_eq!(table.lookup(later, peer, OWN), Ok(Lookup { mac: Some(moved), ask: false }));
+    }
+
+    #[test]
+    fn a_doubted_neighbour_is_asked_again_at_once() {
+        let fixed = vec![(neighbour(8).address, MAC)];
+        let mut table = Neighbours::<u32>::new(HashKey([1, 2]), fixed);
+        let now = Time::ZERO + RETRY;
+        table.lookup(Time::ZERO, neighbour(9), OWN).expect("room");
+        table.learn(Time::ZERO, neighbour(9), MAC).for_each(drop);
+        table.lookup(Time::ZERO, neighbour(10), OWN).expect("room");
+        table.doubt(now);
+        assert_eq!(table.known(now, neighbour(9)), None);
+        assert_eq!(table.lookup(now, neighbour(9), OWN), Ok(Lookup { mac: Some(MAC), ask: true }));
+        assert_eq!(table.lookup(now, neighbour(9), OWN), Ok(Lookup { mac: Some(MAC), ask: false }));
+        assert_eq!(table.lookup(now, neighbour(8), OWN), Ok(Lookup { mac: Some(MAC), ask: false }));
+        assert_eq!(table.lookup(now, neighbour(10), OWN), Ok(Lookup { mac: None, ask: false }), "it waits");
     }
 
     #[test]

@@ -279,8 +279,9 @@ impl<Q: FrameQueue> Host<Q> {
     pub(super) fn learn(&mut self, now: Time, learned: Learned) {
         let Learned { neighbour, mac } = learned;
         for mut packet in self.neighbours.learn(now, neighbour, mac) {
-            if let Some(destination) = packet.room_mut().first_chunk_mut() {
-                *destination = mac.0;
+            // Our own address may be another than when the frame was made.
+            for (place, address) in packet.room_mut().chunks_exact_mut(6).zip([mac, self.style.mac]) {
+                place.copy_from_slice(&address.0);
             }
             self.counters.add(Counter::SentLate, 1);
             self.egress.send(&mut self.queue, packet, Counter::SentLate);

@@ -142,7 +142,7 @@ impl<Q: FrameQueue> Host<Q> {
 
     fn step_announcements(&mut self, now: Time) {
         if let Some(mac) = self.presence.link_up.take_mac() {
-            self.become_station(mac);
+            self.become_station(now, mac);
         }
         match self.presence.stage {
             Stage::Silent => _ = self.presence.link_up.take(),
@@ -171,11 +171,13 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     /// The port has a device of another address from now on. Our IPv6 addresses stay what they are.
-    fn become_station(&mut self, mac: MacAddress) {
+    fn become_station(&mut self, now: Time, mac: MacAddress) {
         self.style.mac = mac;
         Arc::make_mut(&mut self.rules).mac = mac;
         // What is prepared for them has the old address in it.
         self.ways = Ways::new();
+        // What is at the other end of the wire may be another, too.
+        self.neighbours.doubt(now);
         if self.lane.is_some() {
             self.lane = Lane::new(&self.rules, &self.guard, self.style, self.mtu, self.trusted.udp);
         }

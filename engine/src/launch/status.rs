@@ -199,6 +199,11 @@ impl Status {
         self.ports.get(usize::from(id.0)).map_or("", |port| &port.description.name)
     }
 
+    /// Whether the program serves by all of its ports: it said that it is ready, and no device is gone.
+    pub(super) fn serves(&self) -> bool {
+        self.is_ready.load(Relaxed) && !self.ports.iter().any(|port| port.is_gone.load(Relaxed))
+    }
+
     /// Whether every lcore's loop goes round.
     pub(super) fn all_move(&self) -> bool {
         self.lcores.iter().all(|lcore| lcore.is_moving.load(Relaxed))

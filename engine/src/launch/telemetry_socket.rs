@@ -80,7 +80,7 @@ fn info(status: &Status) -> Vec<(String, Value)> {
         text("commit", status.commit),
         text("dpdk", crate::dpdk_version().unwrap_or_default()),
         number("start_time_seconds", seconds(status.started)),
-        number("ready", status.is_ready.load(Relaxed)),
+        number("ready", status.serves()),
     ]
 }
 

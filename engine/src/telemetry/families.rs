@@ -91,7 +91,7 @@ macro_rules! families {
 families! {
     BUILD "gannet_build" Info &["app", "version", "commit", "dpdk"], "What runs."
     START_TIME "gannet_start_time_seconds" Gauge &[], "When the workers were started, in seconds since 1970."
-    READY "gannet_ready" Gauge &[], "1 when the addresses are known to be ours and the ready line was printed."
+    READY "gannet_ready" Gauge &[], "1 while the program serves: its addresses are known to be ours and no port's device is gone."
     PORT_INFO "gannet_port" Info &["port", "number", "driver", "mac", "numa_node"], "What a port is."
     PORT_MTU "gannet_port_mtu_bytes" Gauge PORT, "The longest IP packet that the port sends."
     PORT_QUEUES "gannet_port_queues" Gauge PORT, "Queue pairs that the port was opened with."

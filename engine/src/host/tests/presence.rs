@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::listening::is_report;
 use super::packets::{CLIENT_MAC, Frame, HOST_MAC, Seen, read};
-use super::{Obedient, exchange, finish, sent};
+use super::{Obedient, PEER, arp, exchange, finish, frame, sent};
 use crate::host::{Addressing, Host, HostConfig, InterfaceAddress};
 use crate::port::memory::{self, MemoryConfig};
 use crate::telemetry::Counter;
+use crate::wire::ethernet::MacAddress;
 use crate::wire::vlan::Vlans;
 use crate::{DatagramQueue as _, Lab, Time, Worker};
 
@@ -158,14 +159,55 @@ fn an_address_in_use_is_defended() {
     assert_eq!((counters[Counter::DuplicateAddress], counters[Counter::AddressConflict]), (0, 1));
 }
 
-#[test]
-fn a_link_that_comes_up_is_told_again() {
-    let (queue, mut wire) = memory::pair(&MemoryConfig::default());
+fn addressing() -> Addressing {
     let own =
         |address: std::net::IpAddr, prefix_len| InterfaceAddress { address, prefix_len, vlans: Vlans::NONE };
     let addresses = vec![own([10, 77, 0, 1].into(), 24), own(OWN.parse().expect("valid"), 64)];
-    let addressing = Addressing::new(addresses, vec![]).expect("no gateway");
-    let host = Host::new(queue, HostConfig { announces: true, ..HostConfig::new(addressing) });
+    Addressing::new(addresses, vec![]).expect("no gateway")
+}
+
+/// A device of another address, and at the other end of its wire another peer.
+#[test]
+fn a_new_device_asks_for_its_neighbours_again() {
+    const NEW: MacAddress = MacAddress([2, 0, 0, 0, 0, 77]);
+    const NEW_PEER: [u8; 6] = [2, 0, 0, 0, 0, 78];
+    let (queue, mut wire) = memory::pair(&MemoryConfig::default());
+    let host = Host::new(queue, HostConfig::new(addressing()));
+    let link_up = host.link_up();
+    let mut worker = Worker::new(vec![host], Obedient::default(), 1);
+    let mut said = |frames: &[Vec<u8>]| {
+        frames.iter().for_each(|frame| wire.send_frame(frame).expect("room"));
+        worker.poll_once(Time::ZERO);
+        std::iter::from_fn(|| wire.receive_frame()).collect::<Vec<_>>()
+    };
+    let word = |to: [u8; 6]| [&to[..], &frame(b"s", |_| {})[6..]].concat();
+    let is_question = |frame: &Vec<u8>| frame[..6] == [0xff; 6] && frame[12..14] == [8, 6];
+    assert!(said(&[word(HOST_MAC)]).iter().all(is_question));
+    let waited = said(&[arp(2, PEER.0, [10, 77, 0, 1])]);
+    let old_peer = waited[0][..6].to_vec();
+    assert_eq!(waited[0][6..12], HOST_MAC);
+    link_up.raise_as(NEW);
+    // The announcement of a link that came up is another host's of the port.
+    assert!(said(&[]).is_empty());
+    let frames = said(&[word(NEW.0)]);
+    let (questions, datagrams): (Vec<_>, Vec<_>) = frames.into_iter().partition(is_question);
+    assert_eq!((questions.len(), datagrams.len()), (1, 1));
+    assert_eq!((&questions[0][6..12], &datagrams[0][..6]), (&NEW.0[..], &old_peer[..]));
+    let mut answer = arp(2, PEER.0, [10, 77, 0, 1]);
+    answer[..6].copy_from_slice(&NEW.0);
+    answer[6..12].copy_from_slice(&NEW_PEER);
+    answer[22..28].copy_from_slice(&NEW_PEER);
+    assert!(said(&[answer]).is_empty());
+    let frames = said(&[word(NEW.0)]);
+    assert_eq!((frames.len(), &frames[0][..6], &frames[0][6..12]), (1, &NEW_PEER[..], &NEW.0[..]));
+    worker.drain();
+    assert!(worker.queues()[0].counters().snapshot().balance().is_exact());
+}
+
+#[test]
+fn a_link_that_comes_up_is_told_again() {
+    let (queue, mut wire) = memory::pair(&MemoryConfig::default());
+    let host = Host::new(queue, HostConfig { announces: true, ..HostConfig::new(addressing()) });
     let link_up = host.link_up();
     let mut worker = Worker::new(vec![host], Obedient::default(), 1);
     let mut said = |worker: &mut Worker<_, _>, now| {

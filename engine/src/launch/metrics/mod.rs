@@ -8,7 +8,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -112,7 +111,7 @@ impl Reader<'_> {
         let answer = match request {
             Ok(request) => match request.target {
                 Target::Metrics => http::answer(request, &page::page(status, request.format)),
-                Target::Ready => http::verdict(request, status.is_ready.load(Relaxed)),
+                Target::Ready => http::verdict(request, status.serves()),
                 Target::Healthy => http::verdict(request, status.all_move()),
             },
             Err(refusal) => refusal.answer(),
@@ -183,6 +182,7 @@ impl Reader<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
     use std::time::SystemTime;
 
     use super::*;
@@ -244,6 +244,23 @@ pub(super) mod tests {
         slow[0].read_to_string(&mut answer).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         drop(server);
+    }
+
+    #[test]
+    fn a_program_is_ready_while_all_of_its_devices_are_there() {
+        let status = Arc::new(status());
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).expect("an address");
+        let _server = listener.serve(&status);
+        let verdict = |is_ready, is_gone| {
+            status.is_ready.store(is_ready, Relaxed);
+            status.ports[0].is_gone.store(is_gone, Relaxed);
+            let answer = ask(listener.address(), b"GET /ready HTTP/1.1\r\nHost: a\r\n\r\n");
+            answer.split(' ').nth(1).map(str::to_owned).expect("a status")
+        };
+        assert_eq!(verdict(false, false), "503");
+        assert_eq!(verdict(true, false), "200");
+        assert_eq!(verdict(true, true), "503");
+        assert_eq!(verdict(true, false), "200");
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn about(status: &Status, page: &mut Exposition) {
     page.family(&of::BUILD).add(what, 1);
     let started = status.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     page.family(&of::START_TIME).add(&[], started.as_secs_f64());
-    page.family(&of::READY).add(&[], u8::from(status.is_ready.load(Relaxed)));
+    page.family(&of::READY).add(&[], u8::from(status.serves()));
 }
 
 fn ports(status: &Status, page: &mut Exposition) {

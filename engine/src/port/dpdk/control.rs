@@ -28,7 +28,7 @@ impl PortControl for DpdkControl {
     }
 
     fn is_link_up(&mut self) -> bool {
-        self.renewal.is_serving() && self.renewal.is_running() && self.device.link_speed().is_some()
+        self.renewal.is_serving() && self.renewal.has_link(&self.device)
     }
 
     fn look_after(&mut self) -> Found {

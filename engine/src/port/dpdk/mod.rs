@@ -16,6 +16,7 @@
 //! | `open` | a device made a port: negotiated, started, split into queues |
 //! | `control` | an open port's control side |
 //! | `renewal` | a device that was removed, or has to be reset, served again |
+//! | `kernel_interface` | an interface of the kernel's behind a device |
 //! | `events` | what drivers tell of their devices |
 //! | `device` | a device's name, and the calls that configure, read and end it |
 //! | `queue` | a queue pair: bursts in and out |
@@ -42,6 +43,7 @@ mod device;
 mod eal;
 mod events;
 mod gate;
+mod kernel_interface;
 mod launch;
 mod ledger;
 mod leftovers;

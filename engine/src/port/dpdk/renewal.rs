@@ -12,11 +12,11 @@ use super::device::{Device, DeviceId, DpdkError};
 use super::error_text;
 use super::events::{self, Event};
 use super::gate::Gate;
+use super::kernel_interface::KernelInterface;
 use super::negotiate::Plan;
 use super::open;
 use super::pool::Pool;
 use crate::port::Found;
-use crate::port::af_packet::Query;
 
 /// What a device was configured with, and is again.
 pub(super) struct Settings {
@@ -43,42 +43,6 @@ impl Origin {
         let bus = if bus == "pci" { c"pci" } else { c"vdev" };
         let arguments = value.split_once(',').map_or("", |(_, arguments)| arguments);
         Some(Self { bus, name: CString::new(name).ok()?, arguments: CString::new(arguments).ok()? })
-    }
-}
-
-/// An interface of the kernel's behind a device.
-pub(super) struct KernelInterface {
-    name: String,
-    index: i32,
-    query: Query,
-    /// The device makes it, and nobody else.
-    is_made: bool,
-}
-
-impl KernelInterface {
-    /// The one behind the device, if there is one.
-    pub(super) fn behind(info: &sys::rte_eth_dev_info) -> Option<Self> {
-        let mut name = [0; libc::IF_NAMESIZE];
-        // SAFETY: room for the longest name.
-        let named = unsafe { libc::if_indextoname(info.if_index, name.as_mut_ptr()) };
-        if info.if_index == 0 || named.is_null() {
-            return None;
-        }
-        // SAFETY: the call wrote a zero-terminated name.
-        let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
-        let query = Query::new(&name).ok()?;
-        let is_made = open::driver_name(info) == "net_tap";
-        Some(Self { name, index: info.if_index.cast_signed(), query, is_made })
-    }
-
-    /// Whether it was removed.
-    fn is_gone(&self) -> bool {
-        self.query.index().ok() != Some(self.index) && !self.query.is_there(self.index)
-    }
-
-    /// Whether the device can be made anew as far as the interface goes.
-    fn is_back(&self) -> bool {
-        self.is_made || self.query.index().is_ok()
     }
 }
 
@@ -141,10 +105,13 @@ impl Renewal {
         self.stage == Stage::Serving
     }
 
-    /// Whether the interface behind it is up and has its link, which not every driver looks at; so, too,
-    /// where there is none.
-    pub(super) fn is_running(&self) -> bool {
-        self.interface.as_ref().is_none_or(|interface| interface.query.is_running())
+    /// Whether the device and the interface behind it have their link. Of an interface in another network
+    /// namespace neither can say that: it counts as up.
+    pub(super) fn has_link(&self, device: &Device) -> bool {
+        let has_link = || device.link_speed().is_some();
+        self.interface.as_ref().map_or_else(has_link, |interface| {
+            interface.is_elsewhere() || interface.is_running() && has_link()
+        })
     }
 
     /// Whether there is a device to be closed.
@@ -188,8 +155,8 @@ impl Renewal {
         match (cause, &self.interface) {
             (Cause::Reset, _) => "its driver asks for a reset".to_owned(),
             (Cause::Recovering, _) => "its driver found an error and mends it".to_owned(),
-            (Cause::Removed, Some(KernelInterface { name, is_made: true, .. })) => {
-                format!("its interface '{name}' was deleted, and is made anew")
+            (Cause::Removed, Some(interface)) if interface.is_made() => {
+                format!("its interface '{}' was deleted, and is made anew", interface.name)
             }
             (Cause::Removed, Some(KernelInterface { name, .. })) => {
                 format!("the interface '{name}' was deleted; it is served again when there is a new one")
