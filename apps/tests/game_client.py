@@ -52,6 +52,7 @@ def main(address, port, players):
     Player.company = [one, two]
     check_ping(one)
     check_moves(one)
+    check_overtaken(one)
     check_what_is_too_much(one)
     check_updates(one, two)
     check_chat(one, two)
@@ -77,15 +78,15 @@ class Player:
     def __init__(self, server):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect(server)
-        self.id, self.token = NOBODY, 0
+        self.id, self.token, self.sent_at = NOBODY, 0, 0
         self.updates, self.chats = [], []
 
     def send_bytes(self, message):
         self.socket.send(message)
 
     def send(self, kind, body):
-        """Gives the timestamp, which the answer has to have."""
-        timestamp = time.monotonic_ns()
+        """Gives the timestamp, which the answer has to have. Each is later than the one before."""
+        timestamp = self.sent_at = max(time.monotonic_ns(), self.sent_at + 1)
         self.send_bytes(HEADER.pack(kind, HEADER.size + len(body), timestamp) + body)
         return timestamp
 
@@ -279,6 +280,19 @@ def check_moves(player):
     player.walk((middle, 1.5, middle))
     player.walk((1.0, 0.0, 1.0))
     seen("every step was acknowledged")
+
+
+def check_overtaken(player):
+    """The last move once more is acknowledged again, another of its time or before is not answered."""
+    _, fields, timestamp = player.move(player.place)
+    here = struct.pack("<I3f3f", *fields)
+    there = struct.pack("<I3f3f", player.id, player.place[0], player.place[1] + 0.1, player.place[2], 0, 0, 0)
+    for time_of_it, body in ((timestamp - 1, here), (timestamp - 1, there), (timestamp, there)):
+        player.send_bytes(HEADER.pack(MOVE, HEADER.size + len(body), time_of_it) + body)
+    check((heard := player.ping()) == [], "an answer to a move that was overtaken: %s" % heard)
+    player.send_bytes(HEADER.pack(MOVE, HEADER.size + len(here), timestamp) + here)
+    check((heard := player.ping()) == [(ACK, timestamp, fields)], "the last move once more: %s" % heard)
+    seen("moves that were overtaken move nobody")
 
 
 def check_what_is_too_much(player):

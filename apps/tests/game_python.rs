@@ -105,6 +105,7 @@ fn counted(scratch: &Scratch, ended: &Ended) {
         ("drop_unknown_type", 5),
         ("drop_unknown_weapon", 1),
         ("drop_too_talkative", 1),
+        ("drop_overtaken", 3),
         ("drop_stranger", 9),
     ];
     for (event, times) in exactly {

@@ -64,14 +64,26 @@ struct Source {
     /// When it became a player or lives again, and the metres that it went since.
     since: Duration,
     way: f32,
-    /// The position of the last move that it sent.
-    step: [f32; 3],
+    /// The last move that it sent.
+    sent_move: Step,
+    /// The last one that counts, since it became a player here; before that none.
+    last_move: Option<Step>,
+}
+
+/// A move: what of it has to come back, and when the player made it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Step {
+    timestamp: u64,
+    /// All that is behind the header.
+    body: Vec<u8>,
 }
 
 /// The lab, and everybody in it.
 struct World {
     lab: Lab<Game>,
     now: Duration,
+    /// The timestamp of the last message; each has a later one, and none has zero, which is the server's.
+    clock: u64,
     capacity: u32,
     top_speed: f32,
     sources: [Source; SOURCES.len()],
@@ -115,8 +127,9 @@ impl World {
         rules.top_speed = if mode & 4 == 0 { 10.0 } else { 1000.0 };
         let setup = Setup { rules, players: capacity, seed: [1, mode.into()], lateness: Sum::default() };
         let lab = Lab::new(setup.games(1).remove(0));
-        let (top_speed, now, given) = (rules.top_speed, Duration::ZERO, HashSet::new());
-        Self { lab, now, capacity, top_speed, sources: Default::default(), given, transcript: Vec::new() }
+        let (top_speed, now, clock, given) = (rules.top_speed, Duration::ZERO, 0, HashSet::new());
+        let (sources, transcript) = (Default::default(), Vec::new());
+        Self { lab, now, clock, capacity, top_speed, sources, given, transcript }
     }
 
     fn step(&mut self, bytes: &mut Bytes<'_>) {
@@ -142,38 +155,48 @@ impl World {
 
     fn ask_to_join(&mut self, who: usize, cookie: [u8; 8], (player, token): (u32, [u8; 8])) {
         let body = [&1_u32.to_le_bytes()[..], &player.to_le_bytes(), &token, &cookie, &[0; 24]].concat();
-        self.say(who, &message(4, &body));
+        self.say_next(who, 4, &body);
     }
 
-    /// Moves from where it is, by as much as the input says; somewhere near it, mostly.
+    /// Moves from where it is, by as much as the input says; somewhere near it, mostly. Or says its last
+    /// move once more, or one that the last has overtaken.
     fn walk(&mut self, who: usize, bytes: &mut Bytes<'_>) {
-        let scale = [0.01, 0.1, 0.5, 5.0][bytes.below(4)];
+        let how = bytes.byte();
+        let scale = [0.01, 0.1, 0.5, 5.0][usize::from(how & 3)];
+        let last = self.sources[who].last_move.clone().unwrap_or_default();
+        if how >= 0xf0 && last != Step::default() {
+            return self.say(who, &message(1, last.timestamp, &last.body));
+        }
         let mut by = || f32::from(bytes.byte() as i8) * scale;
         let place = self.sources[who].place;
         let step = [place[0] + by(), place[1], place[2] + by()];
         let velocity = [by() * 0.1, 0.0, 0.0];
-        self.sources[who].step = step;
         let numbers = [step, velocity].concat();
         let numbers: Vec<_> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        self.say(who, &message(1, &[&self.player(who)[..], &numbers].concat()));
+        let body = [&self.player(who)[..], &numbers].concat();
+        match how {
+            0xe0.. => self.say(who, &message(1, last.timestamp.max(1), &body)),
+            0xd0.. => self.say(who, &message(1, last.timestamp.saturating_sub(1).max(1), &body)),
+            _ => self.say_next(who, 1, &body),
+        }
     }
 
     fn attack(&mut self, who: usize, bytes: &mut Bytes<'_>) {
         let (target, weapon) = (bytes.below(SOURCES.len()), u32::from(bytes.byte() % 4));
         let body = [self.player(who), self.player(target), weapon.to_le_bytes()].concat();
-        self.say(who, &message(2, &body));
+        self.say_next(who, 2, &body);
     }
 
     fn talk(&mut self, who: usize, bytes: &mut Bytes<'_>) {
         let text = bytes.short();
         let length = (text.len() as u32).to_le_bytes();
-        self.say(who, &message(3, &[&self.player(who)[..], &length, text].concat()));
+        self.say_next(who, 3, &[&self.player(who)[..], &length, text].concat());
     }
 
     fn leave_or_return(&mut self, who: usize, how: u8) {
         match how % 4 {
-            0 => self.say(who, &message(5, &self.player(who))),
-            1 => self.say(who, &message(6, &self.player(who))),
+            0 => self.say_next(who, 5, &self.player(who)),
+            1 => self.say_next(who, 6, &self.player(who)),
             // As whoever another source is or was.
             _ => {
                 let other = usize::from(how >> 2) % SOURCES.len();
@@ -191,7 +214,7 @@ impl World {
             let player = self.player(usize::from(how >> 1) % SOURCES.len());
             body.iter_mut().zip(player).for_each(|(place, byte)| *place = byte);
         }
-        let mut message = message(kind, &body);
+        let mut message = message(kind, self.tick(), &body);
         if how & 0x80 == 0 {
             repair_size(&mut message);
         }
@@ -202,9 +225,21 @@ impl World {
         self.sources[who].player.to_le_bytes()
     }
 
+    /// The next timestamp.
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    /// Says something later than all before.
+    fn say_next(&mut self, who: usize, kind: u32, body: &[u8]) {
+        let message = message(kind, self.tick(), body);
+        self.say(who, &message);
+    }
+
     fn say(&mut self, who: usize, payload: &[u8]) {
         if let Some(step) = step_of(payload) {
-            self.sources[who].step = step;
+            self.sources[who].sent_move = step;
         }
         if self.lab.send(SOURCES[who], PORT, payload) {
             self.sources[who].sent += payload.len();
@@ -280,8 +315,10 @@ impl World {
             .filter(|source| source.was.0 == player)
             .for_each(|source| source.is_gone = true);
         let source = &mut self.sources[who];
-        *source =
-            Source { player, was: (player, token), is_gone: false, place, since, way, ..source.clone() };
+        // Who is told once more what it is goes on, and everybody else begins with a clock of its own.
+        let last_move = source.last_move.take().filter(|_| source.player == player);
+        let was = (player, token);
+        *source = Source { player, was, is_gone: false, place, since, way, last_move, ..source.clone() };
     }
 
     fn left(&mut self, who: usize, payload: &[u8]) {
@@ -297,7 +334,15 @@ impl World {
         let (now, top_speed) = (self.now, self.top_speed);
         let source = &mut self.sources[who];
         let place = vector(payload, 20);
-        assert_eq!((word(payload, 16), place), (source.player, source.step), "the move that it sent");
+        assert_eq!(word(payload, 16), source.player, "{payload:02x?}");
+        assert_eq!(Step::of(payload), source.sent_move, "the move that it sent");
+        if !source.is_later() {
+            // It is acknowledged once more, and moves nobody.
+            let is_last = source.last_move.as_ref().is_some_and(|last| last.is(&source.sent_move));
+            assert!(is_last, "a move that was overtaken: {payload:02x?}");
+            return assert_eq!(place, source.place, "where it is");
+        }
+        source.last_move = Some(source.sent_move.clone());
         assert!(is_inside(place) && length(vector(payload, 32)) <= top_speed * 1.001, "{payload:02x?}");
         source.way += length([0, 1, 2].map(|axis| place[axis] - source.place[axis]));
         source.place = place;
@@ -310,7 +355,11 @@ impl World {
         let source = &mut self.sources[who];
         let place = vector(payload, 20);
         assert!(word(payload, 16) == source.player && is_inside(place), "{payload:02x?}");
-        if eight(payload, 8) == [0; 8] && place != source.place {
+        let answered = u64::from_le_bytes(eight(payload, 8));
+        if answered != 0 {
+            assert_eq!(answered, source.sent_move.timestamp, "the move that it sent");
+            assert!(source.is_later(), "a move that was overtaken is corrected");
+        } else if place != source.place {
             (source.place, source.since, source.way) = (place, now, 0.0);
         }
         assert_eq!(place, source.place, "where it is");
@@ -346,15 +395,36 @@ impl World {
     }
 }
 
-/// A message from a player. Its time is never zero, which is the server's.
-fn message(kind: u32, body: &[u8]) -> Vec<u8> {
-    let size = 16 + body.len() as u32;
-    [&kind.to_le_bytes()[..], &size.to_le_bytes(), &7_u64.to_le_bytes(), body].concat()
+impl Source {
+    /// Whether the move that it sent is later than the last one that counts; a time of zero is none.
+    fn is_later(&self) -> bool {
+        let last = self.last_move.as_ref().map_or(0, |last| last.timestamp);
+        last == 0 || self.sent_move.timestamp > last
+    }
 }
 
-/// Where a move goes, if that is one.
-fn step_of(payload: &[u8]) -> Option<[f32; 3]> {
-    (payload.len() == 44 && word(payload, 0) == 1).then(|| vector(payload, 20))
+impl Step {
+    /// That of a message of the length of one.
+    fn of(payload: &[u8]) -> Self {
+        Self { timestamp: u64::from_le_bytes(eight(payload, 8)), body: payload[16..].to_vec() }
+    }
+
+    /// Whether it is the same move of the same time; there are two zeros.
+    fn is(&self, other: &Self) -> bool {
+        let [own, its] = [self, other].map(|step| [4, 16].map(|at| vector(&step.body, at)));
+        self.timestamp == other.timestamp && own == its
+    }
+}
+
+/// A message from a player.
+fn message(kind: u32, timestamp: u64, body: &[u8]) -> Vec<u8> {
+    let size = 16 + body.len() as u32;
+    [&kind.to_le_bytes()[..], &size.to_le_bytes(), &timestamp.to_le_bytes(), body].concat()
+}
+
+/// The move, if that is one.
+fn step_of(payload: &[u8]) -> Option<Step> {
+    (payload.len() == 44 && word(payload, 0) == 1).then(|| Step::of(payload))
 }
 
 fn word(message: &[u8], at: usize) -> u32 {
@@ -385,6 +455,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_move_counts_once_and_never_behind_a_later_one() {
+        let (join, walk, later) = (0, 1, 4 | 5 << 3);
+        let (again, overtaken, another) = ([walk, 0xf0], [walk, 0xd0, 9, 9, 9], [walk, 0xe0, 9, 9, 9]);
+        let steps = [&again[..], &overtaken, &another, &[walk, 0, 0, 0, 0]].concat();
+        let world = World::played(&[&[6, join, later, walk, 0, 20, 20, 5][..], &steps].concat());
+        let answers: Vec<_> = world.transcript.iter().filter(|(_, said)| word(said, 0) == 101).collect();
+        assert_eq!(answers.len(), 3, "{answers:02x?}");
+        assert!(answers[0] == answers[1] && answers[1] != answers[2], "{answers:02x?}");
+        let count = |event| world.lab.service().counters().count(event);
+        assert_eq!((count(Event::Moved), count(Event::DropOvertaken)), (2, 2));
+    }
+
+    #[test]
     fn the_seeds_reach_what_the_game_is_about() {
         let worlds: Vec<_> = crate::seeds::of::game_world().iter().map(|seed| World::played(seed)).collect();
         for event in [
@@ -401,6 +484,7 @@ mod tests {
             Event::Told,
             Event::Updates,
             Event::DropStranger,
+            Event::DropOvertaken,
             Event::DropTooTalkative,
             Event::DropUnknownType,
         ] {

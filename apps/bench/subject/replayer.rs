@@ -82,7 +82,7 @@ impl Replayer {
     }
 
     /// Sends for the next player, if there is something to send. `false` if there is no room.
-    fn prompt(&mut self, outbox: &mut Outbox<'_>) -> bool {
+    fn prompt(&mut self, now: Time, outbox: &mut Outbox<'_>) -> bool {
         let (from, moves) = (source(self.next), self.have_all_joined());
         let bot = &mut self.bots[self.next];
         let sent = if bot.player == PlayerId::NOBODY {
@@ -96,7 +96,8 @@ impl Replayer {
             let step = Move { player: bot.player, position: bot.place, velocity: Vector::default() };
             outbox.send_with(from, self.server, Move::LEN, |room| {
                 if let Some(message) = room.first_chunk_mut() {
-                    step.write(message, PacketType::PLAYER_MOVE, 0);
+                    // Later than all that it sent: each answer makes a move one nanosecond later only.
+                    step.write(message, PacketType::PLAYER_MOVE, now.as_nanos());
                 }
             })
         } else {
@@ -119,15 +120,16 @@ fn join(cookie: [u8; 8]) -> Join {
     Join { version: VERSION, player: PlayerId::NOBODY, token: Token::default(), cookie }
 }
 
-/// Makes an answer to a move the next one: there and back.
+/// Makes an answer to a move the next and later one: there and back.
 #[inline]
 fn move_on(message: &mut [u8; Move::LEN]) {
+    const TIMESTAMP: usize = 8;
     const EAST: usize = 20;
-    let timestamp = message[8];
+    let timestamp = u64::from_le_bytes(std::array::from_fn(|index| message[TIMESTAMP + index]));
     let east = f32::from_le_bytes([message[EAST], message[EAST + 1], message[EAST + 2], message[EAST + 3]]);
     let next = if timestamp & 1 == 0 { east + STEP } else { east - STEP };
     message[EAST..EAST + 4].copy_from_slice(&next.to_le_bytes());
-    message[8] = timestamp.wrapping_add(1);
+    message[TIMESTAMP..TIMESTAMP + 8].copy_from_slice(&timestamp.wrapping_add(1).to_le_bytes());
     set_type(message, PacketType::PLAYER_MOVE);
 }
 
@@ -173,7 +175,7 @@ impl Service for Replayer {
             return Tick::Done(Time::NEVER);
         }
         for _ in 0..AT_ONCE {
-            if !self.prompt(outbox) {
+            if !self.prompt(now, outbox) {
                 break;
             }
             self.next += 1;
@@ -208,11 +210,14 @@ mod tests {
         let position = Vector { x: 5.0, y: 0.0, z: 7.0 };
         let step = Move { player: PlayerId(3), position, velocity: Vector::default() };
         let mut message = [0; Move::LEN];
-        step.write(&mut message, PacketType::MOVE_ACK, 0);
+        // A carry goes through all bytes but one.
+        let first = (1 << 56) - 2;
+        step.write(&mut message, PacketType::MOVE_ACK, first);
         let mut places = Vec::new();
-        for _ in 0..4 {
+        for number in 1..=4 {
             move_on(&mut message);
-            assert_eq!(Header::parse(&message).map(|header| header.packet_type), Ok(PacketType::PLAYER_MOVE));
+            let header = Header::parse(&message).expect("a header");
+            assert_eq!((header.packet_type, header.timestamp), (PacketType::PLAYER_MOVE, first + number));
             places.push(Move::parse(&message).expect("a move").position.x);
         }
         assert!(places.iter().all(|x| (x - 5.0).abs() < 0.02) && places[0] > 5.0 && places[1] < places[0]);

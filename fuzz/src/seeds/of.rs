@@ -202,11 +202,12 @@ pub fn game_world() -> Vec<Vec<u8>> {
     let by = |who: u8| who << 3;
     let together = [2, join, join | by(1), advance | by(4), walk, 1, 20, 20, 5, advance | by(3)];
     let fight = [attack, 1, 1, attack, 1, 1, advance | by(6), attack | by(1), 0, 2, advance | by(7)];
+    let again = [walk, 0, 20, 20, 5, walk, 0xf0, walk, 0xd0, 9, 9, 9, walk, 0xe0, 9, 9, 9];
     let words = [talk, 2, b'h', b'i', talk, 2, b'h', b'o', advance | by(3), walk, 3, 127, 0, 0, advance];
     let away = [leave | by(2), 2, leave | by(1), 0, advance | by(6), join | by(3), advance | by(7)];
     let unknown = [lie, 16, 1, 4, 0, 0, 0, 0, lie | by(1), 0, 1, 4, 0, 0, 0, 0];
     let lies = [&unknown[..], &[say, 3, 1, 2, 3, lie, 3, 0x80, 4, 9, 9, 9, 9]].concat();
-    let all = [&together[..], &words, &fight, &away, &lies].concat();
+    let all = [&together[..], &again, &words, &fight, &away, &lies].concat();
     let fast = [&[0xe7][..], &all[1..]].concat();
     // Both shoot until one is dead, and then until it lives again.
     let shots = [attack, 1, 1, attack | by(1), 0, 1, advance | by(5), advance | by(5)].repeat(15);
