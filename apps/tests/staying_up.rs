@@ -417,7 +417,7 @@ mod dpdk {
     #[test]
     fn a_device_that_is_removed_is_made_anew() {
         with_tun("a_device_that_is_removed_is_made_anew", |lab| {
-            let mut told = Told::start(lab, "--keep-privileges", false);
+            let mut told = Told::start(lab, "--keep-privileges --mtu 1400", false);
             for _ in 0..ROUNDS {
                 let before = lab.near.index("dtap0");
                 told.tell(REMOVED);
@@ -426,6 +426,7 @@ mod dpdk {
                 });
                 tap(lab);
                 wait_until_served(&lab.near);
+                assert_eq!(lab.near.run("cat", ["/sys/class/net/dtap0/mtu"]).trim(), "1400");
                 thread::sleep(A_WHILE);
             }
             let ended = told.stop();

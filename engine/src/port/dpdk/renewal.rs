@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::kernel_interface::KernelInterface;
 use super::negotiate::Plan;
 use super::open;
-use super::pool::Pool;
+use super::pool::{MAX_MTU, Pool};
 use crate::port::Found;
 
 /// What a device was configured with, and is again.
@@ -23,6 +23,8 @@ pub(super) struct Settings {
     pub(super) plan: Plan,
     /// The longest IP packet in bytes.
     pub(super) mtu: u16,
+    /// It was asked for, and is not just what the device had.
+    pub(super) sets_mtu: bool,
     pub(super) promiscuous: bool,
     pub(super) all_multicast: bool,
     pub(super) pool: Arc<Pool>,
@@ -223,9 +225,11 @@ impl Renewal {
 
     /// Sets a stopped device up as it was, and starts it.
     fn start(&mut self, device: &Device) -> Result<(), Failure> {
-        let Settings { plan, mtu, promiscuous, all_multicast, pool } = &self.settings;
+        let Settings { plan, mtu, promiscuous, all_multicast, pool, .. } = &self.settings;
         let info = device.info()?;
+        let own = device.mtu()?.min(MAX_MTU);
         device.configure(plan, *mtu)?;
+        self.set_mtu(device, own);
         device.set_up_queues(&info, plan, pool)?;
         device.start()?;
         let mut granted = Vec::new();
@@ -235,6 +239,23 @@ impl Renewal {
         }
         self.interface = KernelInterface::behind(&info);
         Ok(())
+    }
+
+    /// Gives the device the MTU that was asked for. Warns where that fails, and where none was asked for and
+    /// the device has `own` now and had another.
+    fn set_mtu(&self, device: &Device, own: u16) {
+        let Settings { mtu, sets_mtu, .. } = self.settings;
+        if sets_mtu {
+            match device.set_mtu(mtu) {
+                // Some drivers have no call for it, and take it from the configuration.
+                Err(error) if error != -libc::ENOTSUP => {
+                    tracing::warn!("{}: MTU {mtu} is refused now: {}", device.name(), error_text(error));
+                }
+                _ => {}
+            }
+        } else if own != mtu {
+            tracing::warn!("{}: its MTU was {mtu} and is {own}, which takes a restart", device.name());
+        }
     }
 
     fn serve_again(&mut self, device: &Device) -> Found {
