@@ -144,13 +144,15 @@ impl Renewal {
 
     /// Why the device does not serve any more, if that is so.
     fn cause(&self, port: u16) -> Option<Cause> {
-        let is_gone = self.interface.as_ref().is_some_and(KernelInterface::is_gone);
-        let causes = [
-            (is_gone || events::take(port, Event::Removed), Cause::Removed),
-            (events::take(port, Event::Recovering), Cause::Recovering),
-            (events::take(port, Event::Reset), Cause::Reset),
-        ];
-        causes.into_iter().find(|(is_so, _)| *is_so).map(|(_, cause)| cause)
+        if self.is_removed(port) {
+            return Some(Cause::Removed);
+        }
+        let causes = [(Event::Recovering, Cause::Recovering), (Event::Reset, Cause::Reset)];
+        causes.into_iter().find(|(event, _)| events::take(port, *event)).map(|(_, cause)| cause)
+    }
+
+    fn is_removed(&self, port: u16) -> bool {
+        self.interface.as_ref().is_some_and(KernelInterface::is_gone) || events::take(port, Event::Removed)
     }
 
     fn explanation(&self, cause: Cause) -> String {
@@ -175,7 +177,7 @@ impl Renewal {
                 Err(Failure::Never(reason.to_owned()))
             }
             // The driver has set it up as it was.
-            Cause::Recovering if events::take(device.port(), Event::Recovered) => Ok(()),
+            Cause::Recovering if events::take_recovered(device.port()) => Ok(()),
             Cause::Recovering => Err(Failure::Later),
             Cause::Removed => self.make_anew(device),
         }
@@ -183,6 +185,8 @@ impl Renewal {
 
     /// `rte_eth_dev_reset`, and all that is to be set up after it.
     fn reset(&mut self, device: &Device) -> Result<(), Failure> {
+        // What is asked for from now on is another one.
+        events::take(device.port(), Event::Reset);
         match device.reset() {
             0 => {}
             // A driver that has no reset of its own is stopped and started.
@@ -207,6 +211,8 @@ impl Renewal {
         };
         device.remove(origin.bus, &origin.name);
         self.stage = Stage::Closed;
+        // What was told until now is about what was there before.
+        events::forget(device.port());
         let (bus, name, arguments) = (origin.bus.as_ptr(), origin.name.as_ptr(), origin.arguments.as_ptr());
         // SAFETY: zero-terminated texts that live through the call.
         let error = unsafe { sys::rte_eal_hotplug_add(bus, name, arguments) };
@@ -259,8 +265,6 @@ impl Renewal {
     }
 
     fn serve_again(&mut self, device: &Device) -> Found {
-        // What was told while it was mended is about what was there before.
-        events::forget(device.port());
         self.stage = Stage::Serving;
         self.gates.iter().for_each(|gate| gate.ready());
         Found::Renewed(open::station_address(device, &mut Vec::new()))
