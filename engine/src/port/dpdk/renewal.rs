@@ -135,6 +135,10 @@ impl Renewal {
             self.stage = Stage::Left(cause);
         }
         let Stage::Left(cause) = self.stage else { return Found::Same };
+        if cause != Cause::Removed && self.is_removed(device.port()) {
+            self.stage = Stage::Left(Cause::Removed);
+            return Found::Gone(self.explanation(Cause::Removed));
+        }
         match self.mend(device, cause) {
             Ok(()) => self.serve_again(device),
             Err(Failure::Later) => Found::Same,
