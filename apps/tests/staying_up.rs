@@ -399,6 +399,24 @@ mod dpdk {
     }
 
     #[test]
+    fn a_device_that_is_removed_while_its_driver_mends_it_is_made_anew() {
+        with_tun("a_device_that_is_removed_while_its_driver_mends_it_is_made_anew", |lab| {
+            let mut told = Told::start(lab, "--keep-privileges", false);
+            told.tell(RECOVERING);
+            thread::sleep(A_WHILE);
+            lab.near.ip("link del dtap0");
+            wait_until("there is another dtap0", || lab.near.index("dtap0").is_some());
+            tap(lab);
+            wait_until_served(&lab.near);
+            let ended = told.stop();
+            let report = balanced(&lab.scratch, &ended);
+            let port = port(&report);
+            assert_eq!((number(&port["losses"]), number(&port["renewals"])), (1, 1), "{ended:#?}");
+            assert_eq!((said(&ended, "mends it"), said(&ended, "was deleted")), (1, 1), "{ended:#?}");
+        });
+    }
+
+    #[test]
     fn a_device_that_its_driver_gives_up_ends_the_program() {
         with_tun("a_device_that_its_driver_gives_up_ends_the_program", |lab| {
             let mut told = Told::start(lab, "", false);
@@ -417,7 +435,7 @@ mod dpdk {
     #[test]
     fn a_device_that_is_removed_is_made_anew() {
         with_tun("a_device_that_is_removed_is_made_anew", |lab| {
-            let mut told = Told::start(lab, "--keep-privileges", false);
+            let mut told = Told::start(lab, "--keep-privileges --mtu 1400", false);
             for _ in 0..ROUNDS {
                 let before = lab.near.index("dtap0");
                 told.tell(REMOVED);
@@ -426,6 +444,7 @@ mod dpdk {
                 });
                 tap(lab);
                 wait_until_served(&lab.near);
+                assert_eq!(lab.near.run("cat", ["/sys/class/net/dtap0/mtu"]).trim(), "1400");
                 thread::sleep(A_WHILE);
             }
             let ended = told.stop();

@@ -12,7 +12,7 @@ use crate::packet::Packet;
 use crate::port::FrameQueue;
 use crate::service::{Datagram, Limits, Outbox, Service, Verdict};
 use crate::time::Time;
-use crate::wire::plain::{ALIKE_LENS, HEADERS_LEN, Head, Headers};
+use crate::wire::plain::{ALIKE_LENS, Alike, HEADERS_LEN, Head, Headers};
 
 impl<Q: FrameQueue> Host<Q> {
     /// Answers those at the front of what is not answered yet that are alike, eight at a time.
@@ -85,6 +85,20 @@ impl<Q: FrameQueue> Host<Q> {
 }
 
 impl Lane {
+    /// What frames of a kind look like. To make a template costs as much as some frames do, so that is done
+    /// when the kind came twice running.
+    #[inline]
+    fn template(&mut self, len: usize, class: u8) -> Option<&Alike> {
+        let is_repeated = std::mem::replace(&mut self.last_kind, (len, class)) == (len, class);
+        if !self.alike.as_ref().is_some_and(|alike| alike.is_of(len, class)) {
+            if !is_repeated {
+                return None;
+            }
+            self.alike = self.expected.alike(len, class);
+        }
+        self.alike.as_ref()
+    }
+
     /// Turns frames at the front of `packets` that are alike into their replies, eight at a time.
     /// Gives how many they were.
     #[inline]
@@ -95,10 +109,7 @@ impl Lane {
             return 0;
         }
         let class = first.frame().get(15).copied().unwrap_or(0);
-        if !self.alike.as_ref().is_some_and(|alike| alike.is_of(len, class)) {
-            self.alike = self.expected.alike(len, class);
-        }
-        let Some(alike) = &self.alike else { return 0 };
+        let Some(alike) = self.template(len, class) else { return 0 };
         if len == size_of::<Head>() {
             // All of a head is the frame's.
             alike.turn_front(packets, |packet| {
@@ -111,5 +122,35 @@ impl Lane {
                 (packet.frame_len() == len).then(|| packet.room_mut().first_chunk_mut()).flatten()
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::ethernet::MacAddress;
+    use crate::wire::plain::{Expected, Station};
+
+    #[test]
+    fn a_template_is_made_for_what_came_twice_running() {
+        let own = [[10, 77, 0, 1].into()];
+        let station = Station {
+            mac: MacAddress([2, 0, 0, 0, 0, 1]),
+            addresses: &own,
+            impossible_sources: &own,
+            ports: &[7],
+            mtu: 1500,
+            ttl: 64,
+        };
+        let expected = Expected::new(&station);
+        let (one, other) = (*ALIKE_LENS.start(), *ALIKE_LENS.end());
+        // Not every processor has the instructions.
+        let has = expected.alike(one, 0).is_some();
+        let mut lane =
+            Lane { expected, looks_ports_up: false, alike: None, last_kind: (0, 0), turns_alike: true };
+        let mut looks = |len| lane.template(len, 0).is_some();
+        assert_eq!([one, one, one].map(&mut looks), [false, has, has]);
+        assert_eq!([other, one, other, one].map(&mut looks), [false, has, false, has], "it is kept");
+        assert_eq!([other, other, one, one].map(&mut looks), [false, has, false, has]);
     }
 }

@@ -35,9 +35,11 @@ const ALL: u32 = (1 << AT_A_TIME) - 1;
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) expected: Expected,
-    looks_ports_up: bool,
+    pub(super) looks_ports_up: bool,
     /// What frames alike look like: the last ones.
     pub(super) alike: Option<Alike>,
+    /// Length in bytes and traffic class of the frame that was last looked at for that.
+    pub(super) last_kind: (usize, u8),
     /// What the port says of checksums makes no difference, so that frames alike can be turned at once.
     pub(super) turns_alike: bool,
 }
@@ -66,6 +68,7 @@ impl Lane {
             expected: Expected::new(&station),
             looks_ports_up,
             alike: None,
+            last_kind: (0, 0),
             turns_alike: !trusts,
         })
     }

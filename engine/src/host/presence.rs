@@ -43,7 +43,7 @@ impl LinkUp {
     /// The port has another device, of that address: the host takes it for its own, and says so.
     pub fn raise_as(&self, mac: MacAddress) {
         let number = mac.0.iter().fold(0, |number, &byte| number << 8 | u64::from(byte));
-        self.0.mac.store(number, Relaxed);
+        self.0.mac.store(number, Release);
         self.raise();
     }
 
@@ -59,7 +59,7 @@ impl LinkUp {
 
     #[inline]
     fn has_mac(&self) -> bool {
-        self.0.mac.load(Relaxed) != 0
+        self.0.mac.load(Acquire) != 0
     }
 
     /// Takes the new address, if there is one.
@@ -141,11 +141,14 @@ impl<Q: FrameQueue> Host<Q> {
     }
 
     fn step_announcements(&mut self, now: Time) {
+        // Before the address, which was told before it. Until the stage is one of these the news waits.
+        let hears = matches!(self.presence.stage, Stage::Silent | Stage::Present);
+        let is_new = hears && self.presence.link_up.take();
         if let Some(mac) = self.presence.link_up.take_mac() {
             self.become_station(now, mac);
         }
         match self.presence.stage {
-            Stage::Silent => _ = self.presence.link_up.take(),
+            Stage::Silent => {}
             Stage::Asked(deadline) if now < deadline => {}
             Stage::Begin => {
                 self.announce_ipv4();
@@ -161,7 +164,7 @@ impl<Q: FrameQueue> Host<Q> {
                 self.presence.stage = Stage::Present;
             }
             Stage::Present => {
-                if self.presence.link_up.take() {
+                if is_new {
                     self.announce_ipv4();
                     self.report_new_groups();
                     self.each_ipv6(Self::announce_ipv6);

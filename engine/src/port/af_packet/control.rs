@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::home::Home;
 use super::interface::{Interface, Query};
-use super::renewal::Mailbox;
+use super::renewal::{Gone, Mailbox};
 use super::socket::Socket;
 use crate::port::{Found, PoolBalance, PortConfig, PortControl, PortDescription};
 
@@ -16,8 +16,8 @@ pub(super) struct AfPacketControl {
     /// What it was opened with.
     pub(super) config: PortConfig,
     pub(super) queues: Vec<QueueControl>,
-    /// Why it does not serve, as was said; `None` while it does.
-    pub(super) gone: Option<String>,
+    /// It does not serve; `None` while it does.
+    pub(super) gone: Option<Gone>,
 }
 
 /// What control keeps of a queue.

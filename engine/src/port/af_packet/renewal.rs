@@ -8,6 +8,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::AfPacketError;
 use super::control::{AfPacketControl, QueueControl};
@@ -18,6 +19,9 @@ use super::open::{Opener, Parts};
 use super::plan::Plan;
 use super::pool::FreeList;
 use crate::port::Found;
+
+/// What lies between two attempts to serve an interface that is refused.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a queue finds a new ring and pool.
 #[derive(Debug, Default)]
@@ -46,6 +50,20 @@ impl Mailbox {
     }
 }
 
+/// An interface that is gone.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    /// When the one that took its place was refused last, and why, as was said.
+    refused: Option<(Instant, String)>,
+}
+
+impl Gone {
+    /// Whether it was tried just now.
+    fn waits(&self) -> bool {
+        self.refused.as_ref().is_some_and(|(moment, _)| moment.elapsed() < PAUSE)
+    }
+}
+
 impl AfPacketControl {
     /// Looks whether the interface is there, and serves the one that took its place.
     pub(super) fn look(&mut self) -> Found {
@@ -55,14 +73,14 @@ impl AfPacketControl {
             if index.is_ok_and(|index| index == own) || self.query.is_there(own) {
                 return Found::Same;
             }
-            self.gone = Some(String::new());
+            self.gone = Some(Gone::default());
             let wait = format!(
                 "the interface was deleted; it is served again when there is a new '{}'",
                 self.interface.name
             );
             return Found::Gone(wait);
         }
-        if index.is_err() {
+        if index.is_err() || self.gone.as_ref().is_some_and(Gone::waits) {
             return Found::Same;
         }
         match self.open_again() {
@@ -82,8 +100,9 @@ impl AfPacketControl {
 
     /// Says once why the new interface can't be served.
     fn refused(&mut self, reason: String) -> Found {
-        match self.gone.replace(reason.clone()) {
-            Some(said) if said == reason => Found::Same,
+        let gone = Gone { refused: Some((Instant::now(), reason.clone())) };
+        match self.gone.replace(gone).and_then(|gone| gone.refused) {
+            Some((_, said)) if said == reason => Found::Same,
             _ => Found::Gone(reason),
         }
     }

@@ -60,6 +60,14 @@ pub(super) fn take(port: u16, event: Event) -> bool {
     NOTED.get(usize::from(port)).is_some_and(|noted| noted.fetch_and(!bit, Relaxed) & bit != 0)
 }
 
+/// Takes note out that the driver mended the device, and that it found more to mend before. Whether it did.
+pub(super) fn take_recovered(port: u16) -> bool {
+    let recovered = Event::Recovered as u32;
+    let bits = recovered | Event::Recovering as u32;
+    let take = |noted: u32| (noted & recovered != 0).then_some(noted & !bits);
+    NOTED.get(usize::from(port)).is_some_and(|noted| noted.fetch_update(Relaxed, Relaxed, take).is_ok())
+}
+
 /// Forgets what was told of a device.
 pub(super) fn forget(port: u16) {
     if let Some(noted) = NOTED.get(usize::from(port)) {
@@ -68,8 +76,13 @@ pub(super) fn forget(port: u16) {
 }
 
 fn note(port: u16, event: Event) {
+    // How an earlier recovery ended is no news of this one.
+    let outdated = match event {
+        Event::Recovering => Event::Recovered as u32 | Event::RecoveryFailed as u32,
+        _ => 0,
+    };
     if let Some(noted) = NOTED.get(usize::from(port)) {
-        noted.fetch_or(event as u32, Relaxed);
+        let _ = noted.fetch_update(Relaxed, Relaxed, |noted| Some(noted & !outdated | event as u32));
     }
 }
 
@@ -93,5 +106,42 @@ unsafe extern "C" fn told_of_bus(name: *const c_char, kind: sys::rte_dev_event_t
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     if let Ok(Some(device)) = DeviceId::by_name(&name) {
         note(device.port(), Event::Removed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of no device. Each test has its own.
+    const PORTS: [u16; 3] = [29, 30, 31];
+
+    #[test]
+    fn a_recovery_that_begins_again_has_not_ended() {
+        let [port, ..] = PORTS;
+        for event in [Event::Recovering, Event::Recovered, Event::RecoveryFailed, Event::Recovering] {
+            note(port, event);
+        }
+        assert!(!take_recovered(port) && !take(port, Event::RecoveryFailed));
+        assert!(take(port, Event::Recovering));
+    }
+
+    #[test]
+    fn a_recovery_ends_all_that_began_before_it_and_nothing_else() {
+        let [_, port, _] = PORTS;
+        for event in [Event::Recovering, Event::Reset, Event::Recovering, Event::Recovered] {
+            note(port, event);
+        }
+        assert!(take_recovered(port) && !take_recovered(port));
+        assert!(!take(port, Event::Recovering) && take(port, Event::Reset) && !take(port, Event::Reset));
+    }
+
+    #[test]
+    fn what_is_forgotten_was_not_told() {
+        let [.., port] = PORTS;
+        note(port, Event::Removed);
+        forget(port);
+        note(port, Event::Reset);
+        assert!(!take(port, Event::Removed) && take(port, Event::Reset));
     }
 }

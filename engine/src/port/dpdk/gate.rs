@@ -48,9 +48,10 @@ impl Gate {
         self.0.store(PARKED, Ordering::Release);
     }
 
-    /// The worker uses the device again.
-    pub(super) fn open(&self) {
-        self.0.store(OPEN, Ordering::Release);
+    /// The worker uses the device again, unless the control plane has shut the gate once more. Whether it does.
+    pub(super) fn open(&self) -> bool {
+        let opened = self.0.compare_exchange(READY, OPEN, Ordering::AcqRel, Ordering::Relaxed);
+        matches!(opened, Ok(_) | Err(OPEN))
     }
 
     /// The control plane wants the worker to leave the device.
@@ -66,5 +67,27 @@ impl Gate {
     /// The device serves again.
     pub(super) fn ready(&self) {
         self.0.store(READY, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_is_shut_again_while_the_worker_returns_stays_shut() {
+        let gate = Gate::default();
+        gate.shut();
+        assert_eq!(gate.turn(), Turn::Leave);
+        gate.park();
+        assert!(gate.is_parked());
+        gate.ready();
+        assert_eq!(gate.turn(), Turn::Return);
+        gate.shut();
+        assert!(!gate.open() && !gate.is_open());
+        assert_eq!(gate.turn(), Turn::Leave);
+        gate.park();
+        gate.ready();
+        assert!(gate.open() && gate.is_open() && gate.open());
     }
 }

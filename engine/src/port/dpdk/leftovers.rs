@@ -7,13 +7,16 @@ use std::fs::{self, File};
 use std::io;
 use std::mem;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::arguments::Arguments;
 use super::preflight;
 
-/// Files of a primary process's own in its runtime folder. Its sockets it takes away itself.
-const OWN: [&str; 4] = ["config", "fbarray_", "hugepage_info", "hugepage_data"];
+/// A primary process's configuration in its runtime folder.
+const CONFIG: &str = "config";
+/// How the names of its other files there begin. Its sockets it takes away itself.
+const OTHERS: [&str; 3] = ["fbarray_", "hugepage_info", "hugepage_data"];
 
 /// Where a primary process leaves files.
 #[derive(Debug)]
@@ -43,14 +46,17 @@ impl Leftovers {
     pub(super) fn remove(&self) {
         // As the kernel names what is open: /var/run is a link.
         let Ok(folder) = self.folder.canonicalize() else { return };
-        let own = files(&folder, |name| OWN.iter().any(|own| name.starts_with(own)));
+        if !is_ours(&folder) {
+            return;
+        }
+        let own = files(&folder, is_own);
         own.iter().for_each(|file| unlock_open(file));
-        let config = File::options().write(true).open(folder.join("config"));
+        let config = File::options().write(true).open(folder.join(CONFIG));
         // A primary process locks its configuration, and a secondary one the tables of memory.
-        let is_ours = config.as_ref().is_ok_and(|config| lock_whole(config).is_ok());
+        let is_unshared = config.as_ref().is_ok_and(|config| lock_whole(config).is_ok());
         // To open and close that would end its lock.
-        let mut others = own.iter().filter(|file| !file.ends_with("config"));
-        if is_ours && others.all(|file| is_unused(file)) {
+        let mut others = own.iter().filter(|file| !file.ends_with(CONFIG));
+        if is_unshared && others.all(|file| is_unused(file)) {
             let is_page = |name: &str| {
                 let number = name.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix("map_"));
                 number.is_some_and(|number| number.parse::<u32>().is_ok())
@@ -59,6 +65,17 @@ impl Leftovers {
             pages.filter(|page| is_unused(page)).chain(own).for_each(|file| _ = fs::remove_file(file));
         }
     }
+}
+
+/// Whether the folder is of the user that this process is. In another's there may be anything.
+fn is_ours(folder: &Path) -> bool {
+    // SAFETY: no preconditions.
+    let user = unsafe { libc::geteuid() };
+    fs::metadata(folder).is_ok_and(|folder| folder.uid() == user)
+}
+
+fn is_own(name: &str) -> bool {
+    name == CONFIG || OTHERS.iter().any(|other| name.starts_with(other))
 }
 
 /// The files of a folder whose names are meant.
@@ -96,5 +113,45 @@ fn lock_whole(file: &File) -> io::Result<()> {
     match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    /// Removes what is left in a folder with these files, after `change`. Gives what stays.
+    fn remaining(name: &str, change: impl FnOnce(&Path)) -> Vec<String> {
+        let folder = std::env::temp_dir().join(format!("gannet-leftovers-{name}-{}", std::process::id()));
+        fs::create_dir(&folder).expect("a folder");
+        for file in ["config", "config.json", "fbarray_memseg-0", "hugepage_info", "notes"] {
+            fs::write(folder.join(file), "").expect("written");
+        }
+        change(&folder);
+        let leftovers = Leftovers { folder: folder.clone(), prefix: "rte".to_owned(), hugetlbfs: Vec::new() };
+        leftovers.remove();
+        let mut stay: Vec<_> = files(&folder, |_| true)
+            .iter()
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .collect();
+        stay.sort();
+        fs::remove_dir_all(&folder).expect("removed");
+        stay
+    }
+
+    #[test]
+    fn files_of_the_eal_go_and_others_stay() {
+        assert_eq!(remaining("own", |_| {}), ["config.json", "notes"]);
+    }
+
+    #[test]
+    fn in_anothers_folder_nothing_is_removed() {
+        const NOBODY: Option<u32> = Some(65534);
+        let mut is_anothers = false;
+        let stay = remaining("other", |folder| is_anothers = chown(folder, NOBODY, None).is_ok());
+        // Only root gives folders away.
+        assert_eq!(stay.len(), if is_anothers { 5 } else { 2 });
     }
 }

@@ -128,6 +128,7 @@ fn split(
     let settings = Settings {
         plan,
         mtu: capabilities.mtu,
+        sets_mtu: config.mtu.is_some(),
         promiscuous: config.promiscuous,
         all_multicast: config.all_multicast,
         pool,

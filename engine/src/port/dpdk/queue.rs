@@ -80,8 +80,7 @@ impl DpdkQueue {
             Turn::Stay => false,
             Turn::Return => {
                 self.wakeup.iter_mut().for_each(RxInterrupt::attach);
-                self.gate.open();
-                true
+                self.gate.open()
             }
         }
     }

@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::kernel_interface::KernelInterface;
 use super::negotiate::Plan;
 use super::open;
-use super::pool::Pool;
+use super::pool::{MAX_MTU, Pool};
 use crate::port::Found;
 
 /// What a device was configured with, and is again.
@@ -23,6 +23,8 @@ pub(super) struct Settings {
     pub(super) plan: Plan,
     /// The longest IP packet in bytes.
     pub(super) mtu: u16,
+    /// It was asked for, and is not just what the device had.
+    pub(super) sets_mtu: bool,
     pub(super) promiscuous: bool,
     pub(super) all_multicast: bool,
     pub(super) pool: Arc<Pool>,
@@ -133,6 +135,10 @@ impl Renewal {
             self.stage = Stage::Left(cause);
         }
         let Stage::Left(cause) = self.stage else { return Found::Same };
+        if cause != Cause::Removed && self.is_removed(device.port()) {
+            self.stage = Stage::Left(Cause::Removed);
+            return Found::Gone(self.explanation(Cause::Removed));
+        }
         match self.mend(device, cause) {
             Ok(()) => self.serve_again(device),
             Err(Failure::Later) => Found::Same,
@@ -142,13 +148,15 @@ impl Renewal {
 
     /// Why the device does not serve any more, if that is so.
     fn cause(&self, port: u16) -> Option<Cause> {
-        let is_gone = self.interface.as_ref().is_some_and(KernelInterface::is_gone);
-        let causes = [
-            (is_gone || events::take(port, Event::Removed), Cause::Removed),
-            (events::take(port, Event::Recovering), Cause::Recovering),
-            (events::take(port, Event::Reset), Cause::Reset),
-        ];
-        causes.into_iter().find(|(is_so, _)| *is_so).map(|(_, cause)| cause)
+        if self.is_removed(port) {
+            return Some(Cause::Removed);
+        }
+        let causes = [(Event::Recovering, Cause::Recovering), (Event::Reset, Cause::Reset)];
+        causes.into_iter().find(|(event, _)| events::take(port, *event)).map(|(_, cause)| cause)
+    }
+
+    fn is_removed(&self, port: u16) -> bool {
+        self.interface.as_ref().is_some_and(KernelInterface::is_gone) || events::take(port, Event::Removed)
     }
 
     fn explanation(&self, cause: Cause) -> String {
@@ -173,7 +181,7 @@ impl Renewal {
                 Err(Failure::Never(reason.to_owned()))
             }
             // The driver has set it up as it was.
-            Cause::Recovering if events::take(device.port(), Event::Recovered) => Ok(()),
+            Cause::Recovering if events::take_recovered(device.port()) => Ok(()),
             Cause::Recovering => Err(Failure::Later),
             Cause::Removed => self.make_anew(device),
         }
@@ -181,6 +189,8 @@ impl Renewal {
 
     /// `rte_eth_dev_reset`, and all that is to be set up after it.
     fn reset(&mut self, device: &Device) -> Result<(), Failure> {
+        // What is asked for from now on is another one.
+        events::take(device.port(), Event::Reset);
         match device.reset() {
             0 => {}
             // A driver that has no reset of its own is stopped and started.
@@ -205,6 +215,8 @@ impl Renewal {
         };
         device.remove(origin.bus, &origin.name);
         self.stage = Stage::Closed;
+        // What was told until now is about what was there before.
+        events::forget(device.port());
         let (bus, name, arguments) = (origin.bus.as_ptr(), origin.name.as_ptr(), origin.arguments.as_ptr());
         // SAFETY: zero-terminated texts that live through the call.
         let error = unsafe { sys::rte_eal_hotplug_add(bus, name, arguments) };
@@ -223,9 +235,11 @@ impl Renewal {
 
     /// Sets a stopped device up as it was, and starts it.
     fn start(&mut self, device: &Device) -> Result<(), Failure> {
-        let Settings { plan, mtu, promiscuous, all_multicast, pool } = &self.settings;
+        let Settings { plan, mtu, promiscuous, all_multicast, pool, .. } = &self.settings;
         let info = device.info()?;
+        let own = device.mtu()?.min(MAX_MTU);
         device.configure(plan, *mtu)?;
+        self.set_mtu(device, own);
         device.set_up_queues(&info, plan, pool)?;
         device.start()?;
         let mut granted = Vec::new();
@@ -237,9 +251,24 @@ impl Renewal {
         Ok(())
     }
 
+    /// Gives the device the MTU that was asked for. Warns where that fails, and where none was asked for and
+    /// the device has `own` now and had another.
+    fn set_mtu(&self, device: &Device, own: u16) {
+        let Settings { mtu, sets_mtu, .. } = self.settings;
+        if sets_mtu {
+            match device.set_mtu(mtu) {
+                // Some drivers have no call for it, and take it from the configuration.
+                Err(error) if error != -libc::ENOTSUP => {
+                    tracing::warn!("{}: MTU {mtu} is refused now: {}", device.name(), error_text(error));
+                }
+                _ => {}
+            }
+        } else if own != mtu {
+            tracing::warn!("{}: its MTU was {mtu} and is {own}, which takes a restart", device.name());
+        }
+    }
+
     fn serve_again(&mut self, device: &Device) -> Found {
-        // What was told while it was mended is about what was there before.
-        events::forget(device.port());
         self.stage = Stage::Serving;
         self.gates.iter().for_each(|gate| gate.ready());
         Found::Renewed(open::station_address(device, &mut Vec::new()))
