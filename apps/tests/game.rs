@@ -148,7 +148,14 @@ fn nobody_joins_where_no_game_is_or_it_is_full() {
         |arguments: &str| Program::start(&mut scratch.run_in(bots(&first_lcore(), io, arguments))).end();
     let ended = run("--to 127.0.0.1:28400 --source-port 28401 --bots 2 --ramp 0s");
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    assert!(ended.stderr.contains("error: nobody could join: 127.0.0.1:28400 sent no welcome"), "{ended:#?}");
+    let reason = "nobody could join: 127.0.0.1:28400 sent no welcome";
+    assert!(ended.stderr.contains(&format!("error: {reason}")), "{ended:#?}");
+    assert!(ended.stdout.contains(&format!("checks     FAILED: {reason}")), "{ended:#?}");
+    let report = scratch.json("bots.json");
+    assert!(
+        report["bots"]["violations"][0].as_str().is_some_and(|said| said.starts_with(reason)),
+        "{report:#}"
+    );
     let game = server(&one_lcore(), io, "--udp-port 28400 --players 1 --world 300");
     let mut server = Program::start(&mut scratch.run_in(game));
     server.ready();
