@@ -18,6 +18,8 @@ test_usage_errors() {
     expect 2 "$soak" 1 --bots none
     output_has "--bots needs a number"
     expect 2 "$soak" 1 --session soon
+    expect 2 "$soak" 1 --check-loss much
+    output_has "--check-loss needs a percentage"
     expect 2 "$soak" 1 --quietly
     output_has "'--quietly' is no option"
 }
@@ -144,5 +146,6 @@ check() {
 }
 
 soak_status=0
-"$soak" 0.5 --bots 100 </dev/null 2>&1 | tee "$log" || soak_status=$?
+# Other programs run beside it.
+"$soak" 0.5 --bots 100 --check-loss 1 </dev/null 2>&1 | tee "$log" || soak_status=$?
 run_tests
