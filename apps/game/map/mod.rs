@@ -256,8 +256,8 @@ mod tests {
         look([Some(0.75), None]);
         look([None, None]);
         map.finish().expect("written");
-        let file = std::fs::read(&path).expect("a file");
-        std::fs::remove_file(&path).expect("removed");
+        let file = fs::read(&path).expect("a file");
+        fs::remove_file(&path).expect("removed");
         let mut reader = png::Decoder::new(io::Cursor::new(file)).read_info().expect("a PNG");
         let mut bytes = vec![0; reader.output_buffer_size().expect("a size")];
         reader.next_frame(&mut bytes).expect("pixels");
