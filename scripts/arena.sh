@@ -7,6 +7,10 @@
 # are behind one address, which the guards would take for an attack.
 game_guards=(--guard 'rate=off,global-rate=off')
 
+# What --check-loss takes.
+# shellcheck disable=SC2034 # for the scripts
+percentage='^[0-9]{1,2}(\.[0-9]{1,3})?$'
+
 # start_game ARGUMENTS…: starts the server and waits until it is ready.
 start_game() {
     row=game log=$work/game.log

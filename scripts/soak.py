@@ -2,10 +2,10 @@
 """What scripts/soak sees of the server, and what it makes of it.
 
     soak.py watch PID URL SECONDS                       prints a line each so many seconds, until it is ended
-    soak.py judge SAMPLES game.json bots.json --growth KIB
+    soak.py judge SAMPLES game.json bots.json --growth KIB --seconds N
 
 A line is the seconds since the start, the resident memory in KiB, and the counters received, sent, joined,
-left and updates. "judge" prints each check and at the end "N passed, N failed". Exit: 0 all passed, 1 not so.
+left and updates. "judge" is told how long the run was, and prints each check and at the end "N passed, N failed". Exit: 0 all passed, 1 not so.
 """
 
 import json
@@ -22,6 +22,8 @@ METRICS = {
 }
 # Samples that a line can be drawn through.
 FEWEST = 4
+# The part of the run behind which the last sample has to be.
+WATCHED = 0.9
 
 
 # ---- watching ------------------------------------------------------------------------------
@@ -53,10 +55,11 @@ def read_metrics(url):
 
 # ---- judging -------------------------------------------------------------------------------
 
-def judge(samples_file, game_file, bots_file, growth):
+def judge(samples_file, game_file, bots_file, growth, seconds):
     samples = read_samples(samples_file)
     game, bots = load(game_file), load(bots_file)
     checks = [
+        to_the_end(samples, seconds),
         memory(samples, growth),
         goes_on(samples),
         ("every buffer is back", game["pools_balanced"] and bots["pools_balanced"], pools(game)),
@@ -72,6 +75,12 @@ def judge(samples_file, game_file, bots_file, growth):
     failed = sum(not holds for _, holds, _ in checks)
     print("%d passed, %d failed" % (len(checks) - failed, failed))
     return 1 if failed else 0
+
+
+def to_the_end(samples, seconds):
+    """Nothing is known of what nobody looked at."""
+    last = samples[-1][0] if samples else 0
+    return "it was watched to the end", last >= WATCHED * seconds, "the last look after %.0f of %.0f s" % (last, seconds)
 
 
 def memory(samples, growth):
@@ -131,8 +140,8 @@ def main(what, *words):
     if what == "watch":
         pid, url, every = words
         return watch(int(pid), url, float(every))
-    samples, game, bots, _, growth = words
-    return judge(samples, game, bots, float(growth))
+    samples, game, bots, _, growth, _, seconds = words
+    return judge(samples, game, bots, float(growth), float(seconds))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ pub(crate) struct Rules {
     pub(crate) ground: Ground,
     /// How fast, in metres a second.
     pub(crate) speed: f32,
+    /// After how many nanoseconds without a word the server is to be pinged: half of those that it waits.
+    pub(crate) silence: u64,
 }
 
 impl Rules {
@@ -65,6 +67,7 @@ impl Rules {
             cell: welcome.cell,
             ground: Ground::new(welcome.world, habits.gather),
             speed: (habits.speed as f32).min(0.9 * welcome.top_speed),
+            silence: u64::from(welcome.timeout) * 1_000_000 / 2,
         })
     }
 }

@@ -211,12 +211,11 @@ impl Companion for Conductor {
         }
         self.results.seconds = report.elapsed.as_secs_f64();
         let counts = &self.results.tally.counts;
-        let violations = self.limits.violations(&self.results.tally);
+        let mut violations = self.limits.violations(&self.results.tally);
         if counts.joined == 0 {
-            self.failure = Some(self.why_nobody(report));
-        } else if !violations.is_empty() {
-            self.failure = Some(violations.join("; "));
+            violations.insert(0, self.why_nobody(report));
         }
+        self.failure = Some(violations.join("; ")).filter(|failure| !failure.is_empty());
         self.results.violations = violations;
         report.extra.insert("bots".to_owned(), self.results.json());
     }

@@ -20,6 +20,7 @@ mod delays;
 mod fight;
 mod hearing;
 mod moves;
+mod naming;
 mod output;
 mod player;
 mod swarm;

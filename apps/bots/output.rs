@@ -50,6 +50,7 @@ impl Limits {
             (counts.malformed, "messages from the server are malformed"),
             (counts.entries_out_of_range, "positions in updates are out of range"),
             (counts.updates_misplaced, "updates are for a cell that their bot was not in"),
+            (counts.updates_stepped_back, "updates moved their bot back to an older place"),
             (counts.wrong_attack_results, "attack results match no attack"),
             (counts.wrong_chats, "lines came back with other words"),
             (counts.expelled, "players were sent away"),

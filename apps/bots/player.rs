@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 
 use gannet::{Outbox, SendError};
-use gannet_game::protocol::{Entry, EntryFlags, Header, Move, PacketType, PlayerId, Update, Vector, Welcome};
+use gannet_game::protocol::{
+    Entry, EntryFlags, Header, Move, PacketType, Ping, PlayerId, Update, Vector, Welcome,
+};
 
 use super::books::{Books, Habits, Rules};
 use super::bot::Turn;
 use super::fight::Fights;
 use super::hearing::Hearing;
 use super::moves::{Fate, Moves, Sent};
+use super::naming::Naming;
 use super::talk::Talk;
 use super::walk::Walk;
 use crate::r#gen::random::SplitMix64;
@@ -34,6 +37,7 @@ pub(crate) struct Player {
     /// The place that the server has said last, and the time of the move that it said it of.
     confirmed: (u64, Vector),
     hearing: Hearing,
+    naming: Naming,
     /// When its session began.
     started_at: u64,
     /// When an update came last.
@@ -41,6 +45,9 @@ pub(crate) struct Player {
     /// When it was put somewhere else than it went.
     displaced_at: u64,
     moved_at: u64,
+    /// When it said something last, and when it pinged.
+    said_at: u64,
+    pinged_at: u64,
     is_dead: bool,
     /// The nearest player alive in the last update, and how far it is, squared.
     nearest: Option<(PlayerId, f32)>,
@@ -59,10 +66,13 @@ impl Player {
             moves: Moves::new(memory),
             confirmed: (0, Vector::default()),
             hearing: Hearing::default(),
+            naming: Naming::default(),
             started_at: 0,
             heard_at: 0,
             displaced_at: 0,
             moved_at: 0,
+            said_at: 0,
+            pinged_at: 0,
             is_dead: false,
             nearest: None,
             fights: Fights::default(),
@@ -94,6 +104,7 @@ impl Player {
         self.confirmed = (0, welcome.position);
         self.started_at = now;
         (self.heard_at, self.displaced_at, self.moved_at) = (now, now, now);
+        (self.said_at, self.naming) = (now, Naming::default());
         (self.is_dead, self.nearest) = (false, None);
         self.fights.start(now, habits.attacks, random);
         self.talk.start(now, habits.chats, random);
@@ -124,6 +135,47 @@ impl Player {
     /// [`SendError`]; nothing was done.
     #[inline]
     pub(crate) fn play(
+        &mut self,
+        at: u64,
+        turn: Turn,
+        from: SocketAddr,
+        random: &mut SplitMix64,
+        books: &mut Books,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        let said = books.tally.counts.said();
+        self.act(at, turn, from, random, books, outbox)?;
+        if books.tally.counts.said() > said {
+            self.said_at = at;
+        }
+        self.stay(at, from, books, outbox)
+    }
+
+    /// Pings, if it has been silent for so long that the server might forget it.
+    #[inline]
+    fn stay(
+        &mut self,
+        at: u64,
+        from: SocketAddr,
+        books: &mut Books,
+        outbox: &mut Outbox<'_>,
+    ) -> Result<(), SendError> {
+        if self.rules.is_none_or(|rules| at < self.said_at + rules.silence) {
+            return Ok(());
+        }
+        let ping = Ping { player: self.id };
+        let write = |room: &mut [u8]| {
+            _ = room.first_chunk_mut().map(|room| ping.write(room, at));
+        };
+        outbox.send_with(from, books.habits.to, Ping::LEN, write)?;
+        books.tally.counts.pings += 1;
+        (self.said_at, self.pinged_at) = (at, at);
+        Ok(())
+    }
+
+    /// Moves, fights and talks.
+    #[inline]
+    fn act(
         &mut self,
         at: u64,
         turn: Turn,
@@ -193,6 +245,10 @@ impl Player {
                 self.is_dead |= self.fights.hear(self.id, header.timestamp, payload, books)?;
             }
             PacketType::CHAT => self.talk.hear(self.id, payload, books)?,
+            PacketType::PONG if header.timestamp == self.pinged_at && self.pinged_at != 0 => {
+                books.tally.counts.pongs += 1;
+                self.pinged_at = 0;
+            }
             PacketType::WELCOME | PacketType::CHALLENGE | PacketType::PONG | PacketType::ERROR => {
                 books.tally.counts.strays += 1;
             }
@@ -216,6 +272,7 @@ impl Player {
             let position = sent.position;
             books.answered(now, now.saturating_sub(timestamp));
             self.confirm(timestamp, position);
+            self.naming.acknowledged(timestamp);
         }
     }
 
@@ -275,7 +332,11 @@ impl Player {
         let head = update.head;
         books.tally.counts.updates += 1;
         self.heard_at = now;
+        let lost = books.heard.lost;
         self.hearing.hear(&head, &mut books.heard);
+        if books.heard.lost > lost {
+            self.naming.excuse();
+        }
         self.check_cell(now, head.cell, &rules, books);
         let around = Square::around(head.cell, rules.cell);
         self.nearest = None;
@@ -283,17 +344,23 @@ impl Player {
             let entry = entry.ok()?;
             books.tally.counts.entries += 1;
             books.tally.counts.entries_out_of_range += u64::from(!around.has(entry.position));
-            self.look_at(&entry);
+            self.look_at(head.tick, &entry, books);
             books.hear_of(now, head.tick, rules.tick, &entry);
+        }
+        if self.naming.hear(head.tick) {
+            Hearing::miss(&mut books.heard);
         }
         Some(())
     }
 
     #[inline]
-    fn look_at(&mut self, entry: &Entry) {
+    fn look_at(&mut self, tick: u32, entry: &Entry, books: &mut Books) {
         let is_dead = entry.flags.has(EntryFlags::DEAD);
         if entry.player == self.id {
             self.is_dead = is_dead;
+            let sent = self.moves.newest_first().find(|sent| sent.timestamp as u32 == entry.stamp);
+            let is_back = sent.is_some_and(|sent| self.naming.named(tick, sent.timestamp));
+            books.tally.counts.updates_stepped_back += u64::from(is_back);
         } else if !is_dead {
             let square = self.walk.square_to(entry.position);
             if self.nearest.is_none_or(|(_, nearest)| square < nearest) {

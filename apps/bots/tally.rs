@@ -19,6 +19,11 @@ macro_rules! counts {
         }
 
         impl Counts {
+            /// Messages of players.
+            pub(crate) fn said(&self) -> u64 {
+                self.moves + self.attacks + self.chats
+            }
+
             /// Adds another lcore's.
             fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
@@ -54,6 +59,10 @@ counts! {
     wrong_acknowledgements
     /// Answers to moves that were answered before, or so late that the move is forgotten.
     late_acknowledgements
+    /// Pings that were sent, since there was nothing else to say.
+    pings
+    /// Those of them that came back.
+    pongs
     /// Places that the server gave after a death.
     respawns
     /// Datagrams of updates.
@@ -70,6 +79,8 @@ counts! {
     entries
     /// Positions that are in no cell around the update's.
     entries_out_of_range
+    /// Updates that have an older move of the bot than one before had.
+    updates_stepped_back
     /// Updates for a cell that the bot was not in.
     updates_misplaced
     /// Positions of bots of the same lcore, heard of for the first time.

@@ -10,15 +10,16 @@ use std::process::Command;
 
 use common::echo::several_lcores;
 use common::program::gannet;
-use common::report::number;
+use common::report::{count, number, ports};
 use common::scrape::{address, wait_until};
 use common::{Ended, Lab, Program, Scratch, cpus, one_lcore, turn};
 use serde_json::Value;
 
 /// Guards by sources take bots, which are many behind one address, for an attack.
 const GUARDS: &str = "--guard rate=off,global-rate=off";
-/// They fight and talk more than people do, in a place with little room.
-const LIVELY: &str = "--gather 60 --attacks 1 --chats 0.3";
+/// They fight and talk more than people do, in a place with little room. Other programs run beside the
+/// tests, so that now and then a ring is full for a moment.
+const LIVELY: &str = "--gather 60 --attacks 1 --chats 0.3 --check-loss 1";
 
 fn server(lcores: &str, io: &str, arguments: &str) -> Command {
     gannet(&format!("game {lcores} -- {io} {GUARDS} {arguments} --json game.json"))
@@ -33,8 +34,16 @@ fn first_lcore() -> String {
     format!("-l {}", cpus()[0])
 }
 
+/// What both sides say of a game.
+struct Played {
+    bots: Value,
+    game: Value,
+    /// Datagrams that both sides' ports and the kernel say they dropped.
+    dropped: u64,
+}
+
 /// Lets bots play in a lab until they end by themselves, and then stops the server. Gives what both say.
-fn played(lab: &Lab, game: &str, play: &str) -> [Value; 2] {
+fn played(lab: &Lab, game: &str, play: &str) -> Played {
     let arguments = format!("--ip 10.77.0.1/24 {game}");
     let mut server =
         Program::start(&mut lab.engine(&server(&one_lcore(), "--io af_packet:near0 --rxd 4096", &arguments)));
@@ -47,25 +56,39 @@ fn played(lab: &Lab, game: &str, play: &str) -> [Value; 2] {
 
 /// What both say, when all went well.
 #[track_caller]
-fn both(scratch: &Scratch, server: Program, bots: &Ended) -> [Value; 2] {
+fn both(scratch: &Scratch, server: Program, bots: &Ended) -> Played {
     assert_eq!(bots.code, Some(0), "{bots:#?}");
     assert!(bots.stdout.contains("checks     all hold"), "{bots:#?}");
     let server = server.stop("TERM");
     assert_eq!(server.code, Some(0), "{server:#?}");
     let [bots, game] = ["bots.json", "game.json"].map(|file| scratch.json(file));
     assert!(bots["balanced"] == true && game["balanced"] == true, "{bots:#}{game:#}");
-    [bots["bots"].clone(), game["game"]["events"].clone()]
+    let dropped = dropped(&bots) + dropped(&game);
+    Played { bots: bots["bots"].clone(), game: game["game"]["events"].clone(), dropped }
 }
 
-/// What bots and server have to agree on where nothing is lost.
+/// What the ports of a report lost before it was received, or behind their sending.
+fn dropped(report: &Value) -> u64 {
+    let is_drop = |name: &str| name.ends_with("_dropped") || name.ends_with("_ring_drops");
+    let by_ports =
+        ports(report).flat_map(|port| port["extended_statistics"].as_object().expect("statistics"));
+    let by_ports: u64 = by_ports.filter(|(name, _)| is_drop(name)).map(|(_, value)| number(value)).sum();
+    by_ports + count(report, "rx_missed") + count(report, "tx_rejected")
+}
+
+/// What bots and server have to agree on, but for what the ports say they dropped.
 #[track_caller]
-fn agree(bots: &Value, game: &Value) {
+fn agree(Played { bots, game, dropped }: &Played) {
     let said = |name: &str| number(&bots[name]);
     for (name, event) in [("joined", "joined"), ("left", "left"), ("acknowledged", "moved")] {
-        assert_eq!(said(name), number(&game[event]), "{name}: {bots:#}{game:#}");
+        let apart = said(name).abs_diff(number(&game[event]));
+        assert!(apart <= *dropped, "{name}, {dropped} dropped: {bots:#}{game:#}");
     }
-    assert_eq!(said("places_agreed"), said("left"), "{bots:#}");
-    assert_eq!((said("moves_lost"), said("updates_lost"), said("unfinished")), (0, 0, 0), "{bots:#}");
+    assert!(said("left") - said("places_agreed") <= *dropped, "{dropped} dropped: {bots:#}");
+    for lost in ["moves_lost", "updates_lost"] {
+        assert!(said(lost) <= *dropped, "{lost}, {dropped} dropped: {bots:#}");
+    }
+    assert_eq!(said("unfinished"), 0, "{bots:#}");
     assert!(said("hits") > 0 && said("chats_returned") > 0 && said("chats_heard") > 0, "{bots:#}");
     assert!(number(&bots["round_trip_ns"]["p50"]) > 0 && number(&bots["update_age_ns"]["p50"]) > 0);
 }
@@ -73,9 +96,13 @@ fn agree(bots: &Value, game: &Value) {
 #[test]
 fn bots_play_on_a_wire() {
     Lab::with("bots_play_on_a_wire", |lab| {
-        let [bots, game] = played(lab, "--players 100 --world 300", "--bots 60 --duration 4s");
-        agree(&bots, &game);
-        assert_eq!((number(&bots["joined"]), number(&bots["left"])), (60, 60), "{bots:#}");
+        let played = played(lab, "--players 100 --world 300", "--bots 60 --duration 4s");
+        agree(&played);
+        let bots = &played.bots;
+        assert_eq!(
+            (number(&bots["joined"]), number(&bots["left"]) + number(&bots["left_unheard"])),
+            (60, 60)
+        );
         // Thirty a second for three seconds at least, on a machine that does other things too.
         assert!(number(&bots["moves"]) > 60 * 30 * 2, "{bots:#}");
         assert!(number(&bots["updates"]) > 60 * 30 * 2, "{bots:#}");
@@ -86,14 +113,14 @@ fn bots_play_on_a_wire() {
 fn bots_come_and_go_on_a_wire_that_loses() {
     Lab::with("bots_come_and_go_on_a_wire_that_loses", |lab| {
         let play = "--bots 60 --duration 4s --session 1s --fault loss=3%,seed=2";
-        let [bots, _] = played(lab, "--players 100 --world 300 --fault loss=3%,seed=1", play);
+        let Played { bots, .. } = played(lab, "--players 100 --world 300 --fault loss=3%,seed=1", play);
         assert!(number(&bots["joined"]) > 100 && number(&bots["moves_lost"]) > 50, "{bots:#}");
         assert!(number(&bots["updates_lost"]) > 50, "{bots:#}");
     });
 }
 
 /// Plays over the kernel's sockets on loopback.
-fn on_sockets(port: u16, lcores: [&str; 2], play: &str) -> [Value; 2] {
+fn on_sockets(port: u16, lcores: [&str; 2], play: &str) -> Played {
     let _turn = turn();
     let scratch = Scratch::new();
     let io = "--io socket --ip 127.0.0.1";
@@ -107,16 +134,15 @@ fn on_sockets(port: u16, lcores: [&str; 2], play: &str) -> [Value; 2] {
 
 #[test]
 fn bots_play_over_sockets() {
-    let [bots, game] = on_sockets(28_100, [&one_lcore(), &first_lcore()], "--bots 40 --duration 3s");
-    agree(&bots, &game);
+    agree(&on_sockets(28_100, [&one_lcore(), &first_lcore()], "--bots 40 --duration 3s"));
 }
 
 #[test]
 fn two_lcores_have_the_bots_that_answers_reach() {
     let two = several_lcores(2);
-    let [bots, game] = on_sockets(28_200, [&two, &two], "--bots 40 --duration 3s");
-    agree(&bots, &game);
-    assert_eq!(number(&bots["joined"]), 40, "{bots:#}");
+    let played = on_sockets(28_200, [&two, &two], "--bots 40 --duration 3s");
+    agree(&played);
+    assert_eq!(number(&played.bots["joined"]), 40, "{:#}", played.bots);
 }
 
 #[test]
@@ -135,7 +161,7 @@ fn a_signal_leaves_players_behind_and_says_so() {
     wait_until(&metrics, "gannet_bots_round_trip_seconds_count{", |count| count > 100.0);
     let ended = program.stop("INT");
     assert!(ended.stdout.contains("cut short  10 bots are players yet"), "{ended:#?}");
-    let [bots, _] = both(&scratch, server, &ended);
+    let Played { bots, .. } = both(&scratch, server, &ended);
     assert_eq!((number(&bots["unfinished"]), number(&bots["left"])), (10, 0), "{bots:#}");
 }
 
@@ -148,7 +174,14 @@ fn nobody_joins_where_no_game_is_or_it_is_full() {
         |arguments: &str| Program::start(&mut scratch.run_in(bots(&first_lcore(), io, arguments))).end();
     let ended = run("--to 127.0.0.1:28400 --source-port 28401 --bots 2 --ramp 0s");
     assert_eq!(ended.code, Some(1), "{ended:#?}");
-    assert!(ended.stderr.contains("error: nobody could join: 127.0.0.1:28400 sent no welcome"), "{ended:#?}");
+    let reason = "nobody could join: 127.0.0.1:28400 sent no welcome";
+    assert!(ended.stderr.contains(&format!("error: {reason}")), "{ended:#?}");
+    assert!(ended.stdout.contains(&format!("checks     FAILED: {reason}")), "{ended:#?}");
+    let report = scratch.json("bots.json");
+    assert!(
+        report["bots"]["violations"][0].as_str().is_some_and(|said| said.starts_with(reason)),
+        "{report:#}"
+    );
     let game = server(&one_lcore(), io, "--udp-port 28400 --players 1 --world 300");
     let mut server = Program::start(&mut scratch.run_in(game));
     server.ready();

@@ -20,6 +20,10 @@ test_usage_errors() {
     expect 2 "$demo" game --count 5
     output_has "'--count' is no option of this demo"
     expect 2 "$demo" --bots 5
+    expect 2 "$demo" game --check-loss much
+    output_has "--check-loss needs a percentage"
+    expect 2 "$demo" --check-loss 1
+    output_has "'--check-loss' is no option of this demo"
 }
 
 test_demo_succeeds() { same 0 "$demo_status"; }
@@ -35,7 +39,7 @@ test_row_memory() { row "memory"; }
 
 test_the_game_has_a_table() {
     ! grep -q '^  .*namespace' "$table" || skip "no network namespaces here"
-    expect 0 "$demo" game --no-build --bots 60 --seconds 3
+    expect 0 "$demo" game --no-build --bots 60 --seconds 3 --check-loss 1 # other programs run beside it
     output_has "60 bots play for 3 s"
     output_has "checks: all hold, every packet is explained"
     echo "$output" >"$scratch/table"

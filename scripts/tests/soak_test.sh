@@ -18,23 +18,26 @@ test_usage_errors() {
     expect 2 "$soak" 1 --bots none
     output_has "--bots needs a number"
     expect 2 "$soak" 1 --session soon
+    expect 2 "$soak" 1 --check-loss much
+    output_has "--check-loss needs a percentage"
     expect 2 "$soak" 1 --quietly
     output_has "'--quietly' is no option"
 }
 
 test_soak_succeeds() { same 0 "$soak_status"; }
+test_it_was_watched_to_the_end() { check "it was watched to the end"; }
 test_memory_is_flat() { check "memory is flat"; }
 test_it_never_stands_still() { check "it never stands still"; }
 test_every_buffer_is_back() { check "every buffer is back"; }
 test_every_packet_is_explained() { check "every packet is explained"; }
 test_players_come_and_go() { check "players come and go"; }
 test_the_bots_find_nothing_wrong() { check "the bots find nothing wrong"; }
-test_the_last_line_counts() { same "6 passed, 0 failed" "$(tail -n 1 "$log")"; }
+test_the_last_line_counts() { same "7 passed, 0 failed" "$(tail -n 1 "$log")"; }
 
 test_a_good_run_is_judged_good() {
     good_run
     expect 0 judged
-    output_has "6 passed, 0 failed"
+    output_has "7 passed, 0 failed"
 }
 
 test_memory_that_grows_is_found() {
@@ -43,7 +46,18 @@ test_memory_that_grows_is_found() {
     mv "$scratch/grown" "$scratch/samples"
     expect 1 judged
     output_has "FAILED  memory is flat: 1200 KiB more"
-    output_has "5 passed, 1 failed"
+    output_has "6 passed, 1 failed"
+}
+
+test_a_run_that_nobody_watched_to_the_end_is_found() {
+    good_run
+    sed -i '18,$d' "$scratch/samples"
+    expect 1 judged
+    output_has "FAILED  it was watched to the end: the last look after 32 of 38 s"
+    output_has "6 passed, 1 failed"
+    : >"$scratch/samples"
+    expect 1 judged
+    output_has "the last look after 0 of 38 s"
 }
 
 test_a_server_that_stands_still_is_found() {
@@ -124,7 +138,7 @@ JSON
 JSON
 }
 
-judged() { "$soak.py" judge "$scratch/samples" "$scratch/game.json" "$scratch/bots.json" --growth 1024; }
+judged() { "$soak.py" judge "$scratch/samples" "$scratch/game.json" "$scratch/bots.json" --growth 1024 --seconds 38; }
 
 # check NAME: it is in the log, and holds.
 check() {
@@ -132,5 +146,6 @@ check() {
 }
 
 soak_status=0
-"$soak" 0.5 --bots 100 </dev/null 2>&1 | tee "$log" || soak_status=$?
+# Other programs run beside it.
+"$soak" 0.5 --bots 100 --check-loss 1 </dev/null 2>&1 | tee "$log" || soak_status=$?
 run_tests

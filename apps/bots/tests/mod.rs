@@ -388,6 +388,42 @@ fn lost_parts_and_lost_ticks_are_counted() {
     assert!(said.contains("99 of 149 updates were lost"), "{said}");
 }
 
+/// Updates each tick of somebody else, and of the bot itself if it is named.
+fn named_in_updates(is_named: bool) -> Tally {
+    let mut stage = Stage::playing(habits());
+    for tick in 1..=60 {
+        let message = stage.next_move();
+        let (header, moved) = (Header::parse(&message).expect("one"), Move::parse(&message).expect("one"));
+        stage.acknowledge(&message);
+        let own = entry(PLAYER, header.timestamp as u32, moved.position);
+        let entries = [entry(PlayerId(5), 9, START), own];
+        stage.say(&update(head(tick, tick - 1), &entries[..1 + usize::from(is_named)]));
+    }
+    stage.end()
+}
+
+#[test]
+fn a_server_that_never_names_the_bot_itself_is_found() {
+    assert_eq!(violations(&named_in_updates(true)), "");
+    let said = violations(&named_in_updates(false));
+    assert!(said.contains("of 75 updates were lost"), "{said}");
+}
+
+#[test]
+fn an_update_with_an_older_move_than_the_last_is_found() {
+    let mut stage = Stage::playing(habits());
+    let moves = [stage.next_move(), stage.next_move()];
+    moves.iter().for_each(|message| stage.acknowledge(message));
+    for (tick, message) in [(1, &moves[0]), (2, &moves[1]), (3, &moves[0])] {
+        let (header, moved) = (Header::parse(message).expect("one"), Move::parse(message).expect("one"));
+        let own = entry(PLAYER, header.timestamp as u32, moved.position);
+        stage.say(&update(head(tick, tick - 1), &[own]));
+    }
+    let tally = stage.end();
+    assert_eq!(tally.counts.updates_stepped_back, 1);
+    assert!(violations(&tally).contains("1 updates moved their bot back"));
+}
+
 #[test]
 fn silence_is_a_loss() {
     let mut stage = Stage::playing(habits());
@@ -510,6 +546,23 @@ fn its_own_words_come_back_as_they_were() {
     let counts = stage.counts();
     assert_eq!((counts.chats, counts.chats_returned, counts.chats_heard), (1, 1, 1));
     assert_eq!((counts.wrong_chats, counts.strays), (1, 1));
+}
+
+#[test]
+fn who_has_nothing_to_say_pings() {
+    // A move every ten seconds, which is as long as the server waits; the first after that time.
+    let mut stage = Stage::playing(Habits { rate: 0.1, ..habits() });
+    let mut pings = Vec::new();
+    for _ in 0..97 {
+        stage.wait(100);
+        pings.extend(stage.said());
+    }
+    assert_eq!(pings.len(), 1, "{pings:?}");
+    assert_eq!(packet_type(&pings[0]), PacketType::PING);
+    set_type(&mut pings[0], PacketType::PONG);
+    (0..2).for_each(|_| stage.say(&pings[0]));
+    let counts = stage.counts();
+    assert_eq!((counts.moves, counts.pings, counts.pongs, counts.strays), (0, 1, 1, 1));
 }
 
 // ---- leaving -----------------------------------------------------------------------------

@@ -31,6 +31,19 @@ fn worker<S: Service>(queue: MemoryQueue, address: [u8; 4], faults: &str, servic
 
 /// Has bots play for a while, on a wire that does this harm at both ends. Gives what they found.
 fn played(habits: Habits, players: u32, faults: &str) -> Tally {
+    played_with(habits, players, faults, |server, now| {
+        server.poll_once(now);
+    })
+}
+
+/// As [`played`], with a server that looks at its port when `serve` lets it: three times a millisecond
+/// that is asked.
+fn played_with(
+    habits: Habits,
+    players: u32,
+    faults: &str,
+    mut serve: impl FnMut(&mut Wired<Game>, Time),
+) -> Tally {
     let config = MemoryConfig { ring: 4096, buffers: 16_384, ..MemoryConfig::default() };
     let (near, far) = memory::pair(&config);
     let mut rules = Rules::new(players, Some(300.0), 50.0).expect("a world");
@@ -55,7 +68,7 @@ fn played(habits: Habits, players: u32, faults: &str) -> Tally {
         for micros in [0, 300, 600] {
             let now = Time::from_nanos(milliseconds * MS + micros * 1_000);
             bots.poll_once(now);
-            server.poll_once(now);
+            serve(&mut server, now);
         }
     }
     // What one still sends, the other takes back.
@@ -111,6 +124,21 @@ fn what_comes_twice_or_out_of_order_fools_nobody() {
     let counts = &tally.counts;
     assert_eq!(violations(&tally), "", "{counts:#?}");
     assert!(counts.updates_duplicate > 50 && counts.late_acknowledgements > 50, "{counts:#?}");
+}
+
+/// The moves of a player come ten at a time, with few of others between them, and change places.
+#[test]
+fn moves_that_are_overtaken_move_nobody() {
+    let habits = Habits { rate: 100.0, session: Some(500 * MS), ..lively() };
+    let tally = played_with(habits, 4, "duplicate=3%,reorder=10%,seed=5", |server, now| {
+        if now.as_nanos() % (100 * MS) == 0 {
+            (0..100).for_each(|_| _ = server.poll_once(now));
+        }
+    });
+    let counts = &tally.counts;
+    assert_eq!(violations(&tally), "", "{counts:#?}");
+    assert!(counts.left > 20 && counts.moves_lost > 50, "{counts:#?}");
+    assert_eq!((counts.places_disagreed, counts.updates_stepped_back), (0, 0), "{counts:#?}");
 }
 
 #[test]

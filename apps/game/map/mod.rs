@@ -8,9 +8,9 @@ mod board;
 mod picture;
 mod terminal;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal as _, Stdout};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -77,8 +77,7 @@ pub struct Map {
 
 enum Surface {
     File {
-        path: PathBuf,
-        file: File,
+        canvas: Canvas,
         picture: Box<Picture>,
         crowd: Crowd,
     },
@@ -87,8 +86,8 @@ enum Surface {
 }
 
 impl Map {
-    /// A picture of who is on `board`, in a world of `cells` cells each way. The file is made at
-    /// once, so that it is known early whether it can be.
+    /// A picture of who is on `board`, in a world of `cells` cells each way. The file is opened at
+    /// once, so that it is known early whether it can be; what is in it stays until the end.
     ///
     /// # Errors
     /// [`MapError`].
@@ -97,14 +96,9 @@ impl Map {
             Output::Terminal if !io::stdout().is_terminal() => return Err(MapError::NoTerminal),
             Output::Terminal => Surface::Terminal(None),
             Output::File(path) => {
-                let path = path.clone();
-                match File::create(&path) {
-                    Ok(file) => {
-                        let picture = Box::new(Picture::new(cells));
-                        Surface::File { path, file, picture, crowd: Crowd::default() }
-                    }
-                    Err(error) => return Err(MapError::File { path, error }),
-                }
+                let canvas =
+                    Canvas::open(path).map_err(|error| MapError::File { path: path.clone(), error })?;
+                Surface::File { canvas, picture: Box::new(Picture::new(cells)), crowd: Crowd::default() }
             }
         };
         Ok(Self { board, looks: 0, dots: Vec::new(), surface })
@@ -149,9 +143,47 @@ impl Map {
     /// # Errors
     /// [`MapError::Write`].
     pub fn finish(self) -> Result<(), MapError> {
-        let Surface::File { path, file, mut picture, crowd } = self.surface else { return Ok(()) };
+        let Surface::File { canvas, mut picture, crowd } = self.surface else { return Ok(()) };
         picture.draw(&crowd.dots);
-        picture.write_png(BufWriter::new(file)).map_err(|error| MapError::Write { path, error })
+        let path = canvas.path.clone();
+        canvas.paint(&picture).map_err(|error| MapError::Write { path, error })
+    }
+}
+
+/// The file that the picture is written to. A launch that fails leaves it as it was. No other file is put
+/// in its place: at the end the program may not have the right to that any more.
+struct Canvas {
+    path: PathBuf,
+    file: File,
+    /// There was none before, and nothing is in it yet.
+    is_blank: bool,
+}
+
+impl Canvas {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut options = File::options();
+        options.write(true);
+        let (file, is_blank) = match options.clone().create_new(true).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (options.open(path)?, false),
+            made => (made?, true),
+        };
+        Ok(Self { path: path.to_owned(), file, is_blank })
+    }
+
+    /// Writes the picture over what was there.
+    fn paint(mut self, picture: &Picture) -> Result<(), png::EncodingError> {
+        self.is_blank = false;
+        self.file.set_len(0)?;
+        picture.write_png(BufWriter::new(&self.file))
+    }
+}
+
+impl Drop for Canvas {
+    fn drop(&mut self) {
+        if self.is_blank {
+            // If that is not possible there is an empty file, and the reason was something else.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -194,6 +226,22 @@ mod tests {
     }
 
     #[test]
+    fn a_launch_that_fails_leaves_the_file_as_it_was() {
+        let path = std::env::temp_dir().join(format!("gannet-map-old-{}.png", std::process::id()));
+        let map = || Map::new(&Output::File(path.clone()), 1, Arc::new(Board::new(1, 1))).expect("a map");
+        drop(map());
+        assert!(!path.exists(), "an empty file is left behind");
+        let old = vec![7; 1 << 20];
+        fs::write(&path, &old).expect("written");
+        drop(map());
+        assert_eq!(fs::read(&path).expect("a file"), old);
+        map().finish().expect("written");
+        let new = fs::read(&path).expect("a file");
+        fs::remove_file(&path).expect("removed");
+        assert!(new.starts_with(b"\x89PNG") && new.len() < old.len() && new.ends_with(b"IEND\xaeB`\x82"));
+    }
+
+    #[test]
     fn the_file_shows_who_was_there_before_all_left() {
         let path = std::env::temp_dir().join(format!("gannet-map-{}.png", std::process::id()));
         let board = Arc::new(Board::new(1, 2));
@@ -208,8 +256,8 @@ mod tests {
         look([Some(0.75), None]);
         look([None, None]);
         map.finish().expect("written");
-        let file = std::fs::read(&path).expect("a file");
-        std::fs::remove_file(&path).expect("removed");
+        let file = fs::read(&path).expect("a file");
+        fs::remove_file(&path).expect("removed");
         let mut reader = png::Decoder::new(io::Cursor::new(file)).read_info().expect("a PNG");
         let mut bytes = vec![0; reader.output_buffer_size().expect("a size")];
         reader.next_frame(&mut bytes).expect("pixels");
