@@ -49,9 +49,11 @@ impl Game {
         outbox: &mut Outbox<'_>,
     ) -> Result<Result<Welcome, Refusal>, Dropped> {
         let unknown = Refusal { code: ErrorCode::UNKNOWN_PLAYER, detail: claim.player.0 };
-        if let Some(player) = self.world.players.of_source(claim.source) {
-            // It has not heard that it is one.
-            return Ok(Ok(self.welcome(player)));
+        if let Some(player) = self.world.rejoined(claim.source) {
+            // It has not heard that it is one, or has begun anew.
+            player.seen = now;
+            let player = player.clone();
+            return Ok(Ok(self.welcome(&player)));
         }
         if claim.player == PlayerId::NOBODY {
             let full = Refusal { code: ErrorCode::FULL, detail: self.world.players.seats() };

@@ -52,6 +52,14 @@ impl World {
         self.players.player(id).filter(|player| player.source == source)
     }
 
+    /// The player that sends from there, which may have another clock from now on.
+    pub(crate) fn rejoined(&mut self, source: SocketAddr) -> Option<&mut Player> {
+        let (id, own) = self.players.of_source(source).map(|player| (player.id, player.own))?;
+        let player = self.players.player(id)?;
+        player.rebind(source, own);
+        Some(player)
+    }
+
     /// The player of that number, for who has its token.
     pub(crate) fn claimed(&mut self, id: PlayerId, token: Token) -> Option<&mut Player> {
         self.players.player(id).filter(|player| player.token == token)

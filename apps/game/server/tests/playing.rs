@@ -40,8 +40,10 @@ fn what_comes_twice_or_too_late_moves_nobody() {
     assert_eq!(answers.next().flatten(), None, "it was overtaken");
     assert_eq!(answers.next().flatten(), None, "there is one of that time already");
     drop(answers);
+    assert_eq!(join(&mut lab, "10.77.0.2:4000").player, player);
+    assert!(ask(&mut lab, "10.77.0.2:4000", &second).is_some(), "with a welcome, its clock begins anew");
     assert_eq!(lab.service().world.players.at(0).map(|player| player.position), Some(place(20.0, 10.0)));
-    assert_eq!((count(&lab, Event::Moved), count(&lab, Event::DropOvertaken)), (2, 2));
+    assert_eq!((count(&lab, Event::Moved), count(&lab, Event::DropOvertaken)), (3, 2));
     close(lab);
 }
 
