@@ -14,7 +14,7 @@ use common::{Lab, Program};
 
 /// How long a start may take at most, on a busy machine. How long it took is printed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A killed program has served for less than this.
+/// A killed program has served, or was starting, for less than this.
 const LONGEST_LIFE_MILLIS: u64 = 250;
 
 /// Starts, and kills at some moment, and once more at last.
@@ -46,15 +46,16 @@ impl Kills<'_> {
         panic!("nobody serves {PATIENCE:?} after the start");
     }
 
-    /// Kills it so many times, and has the last one stop as it should.
+    /// Kills it so many times, and has the last one stop as it should. Every other time one more is killed
+    /// at some moment of its start.
     fn run(mut self, name: &str, kills: usize) {
         let mut engine = self.start();
         self.served_after(Instant::now());
-        for _ in 0..kills {
-            let [random] = gannet::sys::random_bytes::<1>().expect("random bytes");
-            thread::sleep(Duration::from_millis(u64::from(random) * LONGEST_LIFE_MILLIS / 256));
-            engine.signal("KILL");
-            assert_eq!(engine.end().code, None, "it was killed");
+        for number in 0..kills {
+            kill_at_some_moment(engine);
+            if number % 2 == 1 {
+                kill_at_some_moment(self.start());
+            }
             let begin = Instant::now();
             engine = self.start();
             let took = self.served_after(begin);
@@ -66,10 +67,18 @@ impl Kills<'_> {
         let [median, most] = [self.times[kills / 2], self.times[kills - 1]].map(|time| time.as_millis());
         // Past the test harness, which keeps what passing tests print to itself.
         let line = format!(
-            "\n{name}: killed {kills} times, served again after {median} ms (median), {most} ms (most)"
+            "\n{name}: killed {kills} times and {} more at its start, served again after {median} ms (median), {most} ms (most)",
+            kills / 2
         );
         writeln!(io::stdout(), "{line}").expect("standard output");
     }
+}
+
+fn kill_at_some_moment(engine: Program) {
+    let [random] = gannet::sys::random_bytes::<1>().expect("random bytes");
+    thread::sleep(Duration::from_millis(u64::from(random) * LONGEST_LIFE_MILLIS / 256));
+    engine.signal("KILL");
+    assert_eq!(engine.end().code, None, "it was killed");
 }
 
 fn is_served(client: &Namespace) -> bool {

@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 use common::client::{Tally, exchange_one};
 use common::echo::{ADDRESS, TO, balanced, count, mac, number, one_lcore, ports, several_lcores, start};
 use common::network::Namespace;
-use common::{Ended, Lab};
+use common::{Ended, Lab, Program};
 use serde_json::Value;
 
 /// How long a program may take to notice and to serve again, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Longer than what lies between two looks at a link.
+/// Longer than what lies between two looks at a device.
 const A_WHILE: Duration = Duration::from_millis(1200);
 const ROUNDS: u64 = 3;
+/// What the log says of a device that serves again.
+const RENEWED: &str = "it is there again";
 
 /// Waits until an answer comes. Gives how long that took.
 #[track_caller]
@@ -68,14 +70,14 @@ fn under_traffic<T>(client: &Namespace, work: impl FnOnce() -> T) -> T {
 }
 
 /// Takes the link of an interface in the engine's namespace away and gives it back, under traffic.
-fn flap(lab: &Lab, interface: &str, client: &Namespace) {
+fn flap(lab: &Lab, engine: &Program, interface: &str, client: &Namespace) {
     under_traffic(client, || {
-        for _ in 0..ROUNDS {
+        for round in 1..=ROUNDS {
             lab.near.ip(&format!("link set {interface} down"));
-            thread::sleep(A_WHILE);
+            engine.wait_until_said("the link is down", round);
             lab.near.ip(&format!("link set {interface} up"));
+            engine.wait_until_said("the link is up", round);
             wait_until_served(client);
-            thread::sleep(A_WHILE);
         }
     });
 }
@@ -117,10 +119,11 @@ fn is_known_by_its_address(lab: &Lab) {
     assert!(neighbour.contains(&mac(lab)), "{neighbour}, and not {}", mac(lab));
 }
 
-/// Takes the wire away, and lays another, with other addresses at its ends.
-fn lay_another_wire(lab: &Lab) {
+/// Takes the wire away, and when the program has seen that, which is its loss of that number, lays another,
+/// with other addresses at its ends.
+fn lay_another_wire(lab: &Lab, engine: &Program, loss: u64) {
     lab.near.ip("link del near0");
-    thread::sleep(A_WHILE);
+    engine.wait_until_said("was deleted", loss);
     lab.wire(0);
     lab.far.ip("addr add 10.77.0.2/24 dev far0");
 }
@@ -130,7 +133,7 @@ fn af_packet_serves_after_each_flap_of_its_link() {
     Lab::with("af_packet_serves_after_each_flap_of_its_link", |lab| {
         let mut engine = start(lab, &one_lcore(), "--io af_packet:near0", ADDRESS);
         engine.ready();
-        flap(lab, "near0", &lab.far);
+        flap(lab, &engine, "near0", &lab.far);
         let ended = engine.stop("TERM");
         flapped(&ended, &balanced(&lab.scratch, &ended));
     });
@@ -145,9 +148,10 @@ fn af_packet_serves_an_interface_that_was_made_anew() {
                 start(lab, &lcores, "--io af_packet:near0", &format!("{ADDRESS} --ip fd00::1/64 {rights}"));
             engine.ready();
             under_traffic(&lab.far, || {
-                for _ in 0..ROUNDS {
+                for round in 1..=ROUNDS {
                     wait_until_served(&lab.far);
-                    lay_another_wire(lab);
+                    lay_another_wire(lab, &engine, round);
+                    engine.wait_until_said(RENEWED, round);
                 }
                 wait_until_served(&lab.far);
             });
@@ -165,7 +169,7 @@ fn several_queues_whose_rights_are_gone_end_the_program_with_the_way_out() {
     Lab::with("several_queues_whose_rights_are_gone_end_the_program_with_the_way_out", |lab| {
         let mut engine = start(lab, &several_lcores(2), "--io af_packet:near0", ADDRESS);
         engine.ready();
-        lay_another_wire(lab);
+        lay_another_wire(lab, &engine, 1);
         let ended = engine.end();
         assert_eq!(ended.code, Some(1), "{ended:#?}");
         let error = ended.stderr.lines().find(|line| line.starts_with("error: ")).expect("an error");
@@ -182,22 +186,11 @@ mod dpdk {
     use std::process::Command;
 
     use super::*;
-    use crate::common::Program;
     use crate::common::echo::{eal, tap, with_tun};
     use crate::common::program::gannet;
 
     const TAP: &str = "--vdev=net_tap0,iface=dtap0";
     const AF_PACKET: &str = "--vdev=net_af_packet0,iface=near0";
-
-    /// Waits until it is so.
-    #[track_caller]
-    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-        let begin = Instant::now();
-        while !is_so() {
-            assert!(begin.elapsed() < PATIENCE, "not so after {PATIENCE:?}: {what}");
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
 
     #[test]
     fn net_tap_serves_after_each_flap_of_its_link() {
@@ -206,7 +199,7 @@ mod dpdk {
             engine.ready();
             tap(lab);
             wait_until_served(&lab.near);
-            flap(lab, "dtap0", &lab.near);
+            flap(lab, &engine, "dtap0", &lab.near);
             let ended = engine.stop("TERM");
             flapped(&ended, &balanced(&lab.scratch, &ended));
         });
@@ -218,7 +211,7 @@ mod dpdk {
             let mut engine = start(lab, &eal(&one_lcore(), AF_PACKET), "", ADDRESS);
             engine.ready();
             wait_until_served(&lab.far);
-            flap(lab, "near0", &lab.far);
+            flap(lab, &engine, "near0", &lab.far);
             let ended = engine.stop("TERM");
             flapped(&ended, &balanced(&lab.scratch, &ended));
         });
@@ -235,10 +228,10 @@ mod dpdk {
                 // Addresses are announced once it is known that nobody else has them, a second after the start.
                 thread::sleep(A_WHILE);
                 under_traffic(&lab.near, || {
-                    for _ in 0..ROUNDS {
+                    for round in 1..=ROUNDS {
                         wait_until_served(&lab.near);
                         lab.near.ip("link del dtap0");
-                        wait_until("there is a dtap0", || lab.near.index("dtap0").is_some());
+                        engine.wait_until_said(RENEWED, round);
                         // What the kernel's end had is gone with it.
                         tap(lab);
                         wait_until_served(&lab.near);
@@ -279,9 +272,10 @@ mod dpdk {
             let mut engine = start(lab, &eal(&one_lcore(), AF_PACKET), "", &arguments);
             engine.ready();
             under_traffic(&lab.far, || {
-                for _ in 0..ROUNDS {
+                for round in 1..=ROUNDS {
                     wait_until_served(&lab.far);
-                    lay_another_wire(lab);
+                    lay_another_wire(lab, &engine, round);
+                    engine.wait_until_said(RENEWED, round);
                 }
                 wait_until_served(&lab.far);
             });
@@ -343,6 +337,8 @@ mod dpdk {
             let pipe = File::options().write(true).open(pipe).expect("it reads");
             engine.ready();
             tap(lab);
+            // Addresses are announced once it is known that nobody else has them, a second after the start.
+            thread::sleep(A_WHILE);
             wait_until_served(&lab.near);
             Self { engine, pipe }
         }
@@ -364,9 +360,9 @@ mod dpdk {
             with_tun("a_driver_that_asks_for_a_reset_gets_it", |lab| {
                 let mut told = Told::start(lab, "--keep-privileges", has_reset);
                 under_traffic(&lab.near, || {
-                    for _ in 0..ROUNDS {
+                    for round in 1..=ROUNDS {
                         told.tell(RESET);
-                        thread::sleep(A_WHILE);
+                        told.engine.wait_until_said(RENEWED, round);
                         wait_until_served(&lab.near);
                     }
                 });
@@ -383,14 +379,15 @@ mod dpdk {
     fn a_driver_that_mends_its_device_is_left_alone_until_it_has() {
         with_tun("a_driver_that_mends_its_device_is_left_alone_until_it_has", |lab| {
             let mut told = Told::start(lab, "", false);
-            for _ in 0..ROUNDS {
+            for round in 1..=ROUNDS {
                 told.tell(RECOVERING);
+                told.engine.wait_until_said("mends it", round);
                 // It may find more that is broken while it is at it.
                 told.tell(RECOVERING);
-                thread::sleep(A_WHILE);
                 let unheard = lab.near.socket("0.0.0.0:0");
                 assert!(exchange_one(&unheard, TO, 100).is_err(), "the device is the driver's");
                 told.tell(RECOVERED);
+                told.engine.wait_until_said(RENEWED, round);
                 wait_until_served(&lab.near);
             }
             let ended = told.stop();
@@ -403,9 +400,9 @@ mod dpdk {
         with_tun("a_device_that_is_removed_while_its_driver_mends_it_is_made_anew", |lab| {
             let mut told = Told::start(lab, "--keep-privileges", false);
             told.tell(RECOVERING);
-            thread::sleep(A_WHILE);
+            told.engine.wait_until_said("mends it", 1);
             lab.near.ip("link del dtap0");
-            wait_until("there is another dtap0", || lab.near.index("dtap0").is_some());
+            told.engine.wait_until_said(RENEWED, 1);
             tap(lab);
             wait_until_served(&lab.near);
             let ended = told.stop();
@@ -436,16 +433,12 @@ mod dpdk {
     fn a_device_that_is_removed_is_made_anew() {
         with_tun("a_device_that_is_removed_is_made_anew", |lab| {
             let mut told = Told::start(lab, "--keep-privileges --mtu 1400", false);
-            for _ in 0..ROUNDS {
-                let before = lab.near.index("dtap0");
+            for round in 1..=ROUNDS {
                 told.tell(REMOVED);
-                wait_until("there is another dtap0", || {
-                    lab.near.index("dtap0").is_some_and(|index| before.as_ref() != Some(&index))
-                });
+                told.engine.wait_until_said(RENEWED, round);
                 tap(lab);
                 wait_until_served(&lab.near);
                 assert_eq!(lab.near.run("cat", ["/sys/class/net/dtap0/mtu"]).trim(), "1400");
-                thread::sleep(A_WHILE);
             }
             let ended = told.stop();
             renewed(&ended, &balanced(&lab.scratch, &ended));

@@ -1,8 +1,9 @@
 //! A program as a process: started, waited for until it is ready, stopped, and heard out.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,9 @@ pub(crate) struct Program {
     child: Child,
     lines: Receiver<String>,
     stdout: Vec<String>,
-    stderr: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<()>>,
+    /// What it has written to its standard error.
+    log: Arc<Mutex<String>>,
 }
 
 /// A program that has ended.
@@ -39,13 +42,17 @@ impl Program {
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut pipe = child.stderr.take().expect("a pipe");
+        let mut pipe = BufReader::new(child.stderr.take().expect("a pipe"));
+        let log = Arc::<Mutex<String>>::default();
+        let written = Arc::clone(&log);
         let stderr = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let _ = pipe.read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).is_ok_and(|len| len > 0) {
+                written.lock().expect("no panic").push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
         });
-        Self { child, lines, stdout: Vec::new(), stderr: Some(stderr) }
+        Self { child, lines, stdout: Vec::new(), stderr: Some(stderr), log }
     }
 
     /// Waits for the line that says that it is ready, and gives it.
@@ -70,6 +77,20 @@ impl Program {
                     panic!("no line '{beginning}…' ({why}): {ended:#?}");
                 }
             }
+        }
+    }
+
+    /// Waits until so many lines of its log have these words.
+    #[track_caller]
+    pub(crate) fn wait_until_said(&self, words: &str, times: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log.lock().expect("no panic").clone();
+            if log.lines().filter(|line| line.contains(words)).count() as u64 >= times {
+                return;
+            }
+            assert!(Instant::now() < deadline, "'{words}' not said {times} times after {PATIENCE:?}: {log}");
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -135,7 +156,8 @@ impl Program {
     fn finish(&mut self) -> Ended {
         let code = self.child.wait().expect("its status").code();
         self.stdout.extend(self.lines.iter());
-        let stderr = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        self.stderr.take().map(JoinHandle::join).transpose().expect("no panic");
+        let stderr = self.log.lock().expect("no panic").clone();
         Ended { code, stdout: self.stdout.join("\n"), stderr }
     }
 }
