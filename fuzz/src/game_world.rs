@@ -315,10 +315,10 @@ impl World {
             .filter(|source| source.was.0 == player)
             .for_each(|source| source.is_gone = true);
         let source = &mut self.sources[who];
-        // Who is told once more what it is goes on, and everybody else begins with a clock of its own.
-        let last_move = source.last_move.take().filter(|_| source.player == player);
         let was = (player, token);
-        *source = Source { player, was, is_gone: false, place, since, way, last_move, ..source.clone() };
+        // Its clock begins anew.
+        *source =
+            Source { player, was, is_gone: false, place, since, way, last_move: None, ..source.clone() };
     }
 
     fn left(&mut self, who: usize, payload: &[u8]) {
