@@ -17,6 +17,7 @@ use serde_json::Value;
 /// How long a program may take to notice and to serve again, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Longer than what lies between two looks at a device.
+#[cfg(feature = "dpdk")]
 const A_WHILE: Duration = Duration::from_millis(1200);
 const ROUNDS: u64 = 3;
 /// What the log says of a device that serves again.
