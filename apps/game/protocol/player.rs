@@ -173,14 +173,14 @@ impl Join {
         payload.first_chunk::<{ Refusal::LEN }>().map(|message| u32_at(message, Self::VERSION))
     }
 
-    /// Reads one of this version.
+    /// Reads it. What follows the version is another version's business where that is another.
     ///
     /// # Errors
     /// [`Malformed::Size`], [`Malformed::Reserved`].
     pub fn parse(payload: &[u8]) -> Result<Self, Malformed> {
         let message = whole::<{ Self::LEN }>(payload)?;
         let version = u32_at(message, Self::VERSION);
-        if message[Self::RESERVED..].iter().any(|&byte| byte != 0) {
+        if version == super::VERSION && message[Self::RESERVED..].iter().any(|&byte| byte != 0) {
             return Err(Malformed::Reserved);
         }
         Ok(Self {
