@@ -95,7 +95,7 @@ fn af_packet_serves_again_after_each_kill() {
     Lab::with("af_packet_serves_again_after_each_kill", |lab| {
         let (eal, io) = (one_lcore(), "--io af_packet:near0");
         let kills = Kills { lab, eal, io, client: &lab.far, prepare: |_| true, times: Vec::new() };
-        kills.run("af_packet", 14);
+        kills.run("af_packet", 50);
     });
 }
 
