@@ -105,6 +105,10 @@ pub(crate) struct GenArgs {
     /// How near the rates are found, as a part of them
     #[arg(long, value_name = "PART", default_value = "1%", requires = "search", help_heading = "Search")]
     pub(crate) precision: Percent,
+
+    /// How often a trial with too much loss is repeated: only if each loses too much is its rate too high
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = parse_repeats, requires = "search", help_heading = "Search")]
+    pub(crate) repeats: usize,
 }
 
 /// Datagrams a second.
@@ -171,6 +175,11 @@ impl FromStr for Percent {
     }
 }
 
+/// A search ends after a hundred trials.
+fn parse_repeats(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|repeats| *repeats <= 10).ok_or_else(|| "give 0 to 10, as in 2".to_owned())
+}
+
 fn parse_trial(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text)?;
     if time.is_zero() {
@@ -188,6 +197,12 @@ mod tests {
     fn a_trial_takes_time() {
         assert_eq!(parse_trial("100ms"), Ok(Duration::from_millis(100)));
         assert!(parse_trial("0s").is_err_and(|error| error.contains("more than 0s")));
+    }
+
+    #[test]
+    fn repeats_are_few() {
+        assert_eq!(parse_repeats("0"), Ok(0));
+        assert!(["-1", "11", "many"].iter().all(|bad| parse_repeats(bad).is_err()));
     }
 
     #[test]

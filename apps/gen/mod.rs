@@ -180,7 +180,7 @@ impl Setup {
         };
         let targets = args.to.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         if args.search {
-            Plan::search(base, targets, Search::new(args.loss.0, args.precision.0))
+            Plan::search(base, targets, Search::new(args.loss.0, args.precision.0, args.repeats))
         } else {
             Plan::once(base, targets)
         }

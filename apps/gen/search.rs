@@ -1,6 +1,7 @@
 //! `--search`: the highest rate without loss (NDR) and with little (PDR), by bisection over
 //! timed trials as RFC 2544, section 26.1, and FD.io CSIT have it; then the latency at parts of
-//! the first.
+//! the first. A trial that loses too much is repeated, as in the "binary search with loss verification" of
+//! ETSI GS NFV-TST 009: what disturbs the machine for a moment says nothing of a rate.
 
 use serde::Serialize;
 
@@ -10,6 +11,8 @@ pub(crate) const LOADS: [f64; 3] = [0.1, 0.5, 0.9];
 const MAX_TRIALS: usize = 100;
 /// The lowest rate that is tried, in datagrams a second.
 const LOWEST: f64 = 10.0;
+/// With more loss than this a trial is not repeated: so much is no passing disturbance.
+const OVERLOAD: f64 = 0.1;
 
 /// A trial that was run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -36,12 +39,14 @@ pub(crate) struct Search {
     goal: f64,
     /// How near both ends of the bracket come, as a part of the upper one.
     precision: f64,
+    /// How often a trial with too much loss is repeated.
+    repeats: usize,
     points: Vec<Point>,
 }
 
 impl Search {
-    pub(crate) fn new(goal: f64, precision: f64) -> Self {
-        Self { goal, precision, points: Vec::new() }
+    pub(crate) fn new(goal: f64, precision: f64, repeats: usize) -> Self {
+        Self { goal, precision, repeats, points: Vec::new() }
     }
 
     /// Takes a trial in; the first one is that of the highest rate.
@@ -74,6 +79,9 @@ impl Search {
     fn between(&self, goal: f64) -> Option<f64> {
         let (good, bad) = self.bracket(goal);
         let bad = bad?;
+        if self.is_doubtful(bad) {
+            return Some(bad.pps);
+        }
         if bad.pps - good <= self.precision * bad.pps || bad.pps <= LOWEST {
             return None;
         }
@@ -85,13 +93,29 @@ impl Search {
         Some(if answered < bad.pps * 0.9 { answered } else { bad.pps / 2.0 }.max(LOWEST.min(bad.pps / 2.0)))
     }
 
-    /// The highest rate that is good and below all bad ones, and the lowest bad one.
+    /// Whether a trial at that rate that loses less could still come.
+    fn is_doubtful(&self, bad: Point) -> bool {
+        bad.loss <= OVERLOAD && self.trials_of(bad.pps).count() <= self.repeats
+    }
+
+    /// The highest rate that is good and below all bad ones, and the lowest bad one, with the least that was
+    /// lost there.
     fn bracket(&self, goal: f64) -> (f64, Option<Point>) {
-        let is_bad = |point: &&Point| point.loss > goal;
-        let bad = self.points.iter().filter(is_bad).min_by(|a, b| a.pps.total_cmp(&b.pps)).copied();
+        let is_bad = |point: &Point| point.loss > goal;
+        let best = self.points.iter().map(|point| self.best_of(*point));
+        let bad = best.clone().filter(is_bad).min_by(|a, b| a.pps.total_cmp(&b.pps));
         let limit = bad.map_or(f64::INFINITY, |bad| bad.pps);
-        let good = self.points.iter().filter(|point| point.loss <= goal && point.pps < limit);
+        let good = best.filter(|point| point.loss <= goal && point.pps < limit);
         (good.map(|point| point.pps).fold(0.0, f64::max), bad)
+    }
+
+    /// The trial at a point's rate that lost least.
+    fn best_of(&self, point: Point) -> Point {
+        self.trials_of(point.pps).fold(point, |best, other| if other.loss < best.loss { other } else { best })
+    }
+
+    fn trials_of(&self, pps: f64) -> impl Iterator<Item = Point> {
+        self.points.iter().copied().filter(move |point| point.pps == pps)
     }
 }
 
@@ -104,7 +128,7 @@ mod tests {
     /// Searches on a path that loses what is over `capacity`, and beside that `steady` once half
     /// of it is offered.
     fn search(max: f64, capacity: f64, steady: f64) -> Search {
-        let mut search = Search::new(0.005, 0.01);
+        let mut search = Search::new(0.005, 0.01, 2);
         let mut rate = max;
         loop {
             let over = ((rate - capacity) / rate).max(0.0);
@@ -132,13 +156,37 @@ mod tests {
 
     #[test]
     fn a_path_that_loses_at_any_rate_ends() {
-        let mut search = Search::new(0.005, 0.01);
+        let mut search = Search::new(0.005, 0.01, 2);
         search.add(Point { pps: 1e6, loss: 1.0 });
         while let Step::Try(pps) = search.next() {
             search.add(Point { pps, loss: 1.0 });
         }
         assert_eq!((search.ndr(), search.pdr()), (0.0, 0.0));
         assert!(search.points().len() < MAX_TRIALS);
+    }
+
+    /// Searches where a path that takes all is disturbed in some trials, by their numbers.
+    fn disturbed(repeats: usize, is_disturbed: impl Fn(usize) -> bool) -> Search {
+        let mut search = Search::new(0.005, 0.01, repeats);
+        let mut rate = 1e6;
+        loop {
+            let loss = if is_disturbed(search.points().len()) { 0.02 } else { 0.0 };
+            search.add(Point { pps: rate, loss });
+            match search.next() {
+                Step::Try(next) => rate = next,
+                Step::Found => return search,
+            }
+        }
+    }
+
+    #[test]
+    fn a_passing_disturbance_says_nothing() {
+        for last in 0..2 {
+            let found = disturbed(2, |trial| trial <= last);
+            assert_eq!((found.points().len(), found.ndr(), found.pdr()), (last + 2, 1e6, 1e6));
+        }
+        assert!(disturbed(2, |trial| trial <= 2).pdr() < 1e6, "it did not pass");
+        assert!(disturbed(0, |trial| trial == 0).pdr() < 1e6, "nothing is repeated");
     }
 
     proptest! {
