@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::pairs::Measure;
-use super::report::{Lab, number};
+use super::report::{Lab, Ratio, number};
 
 /// Something that a lab's figures should reach, by its median.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,11 @@ pub(crate) struct Verdict {
     pub(crate) measured: Option<f64>,
     /// `None` if it was not measured, or is only to be told.
     pub(crate) met: Option<bool>,
+    /// For a ratio, the quartiles of the same measure of the second subject against itself, if that was
+    /// measured.
+    pub(crate) noise: Option<[f64; 2]>,
+    /// Whether the second subject against itself would miss as much as this in a quarter of its pairs.
+    pub(crate) is_within_noise: bool,
     /// Why it was not measured.
     pub(crate) missing: Option<String>,
 }
@@ -72,14 +77,16 @@ impl Wanted {
 }
 
 impl Bar {
-    /// Holds it against what a lab came to; `None` if its case was not asked for.
-    pub(crate) fn judge(&self, lab: &Lab) -> Option<Verdict> {
+    /// Holds it against what a lab came to, and its noise; `None` if its case was not asked for.
+    pub(crate) fn judge(&self, lab: &Lab, noise: &[Ratio]) -> Option<Verdict> {
         let (of, to) = match self.of {
             Of::Ratio(of, to) => (of, Some(to)),
             Of::Row(of) => (of, None),
         };
         let measured = self.measured(lab);
         let missing = measured.is_none().then(|| self.missing(lab));
+        let noise =
+            to.and_then(|to| self.ratio(noise, to, to)).map(|found| [found.summary.p25, found.summary.p75]);
         let verdict = Verdict {
             lab: lab.name,
             case: self.case,
@@ -91,27 +98,34 @@ impl Bar {
             wanted: self.wanted.words(),
             measured,
             met: measured.and_then(|value| self.wanted.is_met(value)),
+            noise,
+            is_within_noise: match (measured, noise, self.wanted) {
+                (Some(value), Some([low, _]), Wanted::AtLeast(least)) => value >= least * low,
+                _ => false,
+            },
             missing: missing.clone().flatten(),
         };
         (missing != Some(None)).then_some(verdict)
     }
 
     fn measured(&self, lab: &Lab) -> Option<f64> {
-        let measure = self.measure.name();
         match self.of {
-            Of::Ratio(of, to) => {
-                let is_it = |case: &str, m, f, t| (case, m, f, t) == (self.case, measure, of, to);
-                let mut ratios = lab.ratios.iter();
-                ratios
-                    .find(|ratio| is_it(&ratio.case, ratio.measure, ratio.of, ratio.to))
-                    .map(|found| found.summary.median)
-            }
+            Of::Ratio(of, to) => self.ratio(&lab.ratios, of, to).map(|found| found.summary.median),
             Of::Row(of) => {
-                let is_it = |case: &str, m, s| (case, m, s) == (self.case, measure, of);
+                let is_it = |case: &str, m, s| (case, m, s) == (self.case, self.measure.name(), of);
                 let mut rows = lab.rows.iter();
                 rows.find(|row| is_it(&row.case, row.measure, row.subject)).map(|found| found.summary.median)
             }
         }
+    }
+
+    /// What its case and measure came to between two subjects.
+    fn ratio<'a>(&self, ratios: &'a [Ratio], of: &str, to: &str) -> Option<&'a Ratio> {
+        let is_it = |ratio: &&Ratio| {
+            (ratio.case.as_str(), ratio.measure, ratio.of, ratio.to)
+                == (self.case, self.measure.name(), of, to)
+        };
+        ratios.iter().find(is_it)
     }
 
     /// Why there is no figure: a subject, the case or the lab was left out.
@@ -136,10 +150,16 @@ impl Verdict {
         })
     }
 
+    /// The noise, for people.
+    pub(crate) fn noise(&self) -> String {
+        self.noise.map_or("-".to_owned(), |[low, high]| format!("{low:.3} to {high:.3}"))
+    }
+
     /// Whether it is good enough, for people.
     pub(crate) fn word(&self) -> String {
         match (self.met, &self.missing) {
             (Some(true), _) => "yes".to_owned(),
+            (Some(false), _) if self.is_within_noise => "NO, within the noise".to_owned(),
             (Some(false), _) => "NO".to_owned(),
             (None, Some(why)) => format!("not measured: {why}"),
             (None, None) => "-".to_owned(),
@@ -163,7 +183,7 @@ mod tests {
     fn medians_are_held_against_what_is_wanted() {
         let report = sample();
         let judge = |of, wanted| {
-            let verdict = bar("64 B", of, wanted).judge(&report.labs[0]).expect("measured");
+            let verdict = bar("64 B", of, wanted).judge(&report.labs[0], &[]).expect("measured");
             (verdict.measured, verdict.met, verdict.word())
         };
         assert_eq!(judge(RATIO, Wanted::AtLeast(2.0)), (Some(2.0), Some(true), "yes".to_owned()));
@@ -175,15 +195,33 @@ mod tests {
     }
 
     #[test]
+    fn a_miss_no_further_than_the_peers_own_is_told_as_such() {
+        let report = sample();
+        // The noise of the sample is 0.9 to 1.1.
+        let judge = |wanted| {
+            let verdict = bar("64 B", RATIO, wanted).judge(&report.labs[0], &report.noise).expect("measured");
+            (verdict.word(), verdict.noise())
+        };
+        let noise = "0.900 to 1.100".to_owned();
+        assert_eq!(judge(Wanted::AtLeast(2.2)), ("NO, within the noise".to_owned(), noise.clone()));
+        assert_eq!(judge(Wanted::AtLeast(2.3)), ("NO".to_owned(), noise.clone()));
+        assert_eq!(judge(Wanted::AtLeast(2.0)), ("yes".to_owned(), noise));
+        let row = bar("64 B", Of::Row("gannet echo"), Wanted::AtMost(9.0));
+        let verdict = row.judge(&report.labs[0], &report.noise).expect("measured");
+        assert_eq!((verdict.word(), verdict.noise()), ("NO".to_owned(), "-".to_owned()));
+    }
+
+    #[test]
     fn what_is_missing_is_told_with_its_reason_and_what_was_not_asked_for_is_not() {
         let mut report = sample();
         let missing = Of::Ratio("gannet echo", "testpmd io");
-        let verdict = bar("64 B", missing, Wanted::AtLeast(1.0)).judge(&report.labs[0]).expect("a reason");
+        let verdict =
+            bar("64 B", missing, Wanted::AtLeast(1.0)).judge(&report.labs[0], &[]).expect("a reason");
         assert_eq!((verdict.measured, verdict.met), (None, None));
         assert_eq!(verdict.word(), "not measured: no <testpmd> here");
-        assert_eq!(bar("mix", RATIO, Wanted::Stated).judge(&report.labs[0]), None);
+        assert_eq!(bar("mix", RATIO, Wanted::Stated).judge(&report.labs[0], &[]), None);
         report.labs[0].leave(None, None, Failure::Failed("no wire".to_owned()));
-        let verdict = bar("mix", RATIO, Wanted::Stated).judge(&report.labs[0]).expect("a reason");
+        let verdict = bar("mix", RATIO, Wanted::Stated).judge(&report.labs[0], &[]).expect("a reason");
         assert_eq!(verdict.word(), "not measured: no wire");
     }
 }

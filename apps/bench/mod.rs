@@ -165,7 +165,8 @@ fn run_lab(
         }
         Err(why) => lab.leave(None, None, why),
     }
-    report.bars.extend(name.bars().iter().filter_map(|bar| bar.judge(&lab)));
+    let noise: Vec<_> = report.noise.iter().filter(|ratio| ratio.lab == lab.name).cloned().collect();
+    report.bars.extend(name.bars().iter().filter_map(|bar| bar.judge(&lab, &noise)));
     report.labs.push(lab);
 }
 

@@ -175,9 +175,9 @@ fn bars(bars: &[Verdict]) -> String {
         let of = bar.to.map_or(bar.of.to_owned(), |to| format!("{} over {to}", bar.of));
         let what = format!("{}, {}: {}", bar.lab, bar.case, bar.what);
         let measured = format!("{} {}", bar.figure(), bar.unit);
-        [what, of, bar.measure.to_owned(), bar.wanted.clone(), measured, bar.word()]
+        [what, of, bar.measure.to_owned(), bar.wanted.clone(), measured, bar.noise(), bar.word()]
     });
-    table(["bar", "of", "measure", "wanted", "measured", "met"], cells.collect())
+    table(["bar", "of", "measure", "wanted", "measured", "noise", "met"], cells.collect())
 }
 
 fn ratios(ratios: &[Ratio]) -> String {
@@ -273,7 +273,7 @@ pub(crate) mod tests {
             of: Of::Ratio("gannet echo", "testpmd 5tswap"),
             wanted: Wanted::AtLeast(2.5),
         };
-        let bars = bar.judge(&lab).into_iter().collect();
+        let bars = bar.judge(&lab, &noise).into_iter().collect();
         let mut broken = Lab::new("veth");
         broken.leave(None, None, Failure::Failed("no wire".to_owned()));
         let version = "gannet 0.1.0".to_owned();
@@ -312,7 +312,7 @@ pub(crate) mod tests {
         let text = sample().markdown();
         for line in [
             "| 64 B | gannet echo    | ticks   | ticks/packet | 9.50   | 8.55 | 10.5 |",
-            "| ring, 64 B: speed | gannet echo over testpmd 5tswap | ticks   | >= 2.5 | 2.000 times | NO  |",
+            "| ring, 64 B: speed | gannet echo over testpmd 5tswap | ticks   | >= 2.5 | 2.000 times | 0.900 to 1.100 | NO  |",
             "- skipped: 64 B, testpmd io: no <testpmd> here",
             "- FAILED: the whole lab: no wire",
             "### noise: the peer against itself",

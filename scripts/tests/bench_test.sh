@@ -71,7 +71,9 @@ for bar in report["bars"]:
     what = f"{bar['lab']}, {bar['case']}: {bar['what']}"
     [said] = [line for line in lines if line[0] == what and line[2] == bar["measure"] and bar["wanted"] == line[3]
               and line[1] == (f"{bar['of']} over {bar['to']}" if bar["to"] else bar["of"])]
-    assert said[5] == {True: "yes", False: "NO", None: "-"}[bar["met"]] or bar["missing"] in said[5], (bar, said)
+    assert said[5] == ("-" if bar["noise"] is None else "{:.3f} to {:.3f}".format(*bar["noise"])), (bar, said)
+    no = "NO, within the noise" if bar["is_within_noise"] else "NO"
+    assert said[6] == {True: "yes", False: no, None: "-"}[bar["met"]] or bar["missing"] in said[6], (bar, said)
     assert (bar["measured"] is None) == bool(bar["missing"]), bar
 reasons = sorted({left["reason"] for left in lab["skipped"] if "want" not in left["reason"]})
 assert lab["rows"] or reasons, lab

@@ -73,12 +73,8 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     let found = |bench: &Bench, who| Ok(vec![(Measure::Rate, run(bench, who, Load::Search)?.found()? / 1e6)]);
     let saturated = |bench: &Bench, who| run(bench, who, Load::FlatOut)?.saturated(bench);
     let half = |bench: &Bench, who| run(bench, who, Load::Rate(half_of_the_peers(bench)?))?.round_trips();
-    let case = |name, subjects, noise| Case { name, subjects, ratios: ratios.clone(), noise };
-    Ok(vec![
-        case(SATURATED, subjects(saturated), Some(PEER)),
-        case(LOSS, subjects(found), None),
-        case(HALF, subjects(half), None),
-    ])
+    let case = |name, subjects| Case { name, subjects, ratios: ratios.clone(), noise: Some(PEER) };
+    Ok(vec![case(SATURATED, subjects(saturated)), case(LOSS, subjects(found)), case(HALF, subjects(half))])
 }
 
 /// Half of the rate at which the peer loses 0.5 %, searched for once.

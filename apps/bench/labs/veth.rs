@@ -81,7 +81,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     let light = |bench: &Bench, who| run(bench, who, Load::Rate(LIGHT))?.round_trips();
     Ok(vec![
         Case { name: SATURATED, subjects: subjects(saturated), ratios: ratios.clone(), noise: Some(PEER) },
-        Case { name: LIGHTLY, subjects: subjects(light), ratios, noise: None },
+        Case { name: LIGHTLY, subjects: subjects(light), ratios, noise: Some(PEER) },
     ])
 }
 
