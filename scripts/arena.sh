@@ -24,15 +24,18 @@ start_game() {
     fi
 }
 
-# play ARGUMENTS…: has bots play until they end; they fight and talk more than people do.
+# play ARGUMENTS…: has bots play until they end; they fight and talk more than people do, and each changes its
+# address every now and then.
 play() {
-    local status=0 lively=(--attacks 0.2 --chats 0.02)
+    local status=0 lively=(--attacks 0.2 --chats 0.02 --rejoins 0.05)
     bots_json=$work/bots.json
     if [[ -n ${engine_space:-} ]]; then
         waiting ip netns exec "$client_space" "$program" bots -l "$client_cpu" -- \
             --io af_packet:veth1 --rxd 4096 --ip 10.77.0.3/24 --to 10.77.0.1:8080 \
             "${lively[@]}" "$@" --json "$bots_json" >"$work/game-bots.log" 2>&1 || status=$?
     else
+        # Each port of each bot is a socket.
+        ulimit -Sn "$(ulimit -Hn)"
         waiting "$program" bots -l "$client_cpu" -- \
             --io socket --ip 127.0.0.1 --to 127.0.0.1:28080 --source-port 28081 \
             "${lively[@]}" "$@" --json "$bots_json" >"$work/game-bots.log" 2>&1 || status=$?

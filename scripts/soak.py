@@ -66,6 +66,7 @@ def judge(samples_file, game_file, bots_file, growth, seconds):
         ("every packet is explained", game["balanced"] and bots["balanced"], "received %d, sent %d" % (
             game["totals"]["received"], game["totals"]["sent"])),
         comings_and_goings(game["game"]["events"], bots["bots"]),
+        returns(game["game"]["events"], bots["bots"]),
         ("the bots find nothing wrong", not bots["bots"]["violations"] and bots["bots"]["joined"] > 0,
          "; ".join(bots["bots"]["violations"]) or "%d moves, %d updates, %d lost" % (
              bots["bots"]["moves"], bots["bots"]["updates"], bots["bots"]["updates_lost"])),
@@ -119,6 +120,13 @@ def comings_and_goings(events, bots):
     figures = "%d came, %d left, %d were silent, %d stayed" % (
         events["joined"], events["left"], events["timed_out"], there)
     return "players come and go", again and 0 <= there <= bots["left_unheard"] + bots["unfinished"], figures
+
+
+def returns(events, bots):
+    """Who changes its address is the same player there; the bots have looked at that."""
+    figures = "%d came back from another address, %d by the server; %d under another number" % (
+        bots["rejoined"], events["rejoined"], bots["renumbered"])
+    return "players come back with their token", 0 < bots["rejoined"] <= events["rejoined"], figures
 
 
 def pools(game):

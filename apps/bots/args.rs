@@ -49,6 +49,11 @@ pub(crate) struct BotsArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_number, default_value = "0.02", help_heading = "Bots")]
     pub(crate) chats: f64,
 
+    /// Changes of address a second of each bot, on average: it comes back from another port, and another --ip
+    /// where there are several, with its token; takes four times the ports
+    #[arg(long, value_name = "RATE", value_parser = parse_number, default_value = "0", help_heading = "Bots")]
+    pub(crate) rejoins: f64,
+
     /// Each bot leaves after about this long, half to one and a half times, and soon comes back
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Bots")]
     pub(crate) session: Option<Duration>,

@@ -1,7 +1,7 @@
 //! What the lcores and the control plane show each other: relaxed words that nobody waits for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 
 use gannet::telemetry::Durations;
 
@@ -29,6 +29,8 @@ pub(crate) struct Board {
     pub(crate) lines: Box<[Line]>,
     /// The lcore that has each bot, by its place plus one: the one that the server's answers reach.
     owners: Box<[AtomicU16]>,
+    /// A bit for each home of each bot, if the answers to it reach another lcore than the bot's.
+    astray: Box<[AtomicU8]>,
     /// The bots may begin.
     pub(crate) begins: AtomicBool,
     /// The bots are to leave.
@@ -51,6 +53,7 @@ impl Board {
         Self {
             lines: std::iter::repeat_with(Line::default).take(lcores).collect(),
             owners: std::iter::repeat_with(AtomicU16::default).take(bots as usize).collect(),
+            astray: std::iter::repeat_with(AtomicU8::default).take(bots as usize).collect(),
             begins: AtomicBool::new(false),
             closes: AtomicBool::new(false),
         }
@@ -67,6 +70,17 @@ impl Board {
     pub(crate) fn is_elsewhere(&self, number: u32, lcore: usize) -> bool {
         let owner = self.owners[number as usize].load(Relaxed);
         owner != 0 && owner != lcore as u16 + 1
+    }
+
+    /// What the server said to a home of a bot of another lcore came here.
+    pub(crate) fn lead_astray(&self, number: u32, home: usize) {
+        self.astray[number as usize].fetch_or(1 << home, Relaxed);
+    }
+
+    /// A bit for each home of a bot where nothing is heard on its lcore.
+    #[inline]
+    pub(crate) fn astray(&self, number: u32) -> u8 {
+        self.astray[number as usize].load(Relaxed)
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -97,5 +111,7 @@ mod tests {
         assert!(!board.is_elsewhere(2, 0) && board.claim(2, 1) && board.claim(2, 1));
         assert!(!board.claim(2, 0) && board.is_elsewhere(2, 0) && !board.is_elsewhere(2, 1));
         assert!(board.claim(1, 0));
+        [2, 0].into_iter().for_each(|home| board.lead_astray(1, home));
+        assert_eq!((board.astray(0), board.astray(1)), (0, 0b101));
     }
 }

@@ -13,6 +13,11 @@ use super::hearing::Heard;
 use super::tally::Tally;
 use super::walk::Ground;
 
+/// Homes of a bot that changes its address. Where the bots are on several lcores, one of the others is most
+/// likely on the same.
+const HOMES: u32 = 4;
+const _: () = assert!(HOMES <= u8::BITS, "the board has a bit for each");
+
 /// How bots behave.
 #[derive(Clone, Debug)]
 pub(crate) struct Habits {
@@ -28,6 +33,8 @@ pub(crate) struct Habits {
     pub(crate) attacks: f64,
     /// Lines of chat a second.
     pub(crate) chats: f64,
+    /// Changes of address a second.
+    pub(crate) rejoins: f64,
     /// How long they stay, in nanoseconds.
     pub(crate) session: Option<u64>,
     /// In how many nanoseconds they all join.
@@ -36,6 +43,11 @@ pub(crate) struct Habits {
 }
 
 impl Habits {
+    /// Addresses and ports of each bot.
+    pub(crate) fn homes(&self) -> u32 {
+        if self.rejoins > 0.0 { HOMES } else { 1 }
+    }
+
     /// Moves that a bot remembers: those of two seconds, the usual ones at least.
     pub(crate) fn memory(&self) -> usize {
         ((2.0 * self.rate) as usize).next_power_of_two().clamp(16, 1024)
@@ -143,10 +155,10 @@ impl Books {
     /// stamp tells when the move was meant to leave.
     #[inline]
     pub(crate) fn hear_of(&mut self, now: u64, tick: u32, tick_nanos: u64, entry: &Entry) {
-        let Some(rumour) = self.rumours.get_mut(&entry.player.0) else { return };
+        let Some(rumour) = self.rumours.get_mut(&entry.player.0).filter(|_| entry.stamp != 0) else { return };
         if rumour.stamp != entry.stamp {
             *rumour = Rumour { stamp: entry.stamp, tick };
-        } else if rumour.tick != tick || entry.stamp == 0 {
+        } else if rumour.tick != tick {
             return;
         }
         let age = u64::from((now as u32).wrapping_sub(entry.stamp));

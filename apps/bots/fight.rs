@@ -39,6 +39,11 @@ impl Fights {
         self.is_waiting = false;
     }
 
+    /// The result of the last attack may go where nobody is any more.
+    pub(crate) fn forget(&mut self) {
+        self.is_waiting = false;
+    }
+
     /// Whether the result of the last attack may still come.
     fn is_pending(&self, now: u64) -> bool {
         self.is_waiting && self.last.is_some_and(|(at, _)| now.saturating_sub(at) <= PATIENCE)

@@ -4,8 +4,8 @@
 //! The parts, in the order of a run:
 //!
 //! - [`args`]: what the user says; [`addresses`]: where each bot lives;
-//! - [`swarm`]: the service of one lcore, with its bots; [`bot`]: how one comes and goes; [`player`]: what
-//!   it does in the game, with [`walk`], [`fight`] and [`talk`];
+//! - [`swarm`]: the service of one lcore, with its bots; [`bot`]: how one comes and goes, and [`returning`] from
+//!   another of its [`homes`]; [`player`]: what it does in the game, with [`walk`], [`fight`] and [`talk`];
 //! - [`moves`], [`hearing`], [`delays`]: what it remembers to check what it hears; [`books`] and
 //!   [`tally`]: what came of that;
 //! - [`conductor`]: the control plane's side, with [`board`]; [`output`]: what it all came to.
@@ -19,10 +19,12 @@ mod conductor;
 mod delays;
 mod fight;
 mod hearing;
+mod homes;
 mod moves;
 mod naming;
 mod output;
 mod player;
+mod returning;
 mod swarm;
 mod talk;
 mod tally;
@@ -93,24 +95,15 @@ impl Setup {
             return Err(usage("--udp-port: bots listen on ports of their own; see --source-port"));
         }
         let own: Vec<_> = common.ip.iter().map(|own| own.address).collect();
-        let addresses = Addresses::new(args.to, &own, args.bots, args.source_port).map_err(usage)?;
+        let habits = habits(&args);
+        let count = (args.bots, habits.homes());
+        let addresses = Addresses::new(args.to, &own, count, args.source_port).map_err(usage)?;
         common.udp_ports = match (addresses.first_port, addresses.last_port) {
             (first, last) if first == last => vec![UdpPortArg::One(first)],
             (first, last) => vec![UdpPortArg::Range(first, last)],
         };
         // It ends by itself, when all have left.
         let duration = common.duration.take();
-        let habits = Habits {
-            to: args.to,
-            rate: args.rate,
-            speed: args.speed,
-            gather: args.gather,
-            attacks: args.attacks,
-            chats: args.chats,
-            session: args.session.map(nanos),
-            ramp: nanos(args.ramp),
-            seed: args.seed,
-        };
         Ok(Self { args, addresses: Arc::new(addresses), habits: Arc::new(habits), duration })
     }
 
@@ -135,6 +128,21 @@ impl Setup {
         // Nobody else sets it.
         let _ = wires.set(Wires { lcores: ids.to_vec(), board, results });
         swarms
+    }
+}
+
+fn habits(args: &BotsArgs) -> Habits {
+    Habits {
+        to: args.to,
+        rate: args.rate,
+        speed: args.speed,
+        gather: args.gather,
+        attacks: args.attacks,
+        chats: args.chats,
+        rejoins: args.rejoins,
+        session: args.session.map(nanos),
+        ramp: nanos(args.ramp),
+        seed: args.seed,
     }
 }
 

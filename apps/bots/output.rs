@@ -54,6 +54,8 @@ impl Limits {
             (counts.wrong_attack_results, "attack results match no attack"),
             (counts.wrong_chats, "lines came back with other words"),
             (counts.expelled, "players were sent away"),
+            (counts.rejoined_as_another, "bots came back as somebody else"),
+            (counts.updates_left_behind, "updates went on at an address that their bot had left"),
         ];
         let wrong = wrong.into_iter().filter(|(count, _)| *count > 0);
         let wrong = wrong.map(|(count, what)| format!("{count} {what}"));
@@ -80,6 +82,7 @@ impl Limits {
             (counts.attacks_lost, results, "attacks had no result"),
             (counts.chats_lost, lines, "lines did not come back"),
             (counts.left_unheard, left, "bots left and heard nothing"),
+            (counts.rejoins_failed, counts.rejoined + counts.rejoins_failed, "bots could not come back"),
         ];
         let mut found = Vec::new();
         for (lost, of, what) in losses {
@@ -89,12 +92,15 @@ impl Limits {
             }
         }
         // Without loss there is no excuse.
-        let allowed = if counts.moves_lost == 0 { 0 } else { self.losses(left, counts) };
-        if counts.places_disagreed > allowed {
-            found.push(format!(
-                "{} of {left} bots are elsewhere than the server says",
-                counts.places_disagreed
-            ));
+        let places = [
+            (counts.places_disagreed, left, "bots are elsewhere than the server says"),
+            (counts.rejoined_elsewhere, counts.rejoined, "bots came back to another place"),
+        ];
+        for (disagreed, of, what) in places {
+            let allowed = if counts.moves_lost == 0 { 0 } else { self.losses(of, counts) };
+            if disagreed > allowed {
+                found.push(format!("{disagreed} of {of} {what}"));
+            }
         }
         found
     }
@@ -206,6 +212,10 @@ impl fmt::Display for Results {
         )?;
         write!(f, "left       {}: {} agree on the place, ", c.left + c.left_unheard, c.places_agreed)?;
         writeln!(f, "{} do not, {} heard nothing", c.places_disagreed, c.left_unheard)?;
+        if c.rejoins > 0 {
+            write!(f, "came back  {} times from another address, {} under ", c.rejoined, c.renumbered)?;
+            writeln!(f, "another number, {} stayed, {} failed", c.rejoins_abandoned, c.rejoins_failed)?;
+        }
         if c.unfinished > 0 {
             writeln!(
                 f,

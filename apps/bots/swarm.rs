@@ -123,7 +123,7 @@ impl Swarm {
         for number in (lcore as u32..count).step_by(lcores) {
             let begin = now + habits.ramp / u64::from(count) * u64::from(number);
             self.slots[number as usize] = self.bots.len() as u32;
-            self.bots.push(Bot::new(number, addresses.of(number), begin, &self.books));
+            self.bots.push(Bot::new(number, addresses.homes_of(number), begin, &self.books));
         }
         self.wheel.round_start = now;
         self.has_begun = true;
@@ -136,8 +136,7 @@ impl Swarm {
     /// Shows how it goes, and looks whether it is to end.
     #[cold]
     fn look(&mut self, now: u64) {
-        let is_playing = |bot: &&Bot| matches!(bot.phase(), Phase::Playing | Phase::Leaving(..));
-        let playing = self.bots.iter().filter(is_playing).count() as u64;
+        let playing = self.bots.iter().filter(|bot| bot.is_playing()).count() as u64;
         let (line, counts) = (self.line(), &self.books.tally.counts);
         line.playing.store(playing, Relaxed);
         line.joined.store(counts.joined, Relaxed);
@@ -165,30 +164,37 @@ impl Swarm {
         {
             bot.hand_over();
         }
-        let turn = Turn { now, is_move: self.wheel.is_move(), is_closing: self.is_closing };
+        let astray = self.parts.board.astray(bot.number());
+        let turn = Turn { now, is_move: self.wheel.is_move(), is_closing: self.is_closing, astray };
         bot.turn(at, turn, &mut self.books, outbox).is_ok()
     }
 
-    /// The slot of the bot that a datagram is for, if it is this lcore's; who is challenged here is.
+    /// The slot of the bot that a datagram is for, and to which of its homes, if it is this lcore's; who is
+    /// challenged here is.
     #[inline]
-    fn addressee(&mut self, now: u64, datagram: &Datagram<'_>) -> Option<usize> {
+    fn addressee(&mut self, now: u64, datagram: &Datagram<'_>) -> Option<(usize, usize)> {
         if datagram.source() != self.parts.habits.to || !self.has_begun {
             return None;
         }
-        let number = self.parts.addresses.number(datagram.destination())?;
+        let (number, home) = self.parts.addresses.resident(datagram.destination())?;
         let slot = self.slots[number as usize];
-        let is_settled = self.bots.get(slot as usize).is_some_and(|bot| !bot.is_joining());
-        if is_settled || self.claim(number, datagram) {
-            return Some(self.slot_of(number, now));
+        let is_settled = self.bots.get(slot as usize).is_some_and(Bot::is_settled);
+        if is_settled || self.claim(number, home, datagram) {
+            return Some((self.slot_of(number, now), home));
         }
         // What is no challenge may go on to who joins here.
-        (slot != NONE && !is_challenge(datagram)).then_some(slot as usize)
+        (slot != NONE && !is_challenge(datagram)).then_some((slot as usize, home))
     }
 
-    /// Whether a challenge makes the bot this lcore's.
+    /// Whether a challenge makes the bot this lcore's. If another one has it, that hears nothing there.
     #[cold]
-    fn claim(&self, number: u32, datagram: &Datagram<'_>) -> bool {
-        is_challenge(datagram) && self.parts.board.claim(number, self.parts.lcore)
+    fn claim(&self, number: u32, home: usize, datagram: &Datagram<'_>) -> bool {
+        let is_challenge = is_challenge(datagram);
+        let is_ours = is_challenge && self.parts.board.claim(number, self.parts.lcore);
+        if is_challenge && !is_ours {
+            self.parts.board.lead_astray(number, home);
+        }
+        is_ours
     }
 
     /// The slot of a bot of this lcore, made anew if another one has asked for it.
@@ -197,8 +203,8 @@ impl Swarm {
         let slot = &mut self.slots[number as usize];
         if *slot == NONE {
             *slot = self.bots.len() as u32;
-            let from = self.parts.addresses.of(number);
-            self.bots.push(Bot::joining(number, from, now, &self.books));
+            let homes = self.parts.addresses.homes_of(number);
+            self.bots.push(Bot::joining(number, homes, now, &self.books));
         }
         *slot as usize
     }
@@ -215,11 +221,11 @@ impl Service for Swarm {
     #[inline]
     fn on_datagram(&mut self, now: Time, datagram: &mut Datagram<'_>, _outbox: &mut Outbox<'_>) -> Verdict {
         let now = now.as_nanos();
-        let Some(slot) = self.addressee(now, datagram) else {
+        let Some((slot, home)) = self.addressee(now, datagram) else {
             self.books.tally.counts.strays += 1;
             return Verdict::Drop;
         };
-        self.bots[slot].hear(now, datagram, &mut self.books)
+        self.bots[slot].hear(now, home, datagram, &mut self.books)
     }
 
     #[inline]

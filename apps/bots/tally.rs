@@ -43,6 +43,24 @@ counts! {
     refused_version
     /// Refusals for other reasons.
     refused_otherwise
+    /// Joins with a token that were sent from another address, without a cookie.
+    rejoins
+    /// Bots that came back from another address.
+    rejoined
+    /// Those of them that have another number since.
+    renumbered
+    /// Those whose place was another than they know.
+    rejoined_elsewhere
+    /// Those who were somebody else.
+    rejoined_as_another
+    /// Bots that could not come back though they were answered.
+    rejoins_failed
+    /// Bots that stayed, since the answers to no other address of theirs reach their lcore.
+    rejoins_abandoned
+    /// Farewells at the address that a bot has left.
+    moved_out
+    /// Updates that went on at an address which the bot had left.
+    updates_left_behind
     /// Moves that were sent.
     moves
     /// Moves that the bots were too slow to send.

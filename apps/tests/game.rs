@@ -145,6 +145,34 @@ fn two_lcores_have_the_bots_that_answers_reach() {
     assert_eq!(number(&played.bots["joined"]), 40, "{:#}", played.bots);
 }
 
+/// Both the server's lcore and the bots' one follow from the address, so that many change the server's and each
+/// looks for an address that keeps its own.
+#[test]
+fn bots_come_back_from_other_addresses_on_two_lcores() {
+    let two = several_lcores(2);
+    let played = on_sockets(28_600, [&two, &two], "--bots 40 --duration 5s --rejoins 0.5");
+    agree(&played);
+    let Played { bots, game, .. } = &played;
+    let said = |name: &str| number(&bots[name]);
+    assert!(said("rejoined") > 20 && said("renumbered") > 5, "{bots:#}");
+    assert!(said("renumbered") < said("rejoined"), "{bots:#}");
+    assert_eq!((said("rejoined"), said("rejoins_failed")), (number(&game["rejoined"]), 0), "{bots:#}");
+    assert_eq!((said("rejoined_elsewhere"), said("updates_left_behind")), (0, 0), "{bots:#}");
+    assert!(number(&game["joins_passed_on"]) >= said("renumbered"), "{game:#}");
+}
+
+#[test]
+fn bots_come_back_from_other_addresses_on_a_wire() {
+    Lab::with("bots_come_back_from_other_addresses_on_a_wire", |lab| {
+        let play = "--ip 10.77.0.4/24 --bots 60 --duration 4s --rejoins 0.5";
+        let played = played(lab, "--players 100 --world 300", play);
+        agree(&played);
+        let bots = &played.bots;
+        assert!(number(&bots["rejoined"]) > 30, "{bots:#}");
+        assert_eq!((number(&bots["renumbered"]), number(&bots["rejoins_failed"])), (0, 0), "{bots:#}");
+    });
+}
+
 #[test]
 fn a_signal_leaves_players_behind_and_says_so() {
     let _turn = turn();

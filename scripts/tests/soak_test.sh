@@ -31,13 +31,14 @@ test_it_never_stands_still() { check "it never stands still"; }
 test_every_buffer_is_back() { check "every buffer is back"; }
 test_every_packet_is_explained() { check "every packet is explained"; }
 test_players_come_and_go() { check "players come and go"; }
+test_players_come_back_with_their_token() { check "players come back with their token"; }
 test_the_bots_find_nothing_wrong() { check "the bots find nothing wrong"; }
-test_the_last_line_counts() { same "7 passed, 0 failed" "$(tail -n 1 "$log")"; }
+test_the_last_line_counts() { same "8 passed, 0 failed" "$(tail -n 1 "$log")"; }
 
 test_a_good_run_is_judged_good() {
     good_run
     expect 0 judged
-    output_has "7 passed, 0 failed"
+    output_has "8 passed, 0 failed"
 }
 
 test_memory_that_grows_is_found() {
@@ -46,7 +47,7 @@ test_memory_that_grows_is_found() {
     mv "$scratch/grown" "$scratch/samples"
     expect 1 judged
     output_has "FAILED  memory is flat: 1200 KiB more"
-    output_has "6 passed, 1 failed"
+    output_has "7 passed, 1 failed"
 }
 
 test_a_run_that_nobody_watched_to_the_end_is_found() {
@@ -54,7 +55,7 @@ test_a_run_that_nobody_watched_to_the_end_is_found() {
     sed -i '18,$d' "$scratch/samples"
     expect 1 judged
     output_has "FAILED  it was watched to the end: the last look after 32 of 38 s"
-    output_has "6 passed, 1 failed"
+    output_has "7 passed, 1 failed"
     : >"$scratch/samples"
     expect 1 judged
     output_has "the last look after 0 of 38 s"
@@ -80,6 +81,14 @@ test_players_that_never_leave_are_found() {
     sed -i 's/"left": 500, "timed_out"/"left": 400, "timed_out"/' "$scratch/game.json"
     expect 1 judged
     output_has "FAILED  players come and go: 500 came, 400 left, 0 were silent, 100 stayed"
+}
+
+test_players_that_never_come_back_are_found() {
+    good_run
+    sed -i 's/"rejoined": 40, "renumbered"/"rejoined": 0, "renumbered"/' "$scratch/bots.json"
+    expect 1 judged
+    output_has "FAILED  players come back with their token: 0 came back from another address"
+    output_has "7 passed, 1 failed"
 }
 
 test_what_bots_find_is_told() {
@@ -129,12 +138,12 @@ good_run() {
     cat >"$scratch/game.json" <<'JSON'
 { "pools_balanced": true, "balanced": true, "totals": { "received": 20000, "sent": 40000 },
   "ports": [ { "pools": [ { "name": "pool", "free": 8, "size": 8 } ] } ],
-  "game": { "events": { "joined": 500, "left": 500, "timed_out": 0 } } }
+  "game": { "events": { "joined": 500, "left": 500, "timed_out": 0, "rejoined": 40 } } }
 JSON
     cat >"$scratch/bots.json" <<'JSON'
 { "pools_balanced": true, "balanced": true,
   "bots": { "joined": 500, "left": 500, "left_unheard": 0, "unfinished": 0, "violations": [],
-            "moves": 20000, "updates": 18000, "updates_lost": 0 } }
+            "rejoined": 40, "renumbered": 0, "moves": 20000, "updates": 18000, "updates_lost": 0 } }
 JSON
 }
 

@@ -5,7 +5,7 @@ mod updates;
 use std::net::SocketAddr;
 
 use gannet::{Outbox, SendError};
-use gannet_game::protocol::{Header, Move, PacketType, Ping, PlayerId, Vector, Welcome};
+use gannet_game::protocol::{Header, Move, PacketType, Ping, PlayerId, Token, Vector, Welcome};
 
 use super::books::{Books, Habits, Rules};
 use super::bot::Turn;
@@ -26,6 +26,8 @@ const LONGEST_STEP: f64 = 1.0;
 #[derive(Debug)]
 pub(crate) struct Player {
     id: PlayerId,
+    /// What it comes back with.
+    token: Token,
     /// Set while it is in the game.
     rules: Option<Rules>,
     walk: Walk,
@@ -36,6 +38,8 @@ pub(crate) struct Player {
     naming: Naming,
     /// When its session began.
     started_at: u64,
+    /// When it was welcomed last: moves before that are not in what it hears from then on.
+    welcomed_at: u64,
     /// When an update came last.
     heard_at: u64,
     /// When it was put somewhere else than it went.
@@ -57,6 +61,7 @@ impl Player {
     pub(crate) fn nobody(number: u32, memory: usize) -> Self {
         Self {
             id: PlayerId::NOBODY,
+            token: Token::default(),
             rules: None,
             walk: Walk::at(Vector::default()),
             moves: Moves::new(memory),
@@ -64,6 +69,7 @@ impl Player {
             hearing: Hearing::default(),
             naming: Naming::default(),
             started_at: 0,
+            welcomed_at: 0,
             heard_at: 0,
             displaced_at: 0,
             moved_at: 0,
@@ -81,6 +87,15 @@ impl Player {
         self.id
     }
 
+    pub(crate) fn token(&self) -> Token {
+        self.token
+    }
+
+    /// Whether it was told that it is dead.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.is_dead
+    }
+
     /// When its session is over.
     pub(crate) fn leave_at(&self) -> u64 {
         self.leave_at
@@ -95,18 +110,36 @@ impl Player {
         random: &mut SplitMix64,
         habits: &Habits,
     ) {
-        (self.id, self.rules) = (welcome.player, Some(rules));
-        self.walk = Walk::at(welcome.position);
+        self.settle(now, welcome, rules);
         self.confirmed = (0, welcome.position);
-        self.started_at = now;
-        (self.heard_at, self.displaced_at, self.moved_at) = (now, now, now);
-        (self.said_at, self.naming) = (now, Naming::default());
-        (self.is_dead, self.nearest) = (false, None);
+        (self.started_at, self.is_dead) = (now, false);
         self.fights.start(now, habits.attacks, random);
         self.talk.start(now, habits.chats, random);
         self.leave_at = habits.session.map_or(u64::MAX, |session| {
             now.saturating_add(session / 2).saturating_add(random.below(session.max(1)))
         });
+    }
+
+    /// It is where the server has it, and hears of it from now on.
+    fn settle(&mut self, now: u64, welcome: &Welcome, rules: Rules) {
+        (self.id, self.token, self.rules) = (welcome.player, welcome.token, Some(rules));
+        self.walk = Walk::at(welcome.position);
+        (self.welcomed_at, self.heard_at, self.displaced_at, self.moved_at) = (now, now, now, now);
+        (self.said_at, self.naming, self.nearest) = (now, Naming::default(), None);
+    }
+
+    /// It is the same player at another address. Results and words that were on their way may be lost; under
+    /// another number, so are answers, and its new lcore counts ticks of its own.
+    pub(crate) fn come_back(&mut self, now: u64, welcome: &Welcome, rules: Rules, books: &mut Books) {
+        if welcome.player != self.id {
+            books.tally.counts.moves_lost += self.moves.waiting();
+            self.moves.clear();
+            (self.hearing, self.started_at) = (Hearing::default(), now);
+        }
+        self.settle(now, welcome, rules);
+        self.confirmed.1 = welcome.position;
+        self.fights.forget();
+        self.talk.end();
     }
 
     /// It is in the game no more; what is not answered by now never will be.
@@ -268,7 +301,9 @@ impl Player {
             let position = sent.position;
             books.answered(now, now.saturating_sub(timestamp));
             self.confirm(timestamp, position);
-            self.naming.acknowledged(timestamp);
+            if timestamp >= self.welcomed_at {
+                self.naming.acknowledged(timestamp);
+            }
         }
     }
 

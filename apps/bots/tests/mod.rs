@@ -6,6 +6,7 @@ mod coming;
 mod leaving;
 mod moves;
 mod play;
+mod returning;
 mod updates;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use super::tally::{Counts, Tally};
 const SERVER: &str = "10.77.0.2:8080";
 const PORT: u16 = 49_152;
 const PLAYER: PlayerId = PlayerId(77);
+const TOKEN: Token = Token(5);
 /// Where the server puts the player: in the cell [1, 1].
 const START: Vector = Vector { x: 75.0, y: 1.0, z: 75.0 };
 const MS: u64 = 1_000_000;
@@ -43,6 +45,7 @@ fn habits() -> Habits {
         gather: Some(10.0),
         attacks: 0.0,
         chats: 0.0,
+        rejoins: 0.0,
         session: None,
         ramp: 0,
         seed: 1,
@@ -54,13 +57,15 @@ struct Stage {
     lab: Lab<Swarm>,
     board: Arc<Board>,
     results: Receiver<Box<Tally>>,
+    /// What was acknowledged last.
+    last_move: Option<Vec<u8>>,
 }
 
 impl Stage {
     fn new(habits: Habits) -> Self {
         let board = Arc::new(Board::new(1, 1));
         let own = [Lab::<Swarm>::ADDRESS.into()];
-        let addresses = Addresses::new(habits.to, &own, 1, Some(PORT)).expect("room");
+        let addresses = Addresses::new(habits.to, &own, (1, habits.homes()), Some(PORT)).expect("room");
         let parts = Parts {
             lcore: 0,
             lcores: 1,
@@ -69,7 +74,7 @@ impl Stage {
             habits: Arc::new(habits),
         };
         let (sender, results) = unbounded();
-        let mut stage = Self { lab: Lab::new(Swarm::new(parts, sender)), board, results };
+        let mut stage = Self { lab: Lab::new(Swarm::new(parts, sender)), board, results, last_move: None };
         stage.board.begins.store(true, Relaxed);
         stage.wait(1);
         // The server's MAC address was asked for.
@@ -113,6 +118,7 @@ impl Stage {
     fn acknowledge(&mut self, message: &[u8]) {
         let mut answer = message.to_vec();
         set_type(&mut answer, PacketType::MOVE_ACK);
+        self.last_move = Some(message.to_vec());
         self.say(&answer);
     }
 
@@ -151,7 +157,7 @@ fn welcome() -> [u8; Welcome::LEN] {
     let welcome = Welcome {
         version: VERSION,
         player: PLAYER,
-        token: Token(5),
+        token: TOKEN,
         tick_rate: 20,
         position: START,
         world: 150.0,

@@ -52,7 +52,7 @@ fn played_with(
     let game: Game = setup.games(1).pop().expect("one lcore's");
     let board = Arc::new(Board::new(1, BOTS));
     board.begins.store(true, Relaxed);
-    let addresses = Addresses::new(habits.to, &[NEAR.into()], BOTS, None).expect("room");
+    let addresses = Addresses::new(habits.to, &[NEAR.into()], (BOTS, habits.homes()), None).expect("room");
     let parts = Parts {
         lcore: 0,
         lcores: 1,
@@ -156,4 +156,30 @@ fn a_server_without_room_refuses_the_rest() {
     assert_eq!(violations(&tally), "", "{counts:#?}");
     assert_eq!(counts.joined, 10);
     assert!(counts.refused_full >= 30, "{counts:#?}");
+}
+
+/// Each changes its address about every two seconds, and is where it was.
+fn roaming() -> Habits {
+    Habits { rejoins: 2.0, ..lively() }
+}
+
+#[test]
+fn bots_come_back_from_other_addresses() {
+    let tally = played(roaming(), BOTS, "loss=0%");
+    let counts = &tally.counts;
+    assert_eq!(violations(&tally), "", "{counts:#?}");
+    assert!(counts.rejoined > 2 * 40 && counts.rejoined == counts.rejoins, "{counts:#?}");
+    assert_eq!((counts.renumbered, counts.rejoins_abandoned, counts.rejoins_failed), (0, 0, 0));
+    assert_eq!(counts.moved_out, counts.rejoined, "the old address hears of it");
+    assert_eq!((counts.joined, counts.left, counts.places_agreed), (40, 40, 40));
+    assert_eq!((counts.moves_lost, counts.updates_lost), (0, 0), "{counts:#?}");
+}
+
+#[test]
+fn bots_come_back_and_come_and_go_on_a_lossy_wire() {
+    let habits = Habits { session: Some(4_000 * MS), ..roaming() };
+    let tally = played(habits, BOTS, "loss=3%,duplicate=2%,reorder=2%,seed=6");
+    let counts = &tally.counts;
+    assert_eq!(violations(&tally), "", "{counts:#?}");
+    assert!(counts.rejoined > 40 && counts.rejoins > counts.rejoined, "{counts:#?}");
 }
