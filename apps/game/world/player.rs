@@ -85,7 +85,8 @@ impl Player {
 
     /// The same player on another lcore, and from another address.
     pub(crate) fn settle(self, now: Time, id: PlayerId, (source, own): (SocketAddr, SocketAddr)) -> Self {
-        Self { id, source, own, seen: now, is_changed: true, moved_at: 0, ..self }
+        // It is in no cell of this lcore's present tick.
+        Self { id, source, own, seen: now, is_changed: true, moved_at: 0, cell: u32::MAX, ..self }
     }
 
     /// It sends from another address from now on, and may have another clock.
