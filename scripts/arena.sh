@@ -4,8 +4,8 @@
 # veth0 and veth1 between them; where not, the players come by the kernel's sockets on loopback.
 
 # The rings hold what comes while a processor does something else for a few hundred milliseconds. Many bots
-# are behind one address, which the guards would take for an attack.
-game_guards=(--guard 'rate=off,global-rate=off')
+# are behind one address, which the server would take for an attack.
+game_guards=(--guard 'rate=off,global-rate=off' --seats-per-address 0)
 
 # What --check-loss takes.
 # shellcheck disable=SC2034 # for the scripts

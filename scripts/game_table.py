@@ -32,7 +32,7 @@ def table(events, game, bots):
     rows = [
         ("players joined", event("joined"), bots["joined"]),
         ("players refused", event("refused"),
-         bots["refused_full"] + bots["refused_version"] + bots["refused_otherwise"]),
+         bots["refused_full"] + bots["refused_address"] + bots["refused_version"] + bots["refused_otherwise"]),
         ("came back from elsewhere", event("rejoined"), bots["rejoined"]),
         ("moves", (event("moved") or 0) + (event("corrected") or 0), bots["moves"]),
         ("moves acknowledged", event("moved"), bots["acknowledged"]),

@@ -207,8 +207,9 @@ impl Bot {
         let refusal = Refusal::parse(payload).ok()?;
         let counts = &mut books.tally.counts;
         match refusal.code {
-            ErrorCode::FULL => {
-                counts.refused_full += 1;
+            ErrorCode::FULL | ErrorCode::ADDRESS_FULL => {
+                counts.refused_full += u64::from(refusal.code == ErrorCode::FULL);
+                counts.refused_address += u64::from(refusal.code == ErrorCode::ADDRESS_FULL);
                 self.phase = Phase::Joining(now + PAUSE + self.random.below(PAUSE), 0);
             }
             ErrorCode::VERSION => {

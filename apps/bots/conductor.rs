@@ -148,6 +148,12 @@ impl Conductor {
         if counts.refused_full > 0 {
             return format!("nobody could join: the server at {to} is full; has it room for --players?");
         }
+        if counts.refused_address > 0 {
+            return format!(
+                "nobody could join: the server at {to} takes no more players of our addresses; has it room for \
+                 them with --seats-per-address?"
+            );
+        }
         if counts.refused_version > 0 {
             return format!("nobody could join: the server at {to} speaks another version of the protocol");
         }

@@ -186,8 +186,7 @@ impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let c = &self.tally.counts;
         let (move_loss, update_loss) = self.losses();
-        let refused = c.refused_full + c.refused_version + c.refused_otherwise;
-        writeln!(f, "joined     {} times, {refused} refused, {} joins sent", c.joined, c.joins)?;
+        writeln!(f, "joined     {} times, {} refused, {} joins sent", c.joined, c.refused(), c.joins)?;
         write!(f, "moves      {}: {} acknowledged, {} corrected, ", c.moves, c.acknowledged, c.corrected)?;
         writeln!(f, "{} lost ({:.4} %), {} not sent", c.moves_lost, move_loss * 100.0, c.moves_unsent)?;
         if let Some(times) = Times::of(&self.tally.round_trips) {

@@ -135,8 +135,9 @@ impl Bot {
     fn refused_back(&mut self, payload: &[u8], books: &mut Books) -> Option<()> {
         let refusal = Refusal::parse(payload).ok()?;
         let counts = &mut books.tally.counts;
-        counts.refused_full += u64::from(refusal.code == ErrorCode::FULL);
-        counts.refused_otherwise += u64::from(refusal.code != ErrorCode::FULL);
+        let is_address = refusal.code == ErrorCode::ADDRESS_FULL;
+        counts.refused_address += u64::from(is_address);
+        counts.refused_otherwise += u64::from(!is_address);
         Some(())
     }
 

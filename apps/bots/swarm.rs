@@ -140,7 +140,7 @@ impl Swarm {
         let (line, counts) = (self.line(), &self.books.tally.counts);
         line.playing.store(playing, Relaxed);
         line.joined.store(counts.joined, Relaxed);
-        line.refused.store(counts.refused_full + counts.refused_version + counts.refused_otherwise, Relaxed);
+        line.refused.store(counts.refused(), Relaxed);
         line.moves.store(counts.moves, Relaxed);
         line.answered.store(counts.acknowledged + counts.corrected, Relaxed);
         line.updates.store(counts.updates, Relaxed);

@@ -24,6 +24,11 @@ macro_rules! counts {
                 self.moves + self.attacks + self.chats
             }
 
+            /// Joins that were refused.
+            pub(crate) fn refused(&self) -> u64 {
+                self.refused_full + self.refused_address + self.refused_version + self.refused_otherwise
+            }
+
             /// Adds another lcore's.
             fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
@@ -39,6 +44,8 @@ counts! {
     joined
     /// Refusals because the server was full.
     refused_full
+    /// Refusals because the bot's address has as many players as it may.
+    refused_address
     /// Refusals because it speaks another version.
     refused_version
     /// Refusals for other reasons.

@@ -89,6 +89,7 @@ fn read(args: impl Iterator<Item = String>) -> gannet::Result<(Launch, Setup, Ga
     launch.args_mut().guard.amplification.get_or_insert(Level::Off);
     let mut rules = Rules::new(args.players, args.world, args.cell).map_err(usage)?;
     (rules.tick_rate, rules.top_speed, rules.timeout) = (args.tick_rate, args.top_speed, args.timeout);
+    rules.seats_per_address = args.seats_per_address;
     let seed = match args.seed {
         Some(seed) => [seed, 0],
         None => {

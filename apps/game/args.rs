@@ -39,6 +39,10 @@ pub(crate) struct GameArgs {
     #[arg(long, value_name = "TIME", value_parser = timeout, default_value = "10s", help_heading = "Game")]
     pub(crate) timeout: Duration,
 
+    /// Players of one address, an IPv4 address or an IPv6 /64, on each lcore; 0 is no bound
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Game")]
+    pub(crate) seats_per_address: u32,
+
     /// What tokens and places are made of; at random unless said, since who knows it knows all tokens
     #[arg(long, value_name = "N", help_heading = "Game")]
     pub(crate) seed: Option<u64>,

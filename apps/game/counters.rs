@@ -47,6 +47,7 @@ events! {
     JoinsPassedOn "joins_passed_on" "Joins with a token that were passed on to the player's lcore."
     Rejoined "rejoined" "Players that came back with their token from another address."
     Refused "refused" "Joins that were refused."
+    AddressFull "address_full" "Joins that were refused since their address has all the players that it may have."
     Left "left" "Players that left."
     TimedOut "timed_out" "Players that were silent for too long."
     Moved "moved" "Moves that count."

@@ -36,6 +36,8 @@ pub struct Rules {
     pub top_speed: f32,
     /// How long a player may be silent.
     pub timeout: Duration,
+    /// Players of one address at most, an IPv4 address or an IPv6 /64, on each lcore; zero is no bound.
+    pub seats_per_address: u32,
     /// Cells to a side.
     cells: u32,
 }
@@ -54,7 +56,8 @@ impl Rules {
             return Err(RulesError::TooManyCells { world, cell, cells });
         }
         let cells = (cells as u32).max(1);
-        Ok(Self { tick_rate: 30, world, cell, top_speed: 10.0, timeout: Duration::from_secs(10), cells })
+        let (top_speed, timeout) = (10.0, Duration::from_secs(10));
+        Ok(Self { tick_rate: 30, world, cell, top_speed, timeout, seats_per_address: 0, cells })
     }
 
     /// Cells to a side of the world.

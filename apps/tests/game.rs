@@ -15,8 +15,8 @@ use common::scrape::{address, wait_until};
 use common::{Ended, Lab, Program, Scratch, cpus, one_lcore, turn};
 use serde_json::Value;
 
-/// Guards by sources take bots, which are many behind one address, for an attack.
-const GUARDS: &str = "--guard rate=off,global-rate=off";
+/// Bounds by sources take bots, which are many behind one address, for an attack.
+const GUARDS: &str = "--guard rate=off,global-rate=off --seats-per-address 0";
 /// They fight and talk more than people do, in a place with little room. Other programs run beside the
 /// tests, so that now and then a ring is full for a moment.
 const LIVELY: &str = "--gather 60 --attacks 1 --chats 0.3 --check-loss 1";

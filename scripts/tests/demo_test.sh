@@ -53,7 +53,7 @@ test_a_game_whose_checks_fail_is_a_failure() {
     echo '{ "balanced": true, "game": { "events": { "joined": 5 }, "tick_end_lateness_ns": null } }' >"$scratch/game"
     python3 - "$scratch/bots" <<'PYTHON'
 import json, sys
-zeros = "refused_full refused_version refused_otherwise moves acknowledged corrected moves_lost updates entries \
+zeros = "refused_full refused_address rejoined refused_version refused_otherwise moves acknowledged corrected moves_lost updates entries \
     updates_lost late attacks hits kills chats chats_returned chats_heard left places_agreed".split()
 bots = dict.fromkeys(zeros, 0) | {"joined": 5, "violations": ["7 are wrong"], "round_trip_ns": None, "update_age_ns": None}
 json.dump({"balanced": False, "bots": bots}, open(sys.argv[1], "w"))

@@ -199,7 +199,16 @@ fn program(name: &str, eal: &str) -> Result<Command, Failure> {
 
 fn serve(mut server: Command, scratch: &Scratch) -> Result<Server, Failure> {
     // All bots have one address.
-    server.args(["--players", &PLAYERS.to_string(), "--guard", "rate=off,global-rate=off", "--idle", "spin"]);
+    server.args([
+        "--players",
+        &PLAYERS.to_string(),
+        "--guard",
+        "rate=off,global-rate=off",
+        "--seats-per-address",
+        "0",
+        "--idle",
+        "spin",
+    ]);
     server.arg("--json").arg(scratch.file("game.json"));
     Server::start(&mut server)
 }

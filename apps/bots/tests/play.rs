@@ -42,12 +42,23 @@ fn played_with(
     habits: Habits,
     players: u32,
     faults: &str,
+    serve: impl FnMut(&mut Wired<Game>, Time),
+) -> Tally {
+    let mut rules = Rules::new(players, Some(300.0), 50.0).expect("a world");
+    rules.tick_rate = 20;
+    played_by(rules, habits, players, faults, serve)
+}
+
+/// As [`played_with`], in a world with such rules.
+fn played_by(
+    rules: Rules,
+    habits: Habits,
+    players: u32,
+    faults: &str,
     mut serve: impl FnMut(&mut Wired<Game>, Time),
 ) -> Tally {
     let config = MemoryConfig { ring: 4096, buffers: 16_384, ..MemoryConfig::default() };
     let (near, far) = memory::pair(&config);
-    let mut rules = Rules::new(players, Some(300.0), 50.0).expect("a world");
-    rules.tick_rate = 20;
     let setup = Setup { rules, players, seed: [1, 2], lateness: Sum::default() };
     let game: Game = setup.games(1).pop().expect("one lcore's");
     let board = Arc::new(Board::new(1, BOTS));
@@ -182,4 +193,16 @@ fn bots_come_back_and_come_and_go_on_a_lossy_wire() {
     let counts = &tally.counts;
     assert_eq!(violations(&tally), "", "{counts:#?}");
     assert!(counts.rejoined > 40 && counts.rejoins > counts.rejoined, "{counts:#?}");
+}
+
+#[test]
+fn an_address_that_is_full_is_no_failure_of_the_bots() {
+    let mut rules = Rules::new(BOTS, Some(300.0), 50.0).expect("a world");
+    rules.seats_per_address = 10;
+    let serve = |server: &mut Wired<Game>, now| _ = server.poll_once(now);
+    let tally = played_by(rules, lively(), BOTS, "loss=0%", serve);
+    let counts = &tally.counts;
+    assert_eq!(violations(&tally), "", "{counts:#?}");
+    assert_eq!((counts.joined, counts.refused_full, counts.refused()), (10, 0, counts.refused_address));
+    assert!(counts.refused_address >= 30, "{counts:#?}");
 }

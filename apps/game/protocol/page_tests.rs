@@ -271,6 +271,7 @@ fn numbers_mean_what_the_page_says() {
         (ErrorCode::VERSION.0, "VERSION"),
         (ErrorCode::FULL.0, "FULL"),
         (ErrorCode::UNKNOWN_PLAYER.0, "UNKNOWN_PLAYER"),
+        (ErrorCode::ADDRESS_FULL.0, "ADDRESS_FULL"),
     ];
     assert_eq!(names("`ERROR`", "code"), codes);
     let reasons = [

@@ -181,6 +181,8 @@ impl ErrorCode {
     pub const FULL: Self = Self(2);
     /// There is no player with that token.
     pub const UNKNOWN_PLAYER: Self = Self(3);
+    /// The address has as many players as the server takes of one, which the detail names.
+    pub const ADDRESS_FULL: Self = Self(4);
 }
 
 /// The answer to a [`Join`](super::Join) that is refused.

@@ -56,6 +56,9 @@ impl Game {
             return Ok(Ok(self.welcome(&player)));
         }
         if claim.player == PlayerId::NOBODY {
+            if !self.world.players.tenants.has_room(claim.source.ip(), None) {
+                return Ok(Err(self.address_full()));
+            }
             let full = Refusal { code: ErrorCode::FULL, detail: self.world.players.seats() };
             let joined = self.world.join(now, claim.source, claim.own);
             let joined = joined.and_then(|id| self.world.players.player(id)).map(|player| player.clone());
@@ -66,6 +69,9 @@ impl Game {
         if owner != self.lcore {
             return match self.exchange.knows(owner) {
                 false => Ok(Err(unknown)),
+                true if !self.world.players.tenants.has_room(claim.source.ip(), None) => {
+                    Ok(Err(self.address_full()))
+                }
                 true if self.exchange.tell(owner, Message::Claim(*claim)) => {
                     Err(Dropped(Event::JoinsPassedOn))
                 }
@@ -75,10 +81,20 @@ impl Game {
         let Some(player) = self.world.claimed(claim.player, claim.token) else { return Ok(Err(unknown)) };
         player.seen = now;
         let old = player.clone();
+        if !self.world.players.tenants.has_room(claim.source.ip(), Some(old.source.ip())) {
+            return Ok(Err(self.address_full()));
+        }
         self.world.players.rebind(claim.player, claim.source, claim.own);
         self.say_farewell(&old, LeftReason::ELSEWHERE, outbox);
         self.count(Event::Rejoined);
         Ok(Ok(self.welcome(&old)))
+    }
+
+    /// The refusal of one more player of an address.
+    #[cold]
+    fn address_full(&self) -> Refusal {
+        self.count(Event::AddressFull);
+        Refusal { code: ErrorCode::ADDRESS_FULL, detail: self.world.players.tenants.most() }
     }
 
     /// What a player has to know.

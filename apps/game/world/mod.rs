@@ -2,6 +2,7 @@
 
 mod player;
 pub(crate) mod slab;
+mod tenants;
 
 use std::net::SocketAddr;
 
@@ -10,6 +11,8 @@ use gannet::host::HashKey;
 
 pub(crate) use player::{Player, Step};
 pub(crate) use slab::{MAX_LCORES, MAX_PLAYERS, Seats, Slab, lcore_of};
+
+use tenants::Tenants;
 
 use crate::protocol::{Attack, AttackResult, Outcome, PlayerId, Token, Vector};
 use crate::random::Random;
@@ -37,7 +40,8 @@ impl World {
     pub(crate) fn new(lcore: u32, rules: Rules, seats: Seats, seed: HashKey) -> Self {
         let mut random = Random::new(seed, lcore);
         let key = HashKey([random.next(), random.next()]);
-        Self { rules, players: Slab::new(lcore, seats, key), random }
+        let tenants = Tenants::new(key, seats.on_an_lcore(), rules.seats_per_address);
+        Self { rules, players: Slab::new(lcore, seats, tenants, key), random }
     }
 
     /// A new player, somewhere in the world. `None` if it is full.

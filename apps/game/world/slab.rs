@@ -8,6 +8,7 @@ use gannet::host::HashKey;
 use hashbrown::HashTable;
 
 use super::player::Player;
+use super::tenants::Tenants;
 use crate::protocol::PlayerId;
 
 /// Bits of a player's number that say its place in the slab.
@@ -54,6 +55,11 @@ impl Seats {
         self.taken.fetch_update(Relaxed, Relaxed, next).is_ok()
     }
 
+    /// Those that can be taken on one lcore: all of them, since the NIC may give all players to it.
+    pub(crate) fn on_an_lcore(&self) -> usize {
+        self.all.min(MAX_PLAYERS) as usize
+    }
+
     fn give_back(&self) {
         self.taken.fetch_sub(1, Relaxed);
     }
@@ -80,16 +86,16 @@ pub(crate) struct Slab {
     len: u32,
     /// Who sends from an address.
     sources: HashTable<u32>,
+    pub(crate) tenants: Tenants,
     key: HashKey,
 }
 
 impl Slab {
-    /// Room for all seats, since the NIC may give all players to one lcore. What is not used takes no
-    /// memory.
-    pub(crate) fn new(lcore: u32, seats: Seats, key: HashKey) -> Self {
-        let slots = Vec::with_capacity(seats.all().min(MAX_PLAYERS) as usize);
+    /// Room for all seats. What is not used takes no memory.
+    pub(crate) fn new(lcore: u32, seats: Seats, tenants: Tenants, key: HashKey) -> Self {
+        let slots = Vec::with_capacity(seats.on_an_lcore());
         let sources = HashTable::with_capacity(slots.capacity());
-        Self { lcore, seats, slots, free: None, len: 0, sources, key }
+        Self { lcore, seats, slots, free: None, len: 0, sources, tenants, key }
     }
 
     /// How many there are.
@@ -174,7 +180,7 @@ impl Slab {
             return Some((place, generation % (GENERATIONS - 1) + 1));
         }
         let place = self.slots.len();
-        if place >= self.seats.all().min(MAX_PLAYERS) as usize {
+        if place >= self.seats.on_an_lcore() {
             return None;
         }
         self.slots.push(Slot::Free { generation: 1, next: None });
@@ -213,6 +219,7 @@ impl Slab {
     }
 
     fn enter(&mut self, source: SocketAddr, place: u32) {
+        self.tenants.enter(source.ip());
         let (slots, key) = (&self.slots, self.key);
         let hash = |&place: &u32| match &slots[place as usize] {
             Slot::Taken(player) => hash(key, player.source),
@@ -229,6 +236,7 @@ impl Slab {
         };
         if let Ok(entry) = self.sources.find_entry(hash(self.key, source), is_its) {
             entry.remove();
+            self.tenants.leave(source.ip());
         }
     }
 

@@ -133,3 +133,63 @@ fn who_is_silent_too_long_is_gone_and_hears_so() {
     assert_eq!((lab.service().players(), count(&lab, Event::TimedOut)), (1, 1));
     close(lab);
 }
+
+/// A lab in which two players of an address may be.
+fn bounded_lab() -> Lab<Game> {
+    let mut setup = setup(10, 300.0);
+    setup.rules.seats_per_address = 2;
+    Lab::with(setup.games(1).remove(0), unguarded)
+}
+
+#[test]
+fn an_address_takes_so_many_seats_and_no_more() {
+    let mut lab = bounded_lab();
+    let [first, second] = ["10.77.0.2:4000", "10.77.0.2:4001"].map(|from| join(&mut lab, from));
+    let full = Refusal { code: ErrorCode::ADDRESS_FULL, detail: 2 };
+    let anew = |lab: &mut Lab<Game>, from| join_as(lab, from, PlayerId::NOBODY, Token::default());
+    for from in ["10.77.0.2:4002", "10.77.0.2:4003"] {
+        assert_eq!(Refusal::parse(&anew(&mut lab, from)), Ok(full));
+    }
+    assert_eq!(join(&mut lab, "10.77.0.2:4001"), second, "who is there is there");
+    join(&mut lab, "10.77.0.3:4002");
+    assert_eq!(
+        (lab.service().players(), count(&lab, Event::AddressFull), count(&lab, Event::Refused)),
+        (3, 2, 2)
+    );
+    let leave: [u8; Leave::LEN] = message(|into| Leave { player: first.player }.write(into, 5));
+    assert!(ask(&mut lab, "10.77.0.2:4000", &leave).is_some());
+    join(&mut lab, "10.77.0.2:4002");
+    assert_eq!(Refusal::parse(&anew(&mut lab, "10.77.0.2:4000")), Ok(full));
+    close(lab);
+}
+
+#[test]
+fn who_comes_back_takes_a_seat_of_its_new_address_and_leaves_the_old_one() {
+    let mut lab = bounded_lab();
+    let mover = join(&mut lab, "10.77.0.2:4000");
+    join(&mut lab, "10.77.0.2:4001");
+    let back = |lab: &mut Lab<Game>, from| packet_type(&join_as(lab, from, mover.player, mover.token));
+    assert_eq!(back(&mut lab, "10.77.0.2:4009"), PacketType::WELCOME, "another port of a full address");
+    ["10.77.0.3:4000", "10.77.0.3:4001"].map(|from| join(&mut lab, from));
+    assert_eq!(back(&mut lab, "10.77.0.3:4002"), PacketType::ERROR);
+    let ping: [u8; Ping::LEN] = message(|into| Ping { player: mover.player }.write(into, 3));
+    assert!(ask(&mut lab, "10.77.0.2:4009", &ping).is_some(), "it stays where it was");
+    assert_eq!(back(&mut lab, "10.77.0.4:4000"), PacketType::WELCOME);
+    join(&mut lab, "10.77.0.2:4002");
+    assert_eq!(back(&mut lab, "10.77.0.2:4003"), PacketType::ERROR);
+    close(lab);
+}
+
+#[test]
+fn silence_gives_the_seats_of_an_address_back() {
+    let mut lab = bounded_lab();
+    let from = ["10.77.0.2:4000", "10.77.0.2:4001"];
+    for _ in 0..3 {
+        from.map(|from| join(&mut lab, from));
+        lab.advance(Duration::from_secs(11));
+        (0..2).for_each(|_| _ = tick(&mut lab));
+        assert_eq!(lab.service().players(), 0);
+    }
+    assert_eq!((count(&lab, Event::Joined), count(&lab, Event::AddressFull)), (6, 0));
+    close(lab);
+}

@@ -1,12 +1,17 @@
 //! Two lcores with players of one world: whose players they are, is for the NIC to say; the test says it.
 
 use super::*;
-use crate::protocol::Outcome;
+use crate::protocol::{ErrorCode, Outcome};
 
 /// Two labs with a world between them.
 fn labs(world: f32) -> [Lab<Game>; 2] {
+    bounded_labs(world, 0)
+}
+
+/// Two in which so many players of an address may be on each lcore.
+fn bounded_labs(world: f32, seats_per_address: u32) -> [Lab<Game>; 2] {
     let mut setup = setup(10, world);
-    setup.rules.top_speed = 1e5;
+    (setup.rules.top_speed, setup.rules.seats_per_address) = (1e5, seats_per_address);
     let mut games = setup.games(2).into_iter();
     std::array::from_fn(|_| Lab::with(games.next().expect("a game for each"), unguarded))
 }
@@ -114,6 +119,30 @@ fn a_player_moves_to_the_lcore_of_its_new_address() {
     assert_eq!([labs[0].service().players(), labs[1].service().players()], [0, 2]);
     let ping: [u8; Ping::LEN] = message(|into| Ping { player: welcome.player }.write(into, 3));
     assert!(ask(&mut labs[1], "10.77.0.3:6000", &ping).is_some());
+    close_both(labs);
+}
+
+#[test]
+fn who_moves_to_another_lcore_leaves_its_seat_there_and_takes_one_here() {
+    let mut labs = bounded_labs(300.0, 1);
+    let mover = join(&mut labs[0], FIRST);
+    let other = join(&mut labs[1], SECOND);
+    let back = |labs: &mut [Lab<Game>; 2], from: &str| {
+        let cookie = cookie(&mut labs[1], from);
+        let answer = ask(&mut labs[1], from, &join_message(cookie, mover.player, mover.token));
+        (0..3).for_each(|_| _ = tick_both(labs));
+        answer
+    };
+    let refusal = back(&mut labs, "10.77.0.2:6000").expect("the address has its player here");
+    assert_eq!(Refusal::parse(&refusal).map(|refusal| refusal.code), Ok(ErrorCode::ADDRESS_FULL));
+    assert_eq!(back(&mut labs, "10.77.0.3:6000"), None, "it is on its way");
+    assert_eq!([labs[0].service().players(), labs[1].service().players()], [0, 2]);
+    join(&mut labs[0], "10.77.0.2:4001");
+    let late = join_as(&mut labs[1], "10.77.0.3:6001", PlayerId::NOBODY, Token::default());
+    assert_eq!(packet_type(&late), PacketType::ERROR, "its new address has a player");
+    let leave: [u8; Leave::LEN] = message(|into| Leave { player: other.player }.write(into, 5));
+    assert!(ask(&mut labs[1], SECOND, &leave).is_some());
+    join(&mut labs[1], SECOND);
     close_both(labs);
 }
 
