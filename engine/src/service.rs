@@ -334,8 +334,8 @@ impl Outbox<'_> {
         self.validation.is_valid(self.now, source, own, cookie)
     }
 
-    /// Takes it that `source` is no forged one: the amplification cap is off for it, until
-    /// nothing has come from it for ten minutes. A reply to the present datagram counts already.
+    /// Takes it that `source` is no forged one: the amplification cap and the rate of all sources
+    /// together are off for it, until nothing has come from it for ten minutes. A reply to the present datagram counts already.
     pub fn validate(&mut self, source: SocketAddr) {
         self.validation.validate(self.now, source);
     }

@@ -60,7 +60,7 @@ impl Guard {
         Self {
             reflectors: guards.source_port.then(|| SourcePorts::new(own)),
             limits: is_limited.then(limits),
-            validation: Validation::new(guards.amplification, key),
+            validation: Validation::new(guards.amplification, guards.global_rate.is_some(), key),
             conversations: (guards.source_port || is_limited).then(|| Conversations::new(key)),
             icmp_errors: guards.icmp_rate.map(Bucket::new),
         }

@@ -1,5 +1,5 @@
-//! The amplification cap: a source that has not shown that it receives what we send may be a
-//! victim whose address was forged, so it is sent few bytes for each byte that came from it.
+//! Who has shown that it receives what we send, and the amplification cap: a source that has not
+//! may be a victim whose address was forged, so it is sent few bytes for each byte that came from it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,18 +20,19 @@ const VALIDATED: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(crate) struct Validation {
     cookies: Cookies,
+    key: HashKey,
+    /// When validated sources end to be, 16,384 of them in 256 KiB; `None` where they are exempt from
+    /// nothing. A source that needs room displaces the one silent for longest.
+    validated: Option<Table<Time>>,
     /// `None` where there is no cap.
     cap: Option<Cap>,
 }
 
-/// It knows 16,384 validated sources in 256 KiB, and the budgets of as many others in 384 KiB.
-/// The tables are apart, so that sources that anybody can forge displace no validated one.
+/// It knows the budgets of 16,384 sources in 384 KiB. The table is not the validated ones', so that
+/// sources that anybody can forge displace none of those.
 #[derive(Debug)]
 struct Cap {
     factor: u64,
-    key: HashKey,
-    /// When they end to be. A source that needs room displaces the one silent for longest.
-    validated: Table<Time>,
     budgets: Table<Budget>,
 }
 
@@ -45,9 +46,12 @@ struct Budget {
 }
 
 impl Validation {
-    /// With a cap of `amplification` bytes to an unvalidated source for each byte from it.
-    pub(crate) fn new(amplification: Option<u32>, key: HashKey) -> Self {
-        Self { cookies: Cookies::new(key), cap: amplification.map(|factor| Cap::new(factor.into(), key)) }
+    /// With a cap of `amplification` bytes to an unvalidated source for each byte from it. Validated ones
+    /// are exempt from that, and where `has_rate` is set from a rate of all sources together.
+    pub(crate) fn new(amplification: Option<u32>, has_rate: bool, key: HashKey) -> Self {
+        let cap = amplification.map(|factor| Cap { factor: factor.into(), budgets: Table::new() });
+        let validated = (cap.is_some() || has_rate).then(Table::new);
+        Self { cookies: Cookies::new(key), key, validated, cap }
     }
 
     /// Whether there is a cap.
@@ -58,7 +62,13 @@ impl Validation {
     /// A datagram of `bytes` bytes came from `source`.
     #[inline]
     pub(crate) fn received(&mut self, now: Time, source: SocketAddr, bytes: usize) {
-        if let Some(cap) = &mut self.cap {
+        if self.validated.is_none() {
+            return;
+        }
+        let source = self.fingerprint(source);
+        if let Some(until) = self.validated(now, source) {
+            *until = now + VALIDATED;
+        } else if let Some(cap) = &mut self.cap {
             cap.received(now, source, counted(bytes));
         }
     }
@@ -66,15 +76,18 @@ impl Validation {
     /// Whether `destination` may be sent a datagram of `bytes` bytes; it then counts as sent.
     #[inline]
     pub(crate) fn may_send(&mut self, now: Time, destination: SocketAddr, bytes: usize) -> bool {
-        self.cap.as_mut().is_none_or(|cap| cap.may_send(now, destination, counted(bytes)))
+        if self.cap.is_none() {
+            return true;
+        }
+        let destination = self.fingerprint(destination);
+        self.validated(now, destination).is_some()
+            || self.cap.as_mut().is_none_or(|cap| cap.may_send(destination, counted(bytes)))
     }
 
     /// Whether it has shown that it receives what it is sent.
     pub(super) fn is_validated(&mut self, now: Time, source: SocketAddr) -> bool {
-        self.cap.as_mut().is_some_and(|cap| {
-            let source = cap.fingerprint(source);
-            cap.validated(now, source).is_some()
-        })
+        let source = self.fingerprint(source);
+        self.validated(now, source).is_some()
     }
 
     /// The cookie of `source`, for the datagrams that it sends to `own`.
@@ -88,23 +101,13 @@ impl Validation {
         self.cookies.is_valid(now, source, own, cookie)
     }
 
-    /// Takes it that `source` receives what it is sent: there is no cap for it, until nothing
-    /// has come from it for ten minutes.
+    /// Takes it that `source` receives what it is sent: there is no cap for it nor a rate of all
+    /// together, until nothing has come from it for ten minutes.
     pub(crate) fn validate(&mut self, now: Time, source: SocketAddr) {
-        if let Some(cap) = &mut self.cap {
-            *cap.validated.entry(cap.fingerprint(source)) = now + VALIDATED;
+        let source = self.fingerprint(source);
+        if let Some(validated) = &mut self.validated {
+            *validated.entry(source) = now + VALIDATED;
         }
-    }
-}
-
-#[inline]
-fn counted(bytes: usize) -> u64 {
-    bytes.max(1) as u64
-}
-
-impl Cap {
-    fn new(factor: u64, key: HashKey) -> Self {
-        Self { factor, key, validated: Table::new(), budgets: Table::new() }
     }
 
     #[inline]
@@ -114,27 +117,25 @@ impl Cap {
 
     #[inline]
     fn validated(&mut self, now: Time, source: Fingerprint) -> Option<&mut Time> {
-        self.validated.find(source).filter(|until| now < **until)
+        self.validated.as_mut()?.find(source).filter(|until| now < **until)
     }
+}
 
+#[inline]
+fn counted(bytes: usize) -> u64 {
+    bytes.max(1) as u64
+}
+
+impl Cap {
     #[inline]
-    fn received(&mut self, now: Time, source: SocketAddr, bytes: u64) {
-        let source = self.fingerprint(source);
-        if let Some(until) = self.validated(now, source) {
-            *until = now + VALIDATED;
-            return;
-        }
+    fn received(&mut self, now: Time, source: Fingerprint, bytes: u64) {
         let allowed = bytes.saturating_mul(self.factor);
         let budget = self.budgets.entry(source);
         *budget = Budget { heard: now, bytes: budget.bytes.saturating_add(allowed) };
     }
 
     #[inline]
-    fn may_send(&mut self, now: Time, destination: SocketAddr, bytes: u64) -> bool {
-        let destination = self.fingerprint(destination);
-        if self.validated(now, destination).is_some() {
-            return true;
-        }
+    fn may_send(&mut self, destination: Fingerprint, bytes: u64) -> bool {
         let budget = self.budgets.find(destination).filter(|budget| bytes <= budget.bytes);
         budget.map(|budget| budget.bytes -= bytes).is_some()
     }
@@ -152,7 +153,7 @@ mod tests {
     const NOW: Time = Time::ZERO;
 
     fn capped() -> Validation {
-        Validation::new(Some(3), HashKey([1, 2]))
+        Validation::new(Some(3), false, HashKey([1, 2]))
     }
 
     fn source(n: u32) -> SocketAddr {
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn without_a_cap_all_is_sent() {
-        let mut validation = Validation::new(None, HashKey([1, 2]));
+        let mut validation = Validation::new(None, false, HashKey([1, 2]));
         validation.received(NOW, source(0), 1);
         validation.validate(NOW, source(0));
         assert!(validation.may_send(NOW, source(1), 100_000));

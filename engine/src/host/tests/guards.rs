@@ -161,14 +161,28 @@ fn all_sources_have_a_rate_together() {
 
 #[test]
 fn who_has_shown_himself_does_not_pay_for_the_others() {
-    let mut lab = Lab::with(Keeper::default(), |config| config.guards.global_rate = Some(10));
+    for cap in [Some(3), None] {
+        one_of_the_crowd(cap);
+    }
+}
+
+/// With an amplification cap or without it.
+fn one_of_the_crowd(cap: Option<u32>) {
+    let mut lab = Lab::with(Keeper::default(), |config| {
+        (config.guards.global_rate, config.guards.amplification) = (Some(10), cap);
+    });
     let [given] = &answers(&mut lab, &Frame::udp(CLIENT, OWN, b"cookie, please"))[..] else {
         panic!("a cookie")
     };
     answers(&mut lab, &Frame::udp(CLIENT, OWN, given.udp().2));
     assert_eq!(answered(&mut lab, "10.77.0.3:4660", 50), 30, "the rest of a burst");
     assert_eq!(answered(&mut lab, CLIENT, 50), 50);
-    assert_eq!(finish(lab)[Counter::GlobalRate], 20);
+    for seconds in [599, 599, 601] {
+        lab.advance(Duration::from_secs(seconds));
+        assert_eq!(answered(&mut lab, "10.77.0.3:4660", 50), 32);
+        assert_eq!(answered(&mut lab, CLIENT, 1), usize::from(seconds < 600), "by silence only");
+    }
+    assert_eq!(finish(lab)[Counter::GlobalRate], 20 + 3 * 18 + 1);
 }
 
 /// Answers come as fast as we asked.
