@@ -135,7 +135,7 @@ impl Entry {
     const HEALTH: usize = 32;
     const FLAGS: usize = 34;
 
-    fn parse(bytes: &[u8; Self::LEN]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(bytes: &[u8; Self::LEN]) -> Result<Self, Malformed> {
         Ok(Self {
             player: PlayerId(u32_at(bytes, 0)),
             stamp: u32_at(bytes, Self::STAMP),

@@ -4,8 +4,9 @@
 use std::ops::Range;
 
 use super::nearby::{Rows, Sorted};
-use crate::protocol::{ENTRIES_MAX, Entry, UpdateHead};
+use crate::protocol::{ENTRIES_MAX, Entry, EntryFlags, UpdateHead};
 use crate::rules::Rules;
+use crate::world::{lcore_of, slot_of};
 
 /// Cells that a slice clears or sums up.
 const CELLS_PER_SLICE: usize = 65_536;
@@ -28,6 +29,11 @@ pub(super) struct FanOut {
     previous: Vec<u32>,
     /// News that it has room for.
     capacity: usize,
+    /// For each player of other lcores, by lcore and place: the tick in which it was heard of last, and
+    /// which of that tick's news that is. Zeros, so that what is not used takes no memory.
+    heard: Vec<(u32, u32)>,
+    /// Places of each lcore's players.
+    players: usize,
     /// How far the present step has come.
     cursor: usize,
 }
@@ -50,8 +56,10 @@ pub(super) struct CellNews {
 }
 
 impl FanOut {
-    /// Room for so many players of ours, and for so many news.
-    pub(super) fn new(rules: &Rules, players: usize, capacity: usize) -> Self {
+    /// Room for so many players on each of the lcores, and for so many news of them. Alone it hears of
+    /// nobody.
+    pub(super) fn new(rules: &Rules, lcores: usize, players: usize, capacity: usize) -> Self {
+        let heard = if lcores > 1 { lcores * players } else { 0 };
         let side = rules.cells() as usize;
         Self {
             side,
@@ -61,6 +69,8 @@ impl FanOut {
             listeners_by_cell: Sorted::new(side * side, players),
             previous: vec![0; side * side],
             capacity,
+            heard: vec![(0, 0); heard],
+            players,
             cursor: 0,
         }
     }
@@ -92,6 +102,35 @@ impl FanOut {
         entry.write(&mut bytes);
         self.news.push(bytes);
         self.news_by_cell.add(cell);
+        true
+    }
+
+    /// There is news of another lcore's player. If there was some in this tick, which is of an earlier one of
+    /// that lcore's, this takes its place. `false` if there is no room for it.
+    #[inline]
+    pub(super) fn add_heard(&mut self, tick: u32, cell: u32, entry: &Entry) -> bool {
+        let place = lcore_of(entry.player) as usize * self.players + slot_of(entry.player);
+        let known = self.heard.get(place).filter(|(heard, _)| *heard == tick).copied();
+        if known.is_some_and(|(_, index)| self.renew(index as usize, cell, entry)) {
+            return true;
+        }
+        let index = self.news.len() as u32;
+        if let Some(heard) = self.heard.get_mut(place) {
+            *heard = (tick, index);
+        }
+        self.add_news(cell, entry)
+    }
+
+    /// Has newer news of a player take the place of older ones, if they are of the same one.
+    fn renew(&mut self, index: usize, cell: u32, entry: &Entry) -> bool {
+        let Some(bytes) = self.news.get_mut(index) else { return false };
+        let Some(old) = Entry::parse(bytes).ok().filter(|old| old.player == entry.player) else {
+            return false;
+        };
+        // What happened is told once, and happened in either.
+        let fought = EntryFlags(old.flags.0 & EntryFlags::FIGHTS.0);
+        Entry { flags: entry.flags.with(fought), ..*entry }.write(bytes);
+        self.news_by_cell.move_to(index, cell);
         true
     }
 

@@ -87,7 +87,7 @@ impl Setup {
         let game = |(lcore, exchange)| Game {
             lcore,
             world: World::new(lcore, self.rules, seats.clone(), seed),
-            fan_out: FanOut::new(&self.rules, players, news),
+            fan_out: FanOut::new(&self.rules, lcores as usize, players, news),
             exchange,
             talk: Talk::new(),
             ticks: Ticks::new(self.rules.period(), Arc::clone(&self.lateness)),

@@ -41,6 +41,13 @@ impl Sorted {
         self.ends[cell as usize] += 1;
     }
 
+    /// A thing that was added is in another cell, before any sum.
+    pub(super) fn move_to(&mut self, thing: usize, cell: u32) {
+        let old = std::mem::replace(&mut self.cells[thing], cell);
+        self.ends[old as usize] -= 1;
+        self.ends[cell as usize] += 1;
+    }
+
     /// Makes counts beginnings, for some cells behind the others.
     pub(super) fn sum(&mut self, cells: Range<usize>) {
         for end in &mut self.ends[cells] {
@@ -120,10 +127,12 @@ mod tests {
 
     use super::*;
 
+    /// Each thing was elsewhere first.
     fn sorted(side: usize, cells: &[u32]) -> Sorted {
         let mut sorted = Sorted::new(side * side, cells.len());
         sorted.clear(0..side * side);
-        cells.iter().for_each(|&cell| sorted.add(cell));
+        cells.iter().for_each(|&cell| sorted.add((cell + 1) % (side * side) as u32));
+        cells.iter().enumerate().for_each(|(thing, &cell)| sorted.move_to(thing, cell));
         let middle = side * side / 2;
         sorted.sum(0..middle);
         sorted.sum(middle..side * side);

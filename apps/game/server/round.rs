@@ -194,7 +194,7 @@ impl Game {
     fn hear_news(&mut self) -> Progress {
         for _ in 0..HEARD_PER_SLICE {
             let Some((cell, entry)) = self.exchange.hear_news() else { return Progress::Done };
-            if !self.fan_out.add_news(cell, &entry) {
+            if !self.fan_out.add_heard(self.ticks.number, cell, &entry) {
                 self.count(Event::EntriesCut);
             }
         }

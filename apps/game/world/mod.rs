@@ -10,7 +10,7 @@ use gannet::Time;
 use gannet::host::HashKey;
 
 pub(crate) use player::{Player, Step};
-pub(crate) use slab::{MAX_LCORES, MAX_PLAYERS, Seats, Slab, lcore_of};
+pub(crate) use slab::{MAX_LCORES, MAX_PLAYERS, Seats, Slab, lcore_of, slot_of};
 
 use tenants::Tenants;
 

@@ -29,7 +29,8 @@ pub(crate) fn lcore_of(id: PlayerId) -> u32 {
     id.0 >> SLOT_BITS & (MAX_LCORES - 1)
 }
 
-fn slot_of(id: PlayerId) -> usize {
+/// The place in that lcore's slab.
+pub(crate) fn slot_of(id: PlayerId) -> usize {
     (id.0 & (MAX_PLAYERS - 1)) as usize
 }
 

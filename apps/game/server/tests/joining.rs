@@ -170,7 +170,9 @@ fn who_comes_back_takes_a_seat_of_its_new_address_and_leaves_the_old_one() {
     join(&mut lab, "10.77.0.2:4001");
     let back = |lab: &mut Lab<Game>, from| packet_type(&join_as(lab, from, mover.player, mover.token));
     assert_eq!(back(&mut lab, "10.77.0.2:4009"), PacketType::WELCOME, "another port of a full address");
-    ["10.77.0.3:4000", "10.77.0.3:4001"].map(|from| join(&mut lab, from));
+    for from in ["10.77.0.3:4000", "10.77.0.3:4001"] {
+        join(&mut lab, from);
+    }
     assert_eq!(back(&mut lab, "10.77.0.3:4002"), PacketType::ERROR);
     let ping: [u8; Ping::LEN] = message(|into| Ping { player: mover.player }.write(into, 3));
     assert!(ask(&mut lab, "10.77.0.2:4009", &ping).is_some(), "it stays where it was");
@@ -185,7 +187,7 @@ fn silence_gives_the_seats_of_an_address_back() {
     let mut lab = bounded_lab();
     let from = ["10.77.0.2:4000", "10.77.0.2:4001"];
     for _ in 0..3 {
-        from.map(|from| join(&mut lab, from));
+        from.iter().for_each(|from| _ = join(&mut lab, from));
         lab.advance(Duration::from_secs(11));
         (0..2).for_each(|_| _ = tick(&mut lab));
         assert_eq!(lab.service().players(), 0);

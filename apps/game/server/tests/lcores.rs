@@ -1,7 +1,7 @@
 //! Two lcores with players of one world: whose players they are, is for the NIC to say; the test says it.
 
 use super::*;
-use crate::protocol::{ErrorCode, Outcome};
+use crate::protocol::{EntryFlags, ErrorCode, Outcome};
 
 /// Two labs with a world between them.
 fn labs(world: f32) -> [Lab<Game>; 2] {
@@ -36,6 +36,29 @@ fn neighbours() -> ([Lab<Game>; 2], [Welcome; 2]) {
 
 fn close_both(labs: [Lab<Game>; 2]) {
     labs.into_iter().for_each(close);
+}
+
+/// The ticks of two lcores are not in step: now and then one of them hears of two of the other's.
+#[test]
+fn of_two_ticks_of_another_lcore_the_later_one_is_told() {
+    let (mut labs, [first, second]) = neighbours();
+    (0..3).for_each(|_| _ = tick_both(&mut labs));
+    let [quick, slow] = &mut labs;
+    // It fights in the first tick, and goes to another cell in the second.
+    let attack = Attack { attacker: first.player, target: PlayerId(1), weapon: 0 };
+    ask(quick, FIRST, &message::<{ Attack::LEN }>(|into| attack.write(into, 6)));
+    tick(quick);
+    go(quick, FIRST, first.player, place(102.0, 75.0));
+    tick(quick);
+    let told = tick(slow);
+    let of_first: Vec<_> =
+        entries(&told, SECOND).into_iter().filter(|entry| entry.player == first.player).collect();
+    assert_eq!(of_first.len(), 1, "{of_first:?}");
+    assert_eq!(of_first[0].position, place(102.0, 75.0));
+    assert_eq!(of_first[0].flags, EntryFlags::FIGHTS, "it did since the last update");
+    let cells: Vec<_> = updates(&told, SECOND).iter().map(|update| update.head.cell).collect();
+    assert_eq!(cells, [[2, 1]], "{second:?}");
+    close_both(labs);
 }
 
 #[test]
