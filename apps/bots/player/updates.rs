@@ -1,6 +1,6 @@
 //! What an update says to a bot, and whether that can be.
 
-use gannet_game::protocol::{Entry, EntryFlags, Update, Vector};
+use gannet_game::protocol::{Entry, EntryFlags, PARTS_MAX, Update, Vector};
 
 use super::{Books, Hearing, Player, Rules};
 
@@ -19,7 +19,9 @@ impl Player {
         self.heard_at = now;
         let lost = books.heard.lost;
         self.hearing.hear(&head, &mut books.heard);
-        if books.heard.lost > lost {
+        // Of a crowd some are named in each tick, which may be this bot or not.
+        let is_crowd = usize::from(head.parts) >= PARTS_MAX;
+        if books.heard.lost > lost || is_crowd {
             self.naming.excuse();
         }
         self.check_cell(now, head.cell, &rules, books);
@@ -30,7 +32,9 @@ impl Player {
             books.tally.counts.entries += 1;
             books.tally.counts.entries_out_of_range += u64::from(!around.has(entry.position));
             self.look_at(head.tick, &entry, books);
-            books.hear_of(now, head.tick, rules.tick, &entry);
+            if !is_crowd {
+                books.hear_of(now, head.tick, rules.tick, &entry);
+            }
         }
         if self.naming.hear(head.tick) {
             Hearing::miss(&mut books.heard);

@@ -154,3 +154,22 @@ fn what_is_no_message_is_counted() {
     assert_eq!((tally.counts.malformed, tally.counts.strays), (3, 1));
     assert!(violations(&tally).contains("3 messages from the server are malformed"));
 }
+
+/// Updates that lose nothing and never name the bot, in so many parts.
+fn unnamed_in(parts: u8) -> u64 {
+    let mut stage = Stage::playing(habits());
+    for tick in 1..=10 {
+        let message = stage.next_move();
+        stage.acknowledge(&message);
+        for part in 0..parts {
+            stage.say(&update(UpdateHead { part, parts, ..head(tick, tick - 1) }, &[]));
+        }
+    }
+    stage.counts().updates_lost
+}
+
+#[test]
+fn a_crowd_need_not_name_the_bot_and_others_do() {
+    assert_eq!(unnamed_in(8), 0);
+    assert!(unnamed_in(1) > 0 && unnamed_in(7) > 0);
+}

@@ -19,7 +19,7 @@ mod update;
 
 pub use player::{Attack, Chat, Join, Leave, MAX_TEXT_LEN, Move, Ping};
 pub use server::{AttackResult, Challenge, ErrorCode, Left, LeftReason, Outcome, Refusal, Welcome};
-pub use update::{ENTRIES_MAX, Entry, EntryFlags, Update, UpdateHead};
+pub use update::{ENTRIES_MAX, Entry, EntryFlags, PARTS_MAX, Update, UpdateHead};
 
 use fields::{u32_at, u64_at};
 

@@ -5,6 +5,8 @@ use super::{HEADER_LEN, Header, Malformed, PacketType, PlayerId, Vector};
 
 /// Entries of an update at most: it fits the 1,200 bytes that every path carries (RFC 9000, section 14).
 pub const ENTRIES_MAX: usize = 32;
+/// Updates of a tick for one cell.
+pub const PARTS_MAX: usize = 8;
 
 /// What stands in front of the entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

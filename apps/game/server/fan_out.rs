@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::nearby::{Rows, Sorted};
-use crate::protocol::{ENTRIES_MAX, Entry, EntryFlags, UpdateHead};
+use crate::protocol::{ENTRIES_MAX, Entry, EntryFlags, PARTS_MAX, UpdateHead};
 use crate::rules::Rules;
 use crate::world::{lcore_of, slot_of};
 
@@ -12,8 +12,8 @@ use crate::world::{lcore_of, slot_of};
 const CELLS_PER_SLICE: usize = 65_536;
 /// Players that a slice puts in their places.
 const PLACED_PER_SLICE: usize = 4_096;
-/// Updates of a tick for one cell.
-const MAX_PARTS: usize = u8::MAX as usize;
+/// News of a tick for one cell.
+const MOST: usize = PARTS_MAX * ENTRIES_MAX;
 
 /// What is new and who is to hear it, in the order in which it was found and by cells.
 #[derive(Debug)]
@@ -50,8 +50,11 @@ pub(super) enum Progress {
 pub(super) struct CellNews {
     pub(super) cell: usize,
     rows: Rows,
-    /// News, of which some may be left out.
+    /// All that is new.
     total: usize,
+    /// How many are told, from which on; behind the last comes the first.
+    told: usize,
+    first: usize,
     pub(super) parts: usize,
 }
 
@@ -190,17 +193,19 @@ impl FanOut {
         Rows::around(cell, self.side, |first, last| self.listeners_by_cell.range(first, last))
     }
 
-    /// What is new around a cell.
-    pub(super) fn news_around(&self, cell: usize) -> CellNews {
+    /// What is new around a cell. Where that is more than is told in a tick, each tick has a turn of its own.
+    pub(super) fn news_around(&self, cell: usize, tick: u32) -> CellNews {
         let rows = Rows::around(cell, self.side, |first, last| self.news_by_cell.range(first, last));
         let total = rows.len();
-        CellNews { cell, rows, total, parts: total.div_ceil(ENTRIES_MAX).min(MAX_PARTS) }
+        let told = total.min(MOST);
+        let first = if told < total { turn(tick, total) } else { 0 };
+        CellNews { cell, rows, total, told, first, parts: told.div_ceil(ENTRIES_MAX) }
     }
 
     /// Entries of a part of an update.
     #[inline]
     pub(super) fn entries(&self, news: &CellNews, part: usize) -> usize {
-        news.total.saturating_sub(part * ENTRIES_MAX).min(ENTRIES_MAX)
+        news.told.saturating_sub(part * ENTRIES_MAX).min(ENTRIES_MAX)
     }
 
     /// Bytes of a part of an update.
@@ -219,7 +224,9 @@ impl FanOut {
             parts: news.parts as u8,
         };
         head.write(front, self.entries(news, part), timestamp);
-        for (place, index) in rest.as_chunks_mut().0.iter_mut().zip(news.rows.skip(part * ENTRIES_MAX)) {
+        let start = (news.first + part * ENTRIES_MAX) % news.total.max(1);
+        let found = news.rows.skip(start).chain(news.rows.skip(0));
+        for (place, index) in rest.as_chunks_mut().0.iter_mut().zip(found) {
             if let Some(entry) = self.news_by_cell.item(index).and_then(|found| self.news.get(found)) {
                 *place = *entry;
             }
@@ -229,6 +236,77 @@ impl FanOut {
     /// A cell was told; gives how many news did not fit its updates.
     pub(super) fn told(&mut self, news: &CellNews, tick: u32) -> usize {
         self.previous[news.cell] = tick;
-        news.total.saturating_sub(MAX_PARTS * ENTRIES_MAX)
+        news.total - news.told
+    }
+}
+
+/// Where a tick begins among so many. Multiples of the golden ratio spread evenly over a circle, every
+/// thirtieth of them too: whoever is told of now and then only is not always left out.
+fn turn(tick: u32, total: usize) -> usize {
+    let part = u64::from(tick.wrapping_mul(0x9e37_79b9));
+    (part * total as u64 >> 32) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::protocol::{PlayerId, Update};
+
+    /// A crowd of so many in the middle of nine cells.
+    fn crowd(count: u32) -> FanOut {
+        let rules = Rules::new(count, Some(150.0), 50.0).expect("a world");
+        let mut fan_out = FanOut::new(&rules, 1, 0, count as usize);
+        while fan_out.clear() == Progress::More {}
+        for player in 1..=count {
+            assert!(fan_out.add_news(player % 9, &Entry { player: PlayerId(player), ..Entry::default() }));
+        }
+        while fan_out.sum() == Progress::More {}
+        while fan_out.sort() == Progress::More {}
+        fan_out
+    }
+
+    /// Whom the parts of a tick name.
+    fn named(fan_out: &FanOut, tick: u32) -> Vec<u32> {
+        let news = fan_out.news_around(4, tick);
+        let of = |part| {
+            let mut message = vec![0; fan_out.part_len(&news, part)];
+            fan_out.write(&news, (tick, 0), part, &mut message);
+            let update = Update::parse(&message).expect("an update");
+            assert_eq!((usize::from(update.head.part), usize::from(update.head.parts)), (part, news.parts));
+            update.entries().map(|entry| entry.expect("an entry").player.0).collect::<Vec<_>>()
+        };
+        (0..news.parts).flat_map(of).collect()
+    }
+
+    #[test]
+    fn a_crowd_is_told_of_in_turn_and_nobody_starves() {
+        for count in [257, 512, 1000, 4096] {
+            let mut fan_out = crowd(count);
+            let within = |ticks: &mut dyn Iterator<Item = u32>| {
+                ticks.fold(HashSet::new(), |mut heard, tick| {
+                    let named = named(&fan_out, tick);
+                    let distinct: HashSet<_> = named.iter().copied().collect();
+                    assert_eq!((named.len(), distinct.len()), (MOST, MOST));
+                    heard.extend(distinct);
+                    heard
+                })
+            };
+            let rounds = 3 * count.div_ceil(MOST as u32);
+            assert_eq!(within(&mut (7..7 + rounds)).len(), count as usize, "in {rounds} ticks");
+            assert_eq!(within(&mut (7..).step_by(30).take(2 * rounds as usize)).len(), count as usize);
+            let news = fan_out.news_around(4, 1);
+            assert_eq!(fan_out.told(&news, 1), count as usize - MOST);
+        }
+    }
+
+    #[test]
+    fn who_are_few_enough_are_all_told_of() {
+        for count in [1, 32, 33, 256] {
+            let fan_out = crowd(count);
+            let named: HashSet<_> = named(&fan_out, 12_345).into_iter().collect();
+            assert_eq!(named.len(), count as usize);
+        }
     }
 }

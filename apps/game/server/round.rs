@@ -239,7 +239,7 @@ impl Game {
             let cell = self.fan_out.cell_of_listener(self.round.next)?;
             let listeners = self.fan_out.listeners_in(cell);
             self.round.next = listeners.end;
-            let news = self.fan_out.news_around(cell);
+            let news = self.fan_out.news_around(cell, self.ticks.number);
             if news.parts > 0 {
                 let next = listeners.start;
                 return Some(Telling { news, part: 0, listeners, next, shared: None });
