@@ -244,7 +244,7 @@ impl FanOut {
 /// thirtieth of them too: whoever is told of now and then only is not always left out.
 fn turn(tick: u32, total: usize) -> usize {
     let part = u64::from(tick.wrapping_mul(0x9e37_79b9));
-    (part * total as u64 >> 32) as usize
+    ((part * total as u64) >> 32) as usize
 }
 
 #[cfg(test)]
