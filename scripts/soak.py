@@ -115,7 +115,7 @@ def goes_on(samples):
 
 def comings_and_goings(events, bots):
     """Who came has left, or was silent for too long, or was there at the end."""
-    there = events["joined"] - events["left"] - events["timed_out"]
+    there = events["joined"] - events["left"] - events["timed_out"] - events["forsaken"]
     again = bots["joined"] > bots["left"] / 2 and bots["left"] > 0
     figures = "%d came, %d left, %d were silent, %d stayed" % (
         events["joined"], events["left"], events["timed_out"], there)

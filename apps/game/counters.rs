@@ -46,6 +46,7 @@ events! {
     Joined "joined" "Players that came."
     JoinsPassedOn "joins_passed_on" "Joins with a token that were passed on to the player's lcore."
     Rejoined "rejoined" "Players that came back with their token from another address."
+    Forsaken "forsaken" "Players on the way to another lcore that found somebody else at their new address."
     Refused "refused" "Joins that were refused."
     AddressFull "address_full" "Joins that were refused since their address has all the players that it may have."
     Left "left" "Players that left."

@@ -8,23 +8,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gannet::{Lab, Received};
-use gannet_game::rules::{HEIGHT, Rules};
+use gannet_game::rules::Rules;
 use gannet_game::server::{Game, Setup, Sum};
 
 use crate::bytes::Bytes;
+use crate::game_arena::{CELL, PORT, WORLD, eight, is_inside, judge_entries, length, message, vector, word};
 use crate::game_protocol::{TYPES, is_right, repair_size};
 
-/// Where the server listens.
-const PORT: u16 = 8080;
 /// Steps in one run at most.
 const LIMIT: usize = 200;
 /// Turns after which a tick of so few players is over.
 const TURNS: usize = 24;
 /// How long a player may be silent.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// A cell's side in metres; the world has three of them each way.
-const CELL: f32 = 20.0;
-const WORLD: f32 = 3.0 * CELL;
 /// By how much a step moves the clock.
 const STEPS: [Duration; 8] = [
     Duration::ZERO,
@@ -367,18 +363,7 @@ impl World {
 
     /// Entries are of players that there are or were, in cells around that of the update.
     fn updated(&self, payload: &[u8]) {
-        let cell = |at: usize| usize::from(u16::from_le_bytes([payload[at], payload[at + 1]]));
-        assert!(word(payload, 20) <= word(payload, 16), "the update before that");
-        let mut players = Vec::new();
-        for entry in payload[32..].chunks_exact(36) {
-            let place = vector(entry, 8);
-            assert!(is_inside(place) && word(entry, 32) as u16 <= 100, "{entry:02x?}");
-            for (axis, at) in [(place[0], 24), (place[2], 26)] {
-                let own = ((axis / CELL) as usize).min(2);
-                assert!(own.abs_diff(cell(at)) <= 1, "{entry:02x?} in an update of {payload:02x?}");
-            }
-            players.push(word(entry, 0));
-        }
+        let mut players = judge_entries(payload);
         let len = players.len();
         players.sort_unstable();
         players.dedup();
@@ -416,36 +401,9 @@ impl Step {
     }
 }
 
-/// A message from a player.
-fn message(kind: u32, timestamp: u64, body: &[u8]) -> Vec<u8> {
-    let size = 16 + body.len() as u32;
-    [&kind.to_le_bytes()[..], &size.to_le_bytes(), &timestamp.to_le_bytes(), body].concat()
-}
-
 /// The move, if that is one.
 fn step_of(payload: &[u8]) -> Option<Step> {
     (payload.len() == 44 && word(payload, 0) == 1).then(|| Step::of(payload))
-}
-
-fn word(message: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([message[at], message[at + 1], message[at + 2], message[at + 3]])
-}
-
-fn eight(message: &[u8], at: usize) -> [u8; 8] {
-    std::array::from_fn(|index| message[at + index])
-}
-
-fn vector(message: &[u8], at: usize) -> [f32; 3] {
-    [0, 4, 8].map(|axis| f32::from_bits(word(message, at + axis)))
-}
-
-fn length(vector: [f32; 3]) -> f32 {
-    vector.iter().map(|part| part * part).sum::<f32>().sqrt()
-}
-
-fn is_inside([east, up, north]: [f32; 3]) -> bool {
-    let world = 0.0..=WORLD;
-    world.contains(&east) && world.contains(&north) && (0.0..=HEIGHT).contains(&up)
 }
 
 #[cfg(test)]

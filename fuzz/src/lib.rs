@@ -13,6 +13,8 @@
 pub mod arguments;
 pub mod arp_ndp;
 pub mod bytes;
+mod game_arena;
+pub mod game_lcores;
 pub mod game_protocol;
 pub mod game_world;
 pub mod guards;
@@ -55,7 +57,7 @@ macro_rules! targets {
     };
 }
 
-targets! { parse reply arp_ndp options icmp vlan reassembly host outbox guards arguments pcap game_protocol game_world }
+targets! { parse reply arp_ndp options icmp vlan reassembly host outbox guards arguments pcap game_protocol game_world game_lcores }
 
 /// Runs a target on files: what a target's program does when it is not built by `cargo fuzz`.
 ///

@@ -49,7 +49,7 @@ macro_rules! replays {
     };
 }
 
-replays! { parse reply arp_ndp options icmp vlan reassembly host outbox guards arguments pcap game_protocol game_world }
+replays! { parse reply arp_ndp options icmp vlan reassembly host outbox guards arguments pcap game_protocol game_world game_lcores }
 
 #[test]
 fn every_target_is_replayed_and_has_a_program() {

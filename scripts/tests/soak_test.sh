@@ -138,7 +138,7 @@ good_run() {
     cat >"$scratch/game.json" <<'JSON'
 { "pools_balanced": true, "balanced": true, "totals": { "received": 20000, "sent": 40000 },
   "ports": [ { "pools": [ { "name": "pool", "free": 8, "size": 8 } ] } ],
-  "game": { "events": { "joined": 500, "left": 500, "timed_out": 0, "rejoined": 40 } } }
+  "game": { "events": { "joined": 500, "left": 500, "timed_out": 0, "forsaken": 0, "rejoined": 40 } } }
 JSON
     cat >"$scratch/bots.json" <<'JSON'
 { "pools_balanced": true, "balanced": true,

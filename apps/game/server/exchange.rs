@@ -9,7 +9,7 @@ use crate::protocol::{AttackResult, Entry, PlayerId, Token};
 use crate::world::{Player, Strike};
 
 /// Messages to one lcore that wait to be read.
-const MESSAGES: usize = 1024;
+const MESSAGES: usize = if cfg!(fuzzing) { 8 } else { 1024 };
 
 /// What one lcore tells another, beside the news of its players.
 #[derive(Debug)]

@@ -71,17 +71,23 @@ impl Game {
     fn take_over(&mut self, now: Time, player: Player, claim: Claim, outbox: &mut Outbox<'_>) {
         if self.world.players.of_source(claim.source).is_some() {
             // It did not wait and is somebody else by now.
-            return self.world.players.give_up_seat();
+            return self.forsake();
         }
         let (source, own) = (claim.source, claim.own);
         let adopted = self.world.players.place(|id| player.settle(now, id, (source, own)));
         let Some(player) = adopted.and_then(|id| self.world.players.player(id)).map(|player| player.clone())
         else {
-            return self.world.players.give_up_seat();
+            return self.forsake();
         };
         self.count(Event::Rejoined);
         let welcome = self.welcome(&player);
         self.send(outbox, player.ends(), |message| welcome.write(message, claim.timestamp));
+    }
+
+    /// A player that was handed over has no place here.
+    fn forsake(&mut self) {
+        self.count(Event::Forsaken);
+        self.world.players.give_up_seat();
     }
 
     fn pass(&mut self, lcore: u32, message: Message) {

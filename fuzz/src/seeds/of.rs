@@ -213,3 +213,33 @@ pub fn game_world() -> Vec<Vec<u8>> {
     let shots = [attack, 1, 1, attack | by(1), 0, 1, advance | by(5), advance | by(5)].repeat(15);
     vec![all, fast, [&together[..], &shots].concat(), [&together[..], &away].concat()]
 }
+
+/// For the target of this name. A step's low three bits are what, those above who, or how long and who rests.
+pub fn game_lcores() -> Vec<Vec<u8>> {
+    let (join, walk, attack, talk, advance, back, storm, leave) = (0, 1, 2, 3, 4, 5, 6, 7);
+    let by = |who: u8| who << 3;
+    let (tick, second, resting) = (advance | 1 << 3, advance | 2 << 3, 1 << 6);
+    let together = [6, join, join | by(1), tick, tick, walk, 1, 1, walk | by(1), 1, 1, tick, tick];
+    let shots = [attack, 1, 5, attack | by(1), 0, 1, talk, b'a', b'b', b'c', tick, second].repeat(6);
+    // The first one comes back on the other lcore, and on its own.
+    let across =
+        [back | by(3), 0, 0, tick, tick, tick, back | by(2), 3, 1, tick, tick, tick, leave | by(2), 0];
+    // The second lcore rests, while it is asked for its player and told of the first one.
+    let asked = [storm | by(2), 1, 4 | 3, talk, b'a', b'b', b'c', tick | resting, tick];
+    let walks = [walk, 1, 0, tick | resting, walk, 0xff, 0, tick | resting].repeat(36);
+    let said = [talk, b'a', b'b', b'c', second | resting].repeat(2);
+    // It does not wait for its welcome, and is somebody else.
+    let forsaken = [back | by(3), 0, 0, join | by(3), tick, tick, tick];
+    // An address has a player on each lcore at most; then both its ports reach the same.
+    let crowded = [8 | 6, join, join | by(1), leave | by(1), 3, join | by(1), back | by(4), 1, 1, tick, tick];
+    let full = [6, join | by(3), join | by(4), join | by(5), join | by(6), join | by(2)];
+    vec![
+        [&together[..], &shots, &across].concat(),
+        [&together[..], &asked, &said, &shots].concat(),
+        [&together[..], &walks].concat(),
+        [&together[..], &forsaken].concat(),
+        [&[0xe7][..], &together[1..], &across, &shots].concat(),
+        [&crowded[..], &[join | by(3), join | by(5), join | by(7)]].concat(),
+        full.to_vec(),
+    ]
+}
