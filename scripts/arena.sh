@@ -11,15 +11,20 @@ game_guards=(--guard 'rate=off,global-rate=off' --seats-per-address 0)
 # shellcheck disable=SC2034 # for the scripts
 percentage='^[0-9]{1,2}(\.[0-9]{1,3})?$'
 
+# The option for lcores: those that are on named CPUs have one of their own.
+lcores_option() {
+    if [[ $1 == *@* ]]; then echo --lcores; else echo -l; fi
+}
+
 # start_game ARGUMENTS…: starts the server and waits until it is ready.
 start_game() {
     row=game log=$work/game.log
     : >"$log"
     if [[ -n ${engine_space:-} ]]; then
-        start ip netns exec "$engine_space" "$program" game -l "$engine_cpu" -- \
+        start ip netns exec "$engine_space" "$program" game "$(lcores_option "$engine_cpu")" "$engine_cpu" -- \
             --io af_packet:veth0 --rxd 4096 --ip 10.77.0.1/24 "${game_guards[@]}" "$@"
     else
-        start "$program" game -l "$engine_cpu" -- \
+        start "$program" game "$(lcores_option "$engine_cpu")" "$engine_cpu" -- \
             --io socket --ip 127.0.0.1 --udp-port 28080 "${game_guards[@]}" "$@"
     fi
 }

@@ -17,6 +17,8 @@ test_usage_errors() {
     output_has "too short"
     expect 2 "$soak" 1 --bots none
     output_has "--bots needs a number"
+    expect 2 "$soak" 1 --lcores 0
+    output_has "--lcores needs a number"
     expect 2 "$soak" 1 --session soon
     expect 2 "$soak" 1 --check-loss much
     output_has "--check-loss needs a percentage"
