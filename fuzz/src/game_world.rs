@@ -81,6 +81,8 @@ struct World {
     /// The timestamp of the last message; each has a later one, and none has zero, which is the server's.
     clock: u64,
     capacity: u32,
+    /// An address has one player at most.
+    is_bounded: bool,
     top_speed: f32,
     sources: [Source; SOURCES.len()],
     /// All numbers of players that were ever given.
@@ -121,11 +123,13 @@ impl World {
         let mut rules = Rules::new(capacity, Some(WORLD), CELL).expect("a world");
         rules.timeout = TIMEOUT;
         rules.top_speed = if mode & 4 == 0 { 10.0 } else { 1000.0 };
+        rules.seats_per_address = u32::from(mode >> 3 & 1);
         let setup = Setup { rules, players: capacity, seed: [1, mode.into()], lateness: Sum::default() };
         let lab = Lab::new(setup.games(1).remove(0));
         let (top_speed, now, clock, given) = (rules.top_speed, Duration::ZERO, 0, HashSet::new());
+        let is_bounded = rules.seats_per_address == 1;
         let (sources, transcript) = (Default::default(), Vec::new());
-        Self { lab, now, clock, capacity, top_speed, sources, given, transcript }
+        Self { lab, now, clock, capacity, is_bounded, top_speed, sources, given, transcript }
     }
 
     fn step(&mut self, bytes: &mut Bytes<'_>) {
@@ -263,6 +267,10 @@ impl World {
         let there = self.sources.iter().filter(|source| source.player != 0).count();
         assert!(there <= self.capacity as usize, "{there} players of {}", self.capacity);
         assert_eq!(there, self.lab.service().players() as usize, "players");
+        let players = SOURCES.iter().zip(&self.sources).filter(|(_, source)| source.player != 0);
+        let addresses: HashSet<_> =
+            players.filter_map(|(from, _)| from.rsplit_once(':')).map(|(address, _)| address).collect();
+        assert!(!self.is_bounded || addresses.len() == there, "{there} players of {addresses:?}");
     }
 
     fn judge(&mut self, received: &Received) {
@@ -432,6 +440,7 @@ mod tests {
             Event::Joined,
             Event::Rejoined,
             Event::Refused,
+            Event::AddressFull,
             Event::Left,
             Event::TimedOut,
             Event::Moved,

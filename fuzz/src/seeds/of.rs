@@ -211,7 +211,8 @@ pub fn game_world() -> Vec<Vec<u8>> {
     let fast = [&[0xe7][..], &all[1..]].concat();
     // Both shoot until one is dead, and then until it lives again.
     let shots = [attack, 1, 1, attack | by(1), 0, 1, advance | by(5), advance | by(5)].repeat(15);
-    vec![all, fast, [&together[..], &shots].concat(), [&together[..], &away].concat()]
+    let bounded = [&[8 | 2][..], &all[1..], &[join | by(2), advance | by(7), join | by(1)]].concat();
+    vec![all, fast, bounded, [&together[..], &shots].concat(), [&together[..], &away].concat()]
 }
 
 /// For the target of this name. A step's low three bits are what, those above who, or how long and who rests.
