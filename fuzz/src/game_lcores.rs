@@ -45,7 +45,8 @@ struct Guest {
     /// Who it is there; zero is nobody.
     player: u32,
     token: [u8; 8],
-    /// Bytes of payload to the lcore and from it, since it last was no player.
+    /// Bytes of payload to the lcore, and from it while it was no player. What it asked for may come when it has
+    /// been somebody else meanwhile.
     sent: usize,
     received: usize,
 }
@@ -256,11 +257,11 @@ impl World {
         let who = SOURCES.iter().position(is_its).expect("one of the sources");
         assert!(is_right(payload), "{payload:02x?}");
         let guest = &mut self.guests[who][lcore];
-        guest.received += payload.len();
         let kind = word(payload, 0);
         let is_answer = matches!(kind, 104 | 105 | 109);
         assert!(is_answer && payload.len() <= 64 || guest.player != 0, "{payload:02x?} to a stranger");
         if guest.player == 0 {
+            guest.received += payload.len();
             assert!(guest.received <= guest.sent, "{} for {} bytes", guest.received, guest.sent);
         }
         match kind {
@@ -300,7 +301,7 @@ impl World {
         let guest = &mut self.guests[who][lcore];
         assert_eq!(word(payload, 16), guest.player, "{payload:02x?}");
         assert_eq!(self.places.get(&guest.token), Some(&vector(payload, 20)));
-        (guest.player, guest.sent, guest.received) = (0, 0, 0);
+        guest.player = 0;
     }
 
     /// In all parts of a tick a player is named once.
