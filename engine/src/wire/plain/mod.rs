@@ -140,7 +140,7 @@ impl Expected {
     pub fn judge(&self, frames: &Frames<'_>, judged: &mut Judged) {
         match self.kernel.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2::judge(frames, &self.pattern, judged),
+            Kind::Avx512 | Kind::Avx2 => avx2::judge(frames, &self.pattern, judged),
             #[cfg(target_arch = "x86_64")]
             Kind::Ssse3 => ssse3::judge(frames, &self.pattern, judged),
             Kind::Portable => judge::judge::<portable::Portable, true>(frames, &self.pattern, judged),
