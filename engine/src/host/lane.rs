@@ -203,11 +203,7 @@ impl<Q: FrameQueue> Host<Q> {
             let max_payload = self.max_payload.to(arrival.source.ip());
             let mut datagram =
                 Datagram::new(packet.room_mut(), HEADERS_LEN, payload_len, max_payload, arrival);
-            let limits = Limits {
-                payload: self.max_payload,
-                whole_payload: self.whole_payload,
-                ways: self.is_unguarded.then_some(&self.ways),
-            };
+            let limits = Limits::of_host(self.max_payload, self.whole_payload, self.is_unguarded, &self.ways);
             let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
             let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
             let (len, touched) = datagram.outcome();
