@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::{
     __m512i, __mmask16, _mm512_add_epi32, _mm512_castsi512_si256, _mm512_cmplt_epu32_mask,
-    _mm512_dpwssd_epi32, _mm512_inserti64x4, _mm512_load_si512, _mm512_loadu_si512, _mm512_madd_epi16,
+    _mm512_inserti64x4, _mm512_load_si512, _mm512_loadu_si512, _mm512_madd_epi16,
     _mm512_mask_cmpge_epu32_mask, _mm512_mask_cmpneq_epi32_mask, _mm512_mask_test_epi32_mask,
     _mm512_mask_testn_epi32_mask, _mm512_permutex2var_epi8, _mm512_permutex2var_epi32, _mm512_rol_epi32,
     _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi32, _mm512_storeu_si512, _mm512_sub_epi32,
@@ -20,7 +20,6 @@ pub(in crate::wire::plain) fn is_there() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vbmi")
-        && is_x86_feature_detected!("avx512vnni")
 }
 
 /// As [`Alike::turn_front`].
@@ -34,7 +33,7 @@ pub(super) fn turn_front<P>(
     unsafe { turn_front_avx512(&alike.wide, packets, head) }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn turn_front_avx512<P>(wide: &Wide, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
     let mut turned = 0;
     for [a, b, c, d, e, f, g, h] in packets.as_chunks_mut::<AT_A_TIME>().0 {
@@ -164,17 +163,18 @@ struct Two {
 
 impl Found {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn look_at(&mut self, [a, b]: [&Head; 2], wide: &Wide) -> Two {
         let (a, b) = (self.look_at_one(a, wide), self.look_at_one(b, wide));
         let lower = _mm512_unpacklo_epi32(a, b);
         let upper = _mm512_permutex2var_epi32(a, words(&UPPER), b);
-        let sums = _mm512_madd_epi16(lower, words(&OF_LOWER));
-        Two { sums: _mm512_dpwssd_epi32(sums, upper, words(&wide.factors)), upper }
+        let sums_of_lower = _mm512_madd_epi16(lower, words(&OF_LOWER));
+        let sums_of_upper = _mm512_madd_epi16(upper, words(&wide.factors));
+        Two { sums: _mm512_add_epi32(sums_of_lower, sums_of_upper), upper }
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn look_at_one(&mut self, head: &Head, wide: &Wide) -> __m512i {
         let found = _mm512_xor_si512(load(head), get(&wide.template.0));
         // Or, after and.
@@ -193,7 +193,7 @@ struct Four {
 
 impl Four {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn of(first: Two, second: Two) -> Self {
         let lower = _mm512_unpacklo_epi64(first.sums, second.sums);
         let upper = _mm512_unpackhi_epi64(first.sums, second.sums);
@@ -218,7 +218,7 @@ struct Columns {
 
 impl Columns {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn of(first: &Four, second: &Four) -> Self {
         let begins = _mm512_shuffle_i64x2::<0b10_01_10_01>(first.sums, second.sums);
         // The first quarters are zero.
@@ -234,7 +234,7 @@ impl Columns {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn are_right(&self, found: &Found, wide: &Wide) -> bool {
         let [one, other] = &wide.impossible_sources;
         let from_least = _mm512_sub_epi32(self.sources, words(&LEAST));
@@ -254,7 +254,7 @@ impl Columns {
 
     /// The bytes of replies that are not those of requests.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
     fn fresh(&self, wide: &Wide) -> __m512i {
         let sums = _mm512_add_epi32(self.source_sums, words(&wide.reply_sums));
         let sums = _mm512_add_epi32(sums, _mm512_rol_epi32::<16>(sums));
@@ -265,7 +265,7 @@ impl Columns {
 
 /// Makes a head that of the reply.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn turn_one(head: &mut Head, fresh: __m512i, turn: &Bytes) {
     let reply = _mm512_permutex2var_epi8(fresh, get(&turn.0), load(head));
     // SAFETY: room for 64 bytes; no alignment is asked for.

@@ -30,6 +30,8 @@ pub(super) fn turn_front<P>(
     unsafe { turn_front_ssse3(alike, packets, head) }
 }
 
+/// Not inlined on a build for such processors either: its caller would need a large frame for the other kernels, too.
+#[inline(never)]
 #[target_feature(enable = "ssse3")]
 fn turn_front_ssse3<P>(
     alike: &Alike,
