@@ -52,6 +52,26 @@ struct Bytes(Head);
 #[repr(align(32))]
 struct Factors([i16; size_of::<Head>() / 2]);
 
+/// What frames that are alike have in common beside us: their length, and the class of their IP headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlikeKind(u32);
+
+impl AlikeKind {
+    /// That of frames of `len` bytes, below 2^24, whose IP header is of that class (its second byte).
+    #[inline]
+    pub fn new(len: usize, class: u8) -> Self {
+        Self((len as u32) << 8 | u32::from(class))
+    }
+
+    fn len(self) -> usize {
+        (self.0 >> 8) as usize
+    }
+
+    fn class(self) -> u8 {
+        self.0 as u8
+    }
+}
+
 /// Who we are, where that is one address and one port.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Own {
@@ -155,17 +175,17 @@ pub struct Alike {
     #[cfg(target_arch = "x86_64")]
     wide: avx512::Wide,
     kernel: Kernel,
-    len: usize,
-    class: u8,
+    kind: AlikeKind,
 }
 
 impl Alike {
     /// `None` for other lengths than [`ALIKE_LENS`].
-    pub(super) fn new(own: &Own, kernel: Kernel, len: usize, class: u8) -> Option<Self> {
+    pub(super) fn new(own: &Own, kernel: Kernel, kind: AlikeKind) -> Option<Self> {
+        let len = kind.len();
         if !ALIKE_LENS.contains(&len) || len % 2 == 1 {
             return None;
         }
-        let headers = own.headers(len, class);
+        let headers = own.headers(len, kind.class());
         let (template, reply) = (template(&headers), own.reply(&headers));
         let sums = own.sums(len, &headers, &reply);
         let source = |address: [u8; 4]| Eight::all(u32::from_le_bytes(address) ^ 0x8000_8000);
@@ -183,15 +203,14 @@ impl Alike {
             port: Eight::all(u32::from(u16::from_le_bytes(own.port) ^ 0x8000) << 16),
             reply: array::from_fn(|index| reply[index]),
             kernel,
-            len,
-            class,
+            kind,
         })
     }
 
-    /// Whether it is that of frames of `len` bytes whose IP header is of that class (its second byte).
+    /// Of which frames it is.
     #[inline]
-    pub fn is_of(&self, len: usize, class: u8) -> bool {
-        (self.len, self.class) == (len, class)
+    pub fn kind(&self) -> AlikeKind {
+        self.kind
     }
 
     /// Makes frames at the front of `packets` their replies, some at a time, as
