@@ -172,6 +172,9 @@ pub struct Alike {
     port: Eight,
     /// The bytes of a reply from [`SENDER_AT`] on.
     reply: [u8; 16],
+    /// How source and destination change places, from the IP header's on: not a constant, of which a compiler
+    /// makes two instructions.
+    swapped: [u8; 16],
     #[cfg(target_arch = "x86_64")]
     wide: avx512::Wide,
     kernel: Kernel,
@@ -202,6 +205,7 @@ impl Alike {
             // Behind two bytes that are as they are to be.
             port: Eight::all(u32::from(u16::from_le_bytes(own.port) ^ 0x8000) << 16),
             reply: array::from_fn(|index| reply[index]),
+            swapped: [4, 5, 6, 7, 0, 1, 2, 3, 10, 11, 8, 9, 12, 13, 14, 15],
             kernel,
             kind,
         })
