@@ -1,5 +1,5 @@
-//! Frames alike on x86-64 processors with AVX-512: the head of each is one register, and what is
-//! looked at in columns of eight of them is two. A reply is one permutation of its request.
+//! Frames alike on x86-64 processors with AVX-512: the head of each is one register, and three hold
+//! what is looked at in columns of eight of them. A reply is one permutation of its request.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
@@ -101,12 +101,12 @@ const TURNED: u32 = 0x0080_0080;
 /// The least number that is right: of a source, and of a port with the checksum behind it.
 const LEAST: Lanes = Lanes::of(1 << 24, 1024 << 16);
 /// How many are right from there on.
-const RANGE: Lanes = Lanes::of(223 << 24, (1 << 16) - 1024 << 16);
+const RANGE: Lanes = Lanes::of(223 << 24, 0xfc00 << 16);
 /// The least numbers without what is excluded.
 const LEAST_OTHER: Lanes = Lanes::of(1 << 24, 1 << 16);
-/// That are never all zero: the same, and checksums.
+/// Bits that are then not all zero: those of a source's first byte, and of a checksum.
 const NEVER_ZERO: Lanes = Lanes::of(0xff << 24, 0xffff);
-/// The first bits of sums that are right.
+/// The least sum that is right, after one addition of its carries: its high half is all ones.
 const RIGHT_SUM: Lanes = Lanes::of(0xffff_0000, 0xffff_0000);
 /// Where replies have the checksums of their headers.
 const CHECKSUMS: Lanes = Lanes::of(0, 0xffff_0000);
@@ -247,7 +247,6 @@ impl Columns {
         let right = _mm512_mask_cmpneq_epi32_mask(right, self.senders, words(other));
         let right = _mm512_mask_testn_epi32_mask(right, found.0, found.0);
         let sums = _mm512_add_epi32(self.sums, words(&wide.sums));
-        // That of right words has all ones after one addition of its carries.
         let folded = _mm512_add_epi32(sums, _mm512_slli_epi32::<16>(sums));
         _mm512_mask_cmpge_epu32_mask(right, folded, words(&RIGHT_SUM)) == __mmask16::MAX
     }
