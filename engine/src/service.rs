@@ -242,7 +242,18 @@ pub(crate) struct Limits<'a> {
     pub(crate) ways: Option<&'a Ways>,
 }
 
-impl Limits<'_> {
+impl<'a> Limits<'a> {
+    /// Those of a host, whose ways count where no guard has a say.
+    #[inline]
+    pub(crate) fn of_host(
+        payload: MaxPayload,
+        whole: MaxPayload,
+        is_unguarded: bool,
+        ways: &'a Ways,
+    ) -> Self {
+        Self { payload, whole_payload: whole, ways: is_unguarded.then_some(ways) }
+    }
+
     /// Payloads of that length, whose headers are somebody else's to write.
     pub(crate) fn plain(payload: MaxPayload) -> Self {
         Self { payload, whole_payload: payload, ways: None }

@@ -18,9 +18,11 @@ use crate::bench::process::{json_of, number, ourselves};
 
 /// Memory for the EAL in MiB.
 const MEMORY: u32 = 256;
+pub(crate) const AVX512: &str = "gannet echo, AVX-512";
 pub(crate) const AVX2: &str = "gannet echo, AVX2";
 pub(crate) const SSSE3: &str = "gannet echo, SSSE3";
 pub(crate) const PORTABLE: &str = "gannet echo, portable";
+pub(crate) const WIDE_VECTORS: &str = "by hand, AVX-512";
 pub(crate) const VECTORS: &str = "by hand, AVX2";
 pub(crate) const SCALAR: &str = "by hand, one by one";
 pub(crate) const FIVE_TUPLE_SWAP: &str = "testpmd 5tswap";
@@ -46,6 +48,13 @@ pub(super) const BARS: &[Bar] = &[
         wanted: Wanted::AtLeast(2.5),
     },
     Bar {
+        what: "the same with AVX-512, which is used where there is one",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(AVX512, FIVE_TUPLE_SWAP),
+        wanted: Wanted::AtLeast(2.5),
+    },
+    Bar {
         what: "with the UDP checksum on top, on the baseline ISA",
         case: "64 B",
         measure: Measure::Ticks,
@@ -60,6 +69,13 @@ pub(super) const BARS: &[Bar] = &[
         wanted: Wanted::AtLeast(0.952),
     },
     Bar {
+        what: "the same with AVX-512: 5 % at most",
+        case: "64 B",
+        measure: Measure::Ticks,
+        of: Of::Ratio(AVX512, WIDE_VECTORS),
+        wanted: Wanted::AtLeast(0.952),
+    },
+    Bar {
         what: "what Service and Host cost: 5 % at most",
         case: "mix",
         measure: Measure::Ticks,
@@ -70,13 +86,18 @@ pub(super) const BARS: &[Bar] = &[
 
 pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     needs_dpdk()?;
-    let mut first = case(bench, "64 B", &["--traffic", "one"]);
+    const ONE: &[&str] = &["--traffic", "one"];
+    let mut first = case(bench, "64 B", ONE);
     first.noise = Some(FIVE_TUPLE_SWAP);
+    // The mix has no frames alike, and AVX-512 is for these alone.
     first.subjects.extend([
-        Subject::new(PORTABLE, || echo(bench, "gannet", "portable", &["--traffic", "one"])),
+        Subject::new(AVX512, || echo(bench, "gannet", "avx512", ONE)),
+        Subject::new(WIDE_VECTORS, || echo(bench, "vectors", "avx512", ONE)),
+        Subject::new(PORTABLE, || echo(bench, "gannet", "portable", ONE)),
         Subject::new(MAC_SWAP, || testpmd(bench, "macswap")),
         Subject::new(IO, || testpmd(bench, "io")),
     ]);
+    first.ratios.extend([(AVX512, FIVE_TUPLE_SWAP), (AVX512, AVX2), (AVX512, WIDE_VECTORS)]);
     first.ratios.extend([(PORTABLE, FIVE_TUPLE_SWAP), (AVX2, MAC_SWAP), (AVX2, IO)]);
     Ok(vec![first, case(bench, "mix", &["--traffic", "mix"])])
 }

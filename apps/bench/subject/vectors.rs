@@ -7,7 +7,7 @@ use gannet::packet::Packet;
 use gannet::telemetry::Counters;
 use gannet::wire::checksum::Sum;
 use gannet::wire::plain::{
-    AT_A_TIME, Alike, Expected, Frames, HEADERS_LEN, Head, Headers, Judged, NO_HEAD, Station,
+    AT_A_TIME, Alike, AlikeKind, Expected, Frames, HEADERS_LEN, Head, Headers, Judged, NO_HEAD, Station,
 };
 use gannet::wire::{ethernet, ipv4, udp};
 
@@ -44,7 +44,7 @@ impl Vectors {
             ttl: 64,
         };
         let expected = Expected::new(&station);
-        let alike = expected.alike(size_of::<Head>(), 0);
+        let alike = expected.alike(AlikeKind::new(size_of::<Head>(), 0));
         Self { expected, alike, rules: Rules::new(own, ports), looks_ports_up }
     }
 

@@ -7,6 +7,9 @@ use super::Asked;
 /// What tells x86-64-v2 from the first processors, by the kernel's names.
 const LEVEL_2: [&str; 6] = ["pni", "ssse3", "cx16", "sse4_1", "sse4_2", "popcnt"];
 
+/// What the kernel for frames alike wants on top of AVX2.
+const AVX512: [&str; 3] = ["avx512f", "avx512bw", "avx512vbmi"];
+
 /// Its instruction sets, as `/proc/cpuinfo` has them.
 pub(super) fn processor(machine: &Machine) -> Check {
     let info = machine.text("/proc/cpuinfo");
@@ -20,10 +23,12 @@ pub(super) fn processor(machine: &Machine) -> Check {
         let build = "RUSTFLAGS='-C target-cpu=native' cargo build --release";
         return Check::error("processor", found).mend(build);
     }
-    if flags.contains(&"avx2") {
-        Check::ok("processor", "x86-64-v2, AVX2")
-    } else {
+    if !flags.contains(&"avx2") {
         Check::warning("processor", "x86-64-v2, but no AVX2: checksums and validation take longer")
+    } else if AVX512.iter().all(|flag| flags.contains(flag)) {
+        Check::ok("processor", "x86-64-v2, AVX2, AVX-512")
+    } else {
+        Check::ok("processor", "x86-64-v2, AVX2")
     }
 }
 

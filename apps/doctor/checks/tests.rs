@@ -161,6 +161,10 @@ fn cores_must_be_there_and_allowed() {
 #[test]
 fn an_old_processor_is_told_from_a_slow_one() {
     let tree = Tree::whole();
+    assert_eq!(find(&tree.say(&nic()), "processor").found, "x86-64-v2, AVX2");
+    let newest = "pni ssse3 cx16 sse4_1 sse4_2 popcnt avx2 avx512f avx512bw avx512vbmi";
+    tree.write("proc/cpuinfo", &format!("flags : {newest}\n"));
+    assert_eq!(find(&tree.say(&nic()), "processor").found, "x86-64-v2, AVX2, AVX-512");
     tree.write("proc/cpuinfo", "flags : pni ssse3 cx16 sse4_1 sse4_2 popcnt\n");
     assert_eq!(find(&tree.say(&nic()), "processor").status, Status::Warning);
     tree.write("proc/cpuinfo", "flags : pni ssse3 cx16\n");

@@ -12,7 +12,7 @@ use crate::packet::Packet;
 use crate::port::FrameQueue;
 use crate::service::{Datagram, Limits, Outbox, Service, Verdict};
 use crate::time::Time;
-use crate::wire::plain::{ALIKE_LENS, Alike, HEADERS_LEN, Head, Headers};
+use crate::wire::plain::{ALIKE_LENS, Alike, AlikeKind, HEADERS_LEN, Head, Headers};
 
 impl<Q: FrameQueue> Host<Q> {
     /// Answers those at the front of what is not answered yet that are alike, eight at a time.
@@ -55,11 +55,7 @@ impl<Q: FrameQueue> Host<Q> {
             let max_payload = self.max_payload.to(arrival.source.ip());
             let mut datagram =
                 Datagram::new(packet.room_mut(), HEADERS_LEN, payload_len, max_payload, arrival);
-            let limits = Limits {
-                payload: self.max_payload,
-                whole_payload: self.whole_payload,
-                ways: self.is_unguarded.then_some(&self.ways),
-            };
+            let limits = Limits::of_host(self.max_payload, self.whole_payload, self.is_unguarded, &self.ways);
             let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
             let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
             let (len, touched) = datagram.outcome();
@@ -88,15 +84,21 @@ impl Lane {
     /// What frames of a kind look like. To make a template costs as much as some frames do, so that is done
     /// when the kind came twice running.
     #[inline]
-    fn template(&mut self, len: usize, class: u8) -> Option<&Alike> {
-        let is_repeated = std::mem::replace(&mut self.last_kind, (len, class)) == (len, class);
-        if !self.alike.as_ref().is_some_and(|alike| alike.is_of(len, class)) {
-            if !is_repeated {
+    fn template(&mut self, kind: AlikeKind) -> Option<&Alike> {
+        let last = std::mem::replace(&mut self.last_kind, kind);
+        if !self.alike.as_ref().is_some_and(|alike| alike.kind() == kind) {
+            if last != kind {
                 return None;
             }
-            self.alike = self.expected.alike(len, class);
+            self.renew(kind);
         }
         self.alike.as_ref()
+    }
+
+    /// Not inlined: its room on the stack would be made for every burst.
+    #[inline(never)]
+    fn renew(&mut self, kind: AlikeKind) {
+        self.alike = self.expected.alike(kind);
     }
 
     /// Turns frames at the front of `packets` that are alike into their replies, eight at a time.
@@ -109,7 +111,7 @@ impl Lane {
             return 0;
         }
         let class = first.frame().get(15).copied().unwrap_or(0);
-        let Some(alike) = self.template(len, class) else { return 0 };
+        let Some(alike) = self.template(AlikeKind::new(len, class)) else { return 0 };
         if len == size_of::<Head>() {
             // All of a head is the frame's.
             alike.turn_front(packets, |packet| {
@@ -145,10 +147,10 @@ mod tests {
         let expected = Expected::new(&station);
         let (one, other) = (*ALIKE_LENS.start(), *ALIKE_LENS.end());
         // Not every processor has the instructions.
-        let has = expected.alike(one, 0).is_some();
-        let mut lane =
-            Lane { expected, looks_ports_up: false, alike: None, last_kind: (0, 0), turns_alike: true };
-        let mut looks = |len| lane.template(len, 0).is_some();
+        let has = expected.alike(AlikeKind::new(one, 0)).is_some();
+        let last_kind = AlikeKind::default();
+        let mut lane = Lane { expected, looks_ports_up: false, alike: None, last_kind, turns_alike: true };
+        let mut looks = |len| lane.template(AlikeKind::new(len, 0)).is_some();
         assert_eq!([one, one, one].map(&mut looks), [false, has, has]);
         assert_eq!([other, one, other, one].map(&mut looks), [false, has, false, has], "it is kept");
         assert_eq!([other, other, one, one].map(&mut looks), [false, has, false, has]);

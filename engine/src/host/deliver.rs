@@ -37,11 +37,7 @@ impl<Q: FrameQueue> Host<Q> {
         let Some(packet) = self.rx.last_mut() else { return };
         self.egress.tap.record(Counter::Delivered, packet.frame());
         let mut datagram = Datagram::new(packet.room_mut(), start, udp.payload_len, max_payload, arrival);
-        let limits = Limits {
-            payload: self.max_payload,
-            whole_payload: self.whole_payload,
-            ways: self.is_unguarded.then_some(&self.ways),
-        };
+        let limits = Limits::of_host(self.max_payload, self.whole_payload, self.is_unguarded, &self.ways);
         let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
         self.is_delivering = true;
         let verdict = service.on_datagram(now, &mut datagram, &mut outbox);

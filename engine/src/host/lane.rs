@@ -20,7 +20,8 @@ use crate::telemetry::Counter;
 use crate::time::Time;
 use crate::wire::checksum::Sum;
 use crate::wire::plain::{
-    AT_A_TIME, Alike, Eight, Expected, Frames, HEADERS_LEN, Head, Headers, Judged, NO_HEAD, Station,
+    AT_A_TIME, Alike, AlikeKind, Eight, Expected, Frames, HEADERS_LEN, Head, Headers, Judged, NO_HEAD,
+    Station,
 };
 use crate::wire::vlan::Vlans;
 use crate::wire::{ethernet, ipv4, udp};
@@ -38,8 +39,8 @@ pub(super) struct Lane {
     pub(super) looks_ports_up: bool,
     /// What frames alike look like: the last ones.
     pub(super) alike: Option<Alike>,
-    /// Length in bytes and traffic class of the frame that was last looked at for that.
-    pub(super) last_kind: (usize, u8),
+    /// That of the frame that was last looked at for that.
+    pub(super) last_kind: AlikeKind,
     /// What the port says of checksums makes no difference, so that frames alike can be turned at once.
     pub(super) turns_alike: bool,
 }
@@ -68,7 +69,7 @@ impl Lane {
             expected: Expected::new(&station),
             looks_ports_up,
             alike: None,
-            last_kind: (0, 0),
+            last_kind: AlikeKind::default(),
             turns_alike: !trusts,
         })
     }
@@ -203,11 +204,7 @@ impl<Q: FrameQueue> Host<Q> {
             let max_payload = self.max_payload.to(arrival.source.ip());
             let mut datagram =
                 Datagram::new(packet.room_mut(), HEADERS_LEN, payload_len, max_payload, arrival);
-            let limits = Limits {
-                payload: self.max_payload,
-                whole_payload: self.whole_payload,
-                ways: self.is_unguarded.then_some(&self.ways),
-            };
+            let limits = Limits::of_host(self.max_payload, self.whole_payload, self.is_unguarded, &self.ways);
             let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
             let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
             let (len, touched) = datagram.outcome();

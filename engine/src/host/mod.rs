@@ -237,11 +237,7 @@ impl<Q: FrameQueue> Host<Q> {
         let mut tick = Tick::Again;
         for _ in 0..ROUNDS {
             self.lend();
-            let limits = Limits {
-                payload: self.max_payload,
-                whole_payload: self.whole_payload,
-                ways: self.is_unguarded.then_some(&self.ways),
-            };
+            let limits = Limits::of_host(self.max_payload, self.whole_payload, self.is_unguarded, &self.ways);
             let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
             tick = service.on_tick(now, &mut outbox);
             self.post(now, forwards);

@@ -30,11 +30,16 @@ pub(super) struct Way {
 
 impl<Q: FrameQueue> Host<Q> {
     /// Lends the service rooms to write into, as many as its outbox has places.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lend(&mut self) {
         if self.lent.wants_refill() {
-            self.lent.refill(|packets| self.queue.alloc_burst(packets));
+            self.refill();
         }
+    }
+
+    #[inline(never)]
+    fn refill(&mut self) {
+        self.lent.refill(|packets| self.queue.alloc_burst(packets));
     }
 
     /// Sends what the service put into its outbox.

@@ -177,11 +177,7 @@ impl<Q: FrameQueue> Host<Q> {
         let (start, max_payload) = (udp.payload_start(), self.max_payload.to(source.ip()));
         let room = fragments.reassembly.room_mut(joined);
         let mut datagram = Datagram::new(room, start, udp.payload_len, max_payload, udp.arrival(self.port));
-        let limits = Limits {
-            payload: self.max_payload,
-            whole_payload: self.whole_payload,
-            ways: self.is_unguarded.then_some(&self.ways),
-        };
+        let limits = Limits::of_host(self.max_payload, self.whole_payload, self.is_unguarded, &self.ways);
         let mut outbox = Outbox::new(now, self.lent.parts(), limits, &mut self.guard.validation);
         let verdict = service.on_datagram(now, &mut datagram, &mut outbox);
         let (len, _) = datagram.outcome();

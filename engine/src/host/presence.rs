@@ -82,12 +82,12 @@ pub(super) struct Presence {
 enum Stage {
     /// Another host of the port does it, or none.
     Silent,
+    /// The addresses are ours.
+    Present,
     /// Nothing was said yet.
     Begin,
     /// Who has one of our addresses can object until then.
     Asked(Time),
-    /// The addresses are ours.
-    Present,
 }
 
 impl Presence {

@@ -4,6 +4,9 @@ use std::env;
 use std::fmt;
 use std::sync::OnceLock;
 
+#[cfg(target_arch = "x86_64")]
+use super::alike::avx512;
+
 /// The environment variable that names a kernel for all of the process, to compare them. It is
 /// read once.
 pub const KERNEL_VARIABLE: &str = "GANNET_KERNEL";
@@ -14,6 +17,9 @@ pub struct Kernel(pub(super) Kind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// For frames alike. Others are judged as with AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     #[cfg(target_arch = "x86_64")]
@@ -45,8 +51,11 @@ impl Kernel {
     /// The kernels that run on this processor, the best first.
     pub fn available() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
+        let has_avx2 = is_x86_feature_detected!("avx2");
+        #[cfg(target_arch = "x86_64")]
         let vectors = [
-            is_x86_feature_detected!("avx2").then_some(Kind::Avx2),
+            (has_avx2 && avx512::is_there()).then_some(Kind::Avx512),
+            has_avx2.then_some(Kind::Avx2),
             is_x86_feature_detected!("ssse3").then_some(Kind::Ssse3),
         ];
         #[cfg(not(target_arch = "x86_64"))]
@@ -88,7 +97,7 @@ impl Kernel {
     #[cfg(target_arch = "x86_64")]
     #[inline]
     pub(crate) fn has_avx2(self) -> bool {
-        self.0 == Kind::Avx2
+        matches!(self.0, Kind::Avx512 | Kind::Avx2)
     }
 
     /// Whether it turns frames alike, eight at once; else the judge looks at all.
@@ -97,9 +106,11 @@ impl Kernel {
         self.name() != "portable"
     }
 
-    /// `avx2`, `ssse3` or `portable`.
+    /// `avx512`, `avx2`, `ssse3` or `portable`.
     pub fn name(self) -> &'static str {
         match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]

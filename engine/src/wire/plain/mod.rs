@@ -25,7 +25,7 @@ use std::net::Ipv4Addr;
 use super::checksum::Sum;
 use super::ethernet::MacAddress;
 use super::{ethernet, ipv4, udp};
-pub use alike::{ALIKE_LENS, Alike};
+pub use alike::{ALIKE_LENS, Alike, AlikeKind};
 use kernel::Kind;
 pub use kernel::{KERNEL_VARIABLE, Kernel, NoSuchKernel};
 
@@ -140,18 +140,17 @@ impl Expected {
     pub fn judge(&self, frames: &Frames<'_>, judged: &mut Judged) {
         match self.kernel.0 {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2 => avx2::judge(frames, &self.pattern, judged),
+            Kind::Avx512 | Kind::Avx2 => avx2::judge(frames, &self.pattern, judged),
             #[cfg(target_arch = "x86_64")]
             Kind::Ssse3 => ssse3::judge(frames, &self.pattern, judged),
             Kind::Portable => judge::judge::<portable::Portable, true>(frames, &self.pattern, judged),
         }
     }
 
-    /// What plain frames of `len` bytes look like whose IP header is of that class (its second
-    /// byte), to have eight of them judged and turned at once. `None` if there is no such way: for
-    /// other lengths than [`ALIKE_LENS`], or with more addresses and ports than one.
-    pub fn alike(&self, len: usize, class: u8) -> Option<Alike> {
-        self.own.as_ref().and_then(|own| Alike::new(own, self.kernel, len, class))
+    /// What plain frames of a kind look like, to have eight of them judged and turned at once. `None` if there
+    /// is no such way: for other lengths than [`ALIKE_LENS`], or with more addresses and ports than one.
+    pub fn alike(&self, kind: AlikeKind) -> Option<Alike> {
+        self.own.as_ref().and_then(|own| Alike::new(own, self.kernel, kind))
     }
 
     /// Makes the headers of a plain frame into those of its reply: addresses and ports change

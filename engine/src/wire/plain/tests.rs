@@ -204,7 +204,7 @@ fn alone() -> Expected {
 
 /// Turns those at the front as frames alike of such a length and class, and says how many.
 fn turned_alike(expected: &Expected, heads: &mut [Head; AT_A_TIME], len: usize, class: u8) -> usize {
-    expected.alike(len, class).map_or(0, |alike| alike.turn_front(heads, |head| Some(head)))
+    expected.alike(AlikeKind::new(len, class)).map_or(0, |alike| alike.turn_front(heads, |head| Some(head)))
 }
 
 /// Turns those at the front one by one that the judge finds right and whole, and says how many.

@@ -9,6 +9,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+pub(super) mod avx512;
+#[cfg(target_arch = "x86_64")]
 mod ssse3;
 
 use std::array;
@@ -42,13 +44,33 @@ const BIAS: u32 = 1 << 15;
 
 /// A head's bytes.
 #[derive(Clone, Debug)]
-#[repr(align(32))]
+#[repr(align(64))]
 struct Bytes(Head);
 
 /// Factors of a head's words.
 #[derive(Clone, Debug)]
 #[repr(align(32))]
 struct Factors([i16; size_of::<Head>() / 2]);
+
+/// What frames that are alike have in common beside us: their length, and the class of their IP headers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlikeKind(u32);
+
+impl AlikeKind {
+    /// That of frames of `len` bytes, below 2^24, whose IP header is of that class (its second byte).
+    #[inline]
+    pub fn new(len: usize, class: u8) -> Self {
+        Self((len as u32) << 8 | u32::from(class))
+    }
+
+    fn len(self) -> usize {
+        (self.0 >> 8) as usize
+    }
+
+    fn class(self) -> u8 {
+        self.0 as u8
+    }
+}
 
 /// Who we are, where that is one address and one port.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +123,36 @@ impl Own {
         (reply[14], reply[16], reply[17]) = (0x40, self.ttl, 17);
         reply
     }
+
+    /// What sums of a frame of `len` bytes have, and of its reply. Free words are biased, both halves of the
+    /// source, too.
+    fn sums(&self, len: usize, headers: &Headers, reply: &[u8; 18]) -> Sums {
+        let (address, udp_len) = (words(&self.address), words(&headers[38..40]));
+        let payload_words = (len - HEADERS_LEN) as u32 / 2;
+        let udp = words(&headers[34..]) + address + udp_len + words(&[0, 17]);
+        Sums {
+            // Identification and checksum.
+            ip: words(&headers[14..34]) + 4 * BIAS,
+            // Port and checksum.
+            udp: udp + (4 + payload_words) * BIAS,
+            reply: words(&reply[8..]) + address + 2 * BIAS,
+        }
+    }
+}
+
+/// What the sums of a frame alike have beside what is free in it.
+struct Sums {
+    /// That of the IP header.
+    ip: u32,
+    /// That of the datagram and its pseudo header.
+    udp: u32,
+    /// That of the reply's IP header, its destination being free.
+    reply: u32,
 }
 
 /// What eight frames alike look like: those of one length and class.
 #[derive(Clone, Debug)]
-#[repr(C, align(32))]
+#[repr(C)]
 pub struct Alike {
     /// A head, zero where it is free but for the bits that are turned.
     template: Bytes,
@@ -125,48 +172,49 @@ pub struct Alike {
     port: Eight,
     /// The bytes of a reply from [`SENDER_AT`] on.
     reply: [u8; 16],
+    /// How source and destination change places, from the IP header's on: not a constant, of which a compiler
+    /// makes two instructions.
+    swapped: [u8; 16],
+    #[cfg(target_arch = "x86_64")]
+    wide: avx512::Wide,
     kernel: Kernel,
-    len: usize,
-    class: u8,
+    kind: AlikeKind,
 }
 
 impl Alike {
     /// `None` for other lengths than [`ALIKE_LENS`].
-    pub(super) fn new(own: &Own, kernel: Kernel, len: usize, class: u8) -> Option<Self> {
+    pub(super) fn new(own: &Own, kernel: Kernel, kind: AlikeKind) -> Option<Self> {
+        let len = kind.len();
         if !ALIKE_LENS.contains(&len) || len % 2 == 1 {
             return None;
         }
-        let headers = own.headers(len, class);
-        let reply = own.reply(&headers);
-        let (address, udp_len) = (words(&own.address), words(&headers[38..40]));
-        // What is beside the source, both halves of which are biased.
-        let (ip, udp) =
-            (words(&headers[14..34]), words(&headers[34..]) + address + udp_len + words(&[0, 17]));
-        let payload_words = (len - HEADERS_LEN) as u32 / 2;
+        let headers = own.headers(len, kind.class());
+        let (template, reply) = (template(&headers), own.reply(&headers));
+        let sums = own.sums(len, &headers, &reply);
         let source = |address: [u8; 4]| Eight::all(u32::from_le_bytes(address) ^ 0x8000_8000);
         Some(Self {
-            template: template(&headers),
+            #[cfg(target_arch = "x86_64")]
+            wide: avx512::Wide::new(own, len, &template, &sums, &reply),
+            template,
             factors: Factors(array::from_fn(|index| i16::from((14..len).contains(&(2 * index))))),
-            // Identification and checksum.
-            ip_sum: Eight::all(ip + 4 * BIAS),
-            // Port and checksum.
-            udp_sum: Eight::all(udp + (4 + payload_words) * BIAS),
-            reply_sum: Eight::all(words(&reply[8..]) + address + 2 * BIAS),
+            ip_sum: Eight::all(sums.ip),
+            udp_sum: Eight::all(sums.udp),
+            reply_sum: Eight::all(sums.reply),
             reply_protocol: Eight::all(u32::from_le_bytes([own.ttl, 17, 0xff, 0xff])),
             impossible_sources: own.impossible_sources.map(source),
             // Behind two bytes that are as they are to be.
             port: Eight::all(u32::from(u16::from_le_bytes(own.port) ^ 0x8000) << 16),
             reply: array::from_fn(|index| reply[index]),
+            swapped: [4, 5, 6, 7, 0, 1, 2, 3, 10, 11, 8, 9, 12, 13, 14, 15],
             kernel,
-            len,
-            class,
+            kind,
         })
     }
 
-    /// Whether it is that of frames of `len` bytes whose IP header is of that class (its second byte).
+    /// Of which frames it is.
     #[inline]
-    pub fn is_of(&self, len: usize, class: u8) -> bool {
-        (self.len, self.class) == (len, class)
+    pub fn kind(&self) -> AlikeKind {
+        self.kind
     }
 
     /// Makes frames at the front of `packets` their replies, some at a time, as
@@ -177,6 +225,8 @@ impl Alike {
     #[inline]
     pub fn turn_front<P>(&self, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
         match self.kernel.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => avx512::turn_front(self, packets, head),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => avx2::turn_front(self, packets, head),
             #[cfg(target_arch = "x86_64")]

@@ -30,6 +30,8 @@ pub(super) fn turn_front<P>(
     unsafe { turn_front_ssse3(alike, packets, head) }
 }
 
+/// Not inlined on a build for such processors either: its caller would need a large frame for the other kernels, too.
+#[inline(never)]
 #[target_feature(enable = "ssse3")]
 fn turn_front_ssse3<P>(
     alike: &Alike,
@@ -44,7 +46,7 @@ fn turn_front_ssse3<P>(
         let Some(d) = head(d) else { break };
         let mut found = Found::none();
         let columns = Columns::of(found.look_at([a, b], alike), found.look_at([c, d], alike));
-        let wrong = _mm_or_si128(found.wrong(), columns.wrong(alike));
+        let wrong = _mm_or_si128(found.wrong(alike), columns.wrong(alike));
         if zero_bytes(wrong) != 0xffff || !found.has_senders() {
             break;
         }
@@ -58,10 +60,12 @@ fn turn_front_ssse3<P>(
 
 /// What was found in all frames together.
 struct Found {
-    /// What is not as in the first three quarters of the template, and what is free.
-    quarters: [__m128i; 3],
-    /// The least of each of the first bytes.
+    /// The bits of all first quarters.
+    links: __m128i,
+    /// The least of each of their bytes.
     least: __m128i,
+    /// What is not as in the second and third quarter of the template, and what is free.
+    quarters: [__m128i; 2],
 }
 
 /// What two frames have, next to each other.
@@ -82,7 +86,8 @@ impl Found {
     #[inline]
     #[target_feature(enable = "ssse3")]
     fn none() -> Self {
-        Self { quarters: [_mm_setzero_si128(); 3], least: _mm_set1_epi32(-1) }
+        let (links, least) = (_mm_setzero_si128(), _mm_set1_epi32(-1));
+        Self { links, least, quarters: [_mm_setzero_si128(); 2] }
     }
 
     #[inline]
@@ -104,10 +109,11 @@ impl Found {
     #[target_feature(enable = "ssse3")]
     fn look_at_one(&mut self, head: &Head, alike: &Alike) -> Frame {
         let quarter = |at| _mm_xor_si128(load(head, at), get(&alike.template.0, at));
-        let (link, ip, udp, payload) = (quarter(0), quarter(16), quarter(32), quarter(48));
-        let [first, second, third] = self.quarters;
-        self.quarters = [_mm_or_si128(first, link), _mm_or_si128(second, ip), _mm_or_si128(third, udp)];
+        let (link, ip, udp, payload) = (load(head, 0), quarter(16), quarter(32), quarter(48));
+        self.links = _mm_or_si128(self.links, link);
         self.least = _mm_min_epu8(self.least, link);
+        let [second, third] = self.quarters;
+        self.quarters = [_mm_or_si128(second, ip), _mm_or_si128(third, udp)];
         let sums = _mm_madd_epi16(udp, get(&alike.factors.0, 16));
         let payload_sums = _mm_madd_epi16(payload, get(&alike.factors.0, 24));
         Frame { ip, udp, sums: _mm_add_epi32(sums, payload_sums) }
@@ -116,8 +122,11 @@ impl Found {
     /// Not zero where something is not as in the template.
     #[inline]
     #[target_feature(enable = "ssse3")]
-    fn wrong(&self) -> __m128i {
-        let [first, second, third] = self.quarters;
+    fn wrong(&self, alike: &Alike) -> __m128i {
+        let [second, third] = self.quarters;
+        // Bytes of which all bits together and the least one are what they are to be are that, all of them.
+        let link = get(&alike.template.0, 0);
+        let first = _mm_or_si128(_mm_xor_si128(self.links, link), _mm_xor_si128(self.least, link));
         let first = _mm_and_si128(first, get(&MASK.0, 0));
         let second = _mm_and_si128(second, get(&MASK.0, 16));
         _mm_or_si128(_mm_or_si128(first, second), _mm_and_si128(third, get(&MASK.0, 32)))
@@ -225,8 +234,7 @@ impl Columns {
 #[inline]
 #[target_feature(enable = "ssse3")]
 fn turn_one(head: &mut Head, protocol: u32, alike: &Alike) {
-    let swapped = _mm_setr_epi8(4, 5, 6, 7, 0, 1, 2, 3, 10, 11, 8, 9, 12, 13, 14, 15);
-    let ends = _mm_shuffle_epi8(load(head, 26), swapped);
+    let ends = _mm_shuffle_epi8(load(head, 26), load(&alike.swapped, 0));
     let at = head.as_mut_ptr();
     // SAFETY: all of it is within the head; the later stores put right what the first one wrote too much.
     unsafe {
