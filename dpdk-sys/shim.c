@@ -36,6 +36,7 @@ int shim_rte_eth_rx_queue_count(uint16_t port, uint16_t queue)
 /*
  * As rte_pktmbuf_alloc_bulk, but for the second cache line of each mbuf, which is left alone: in a pool an
  * mbuf has no next segment (rte_mbuf_raw_alloc), and its offloads mean nothing without flags that say so.
+ * No pool of ours has buffers shorter than the headroom.
  */
 int shim_rte_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned count)
 {
@@ -53,7 +54,7 @@ int shim_rte_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbuf
 		mbuf->pkt_len = 0;
 		mbuf->data_len = 0;
 		mbuf->vlan_tci = 0;
-		rte_pktmbuf_reset_headroom(mbuf);
+		mbuf->data_off = RTE_PKTMBUF_HEADROOM;
 	}
 	return 0;
 }

@@ -98,6 +98,7 @@ impl Service for Greedy {
         let mut stream = outbox.stream(from, to, 4);
         let sent = (0..).take_while(|_| stream.send_with(|room| room.fill(1)).is_ok()).count();
         assert_eq!((sent, stream.send_summed(|_| unreachable!())), (free, Err(SendError::Full)));
+        drop(stream);
         let mut long = outbox.stream(from, to, 1473);
         assert!(long.send_with(|_| unreachable!()).is_err());
         Verdict::Drop
