@@ -18,6 +18,9 @@ use gannet::wire::checksum::Sum;
 /// Length in bytes of what the filler stands behind.
 pub(crate) const STAMP_LEN: usize = 22;
 
+/// Where its check stands.
+const CHECK_AT: usize = 20;
+
 const MAGIC: [u8; 2] = *b"Gn";
 
 /// What a datagram of a run says of itself.
@@ -69,8 +72,9 @@ impl Codec {
     #[inline]
     pub(crate) fn series(&self, first: Stamp, len: usize) -> Series<'_> {
         let filler = self.filler.get(STAMP_LEN..len).unwrap_or_default();
-        let unnumbered = Words { check: 0, ..Words::new(self.secret, Stamp { sequence: 0, ..first }, len) };
-        Series { secret: self.secret, first, filler, sum: unnumbered.sum() + Sum::of(filler) }
+        let mut unnumbered = Words::new(self.secret, Stamp { sequence: 0, ..first }, len).bytes();
+        unnumbered[CHECK_AT..].fill(0);
+        Series { secret: self.secret, first, filler, sum: Sum::of(&unnumbered) + Sum::of(filler) }
     }
 
     /// Reads the payload of an answer.
@@ -115,12 +119,13 @@ impl Series<'_> {
     }
 }
 
-/// A stamp in few wide words, which are written at once, read back in such, and summed unwritten.
+/// A stamp in few wide words, which are written at once and read back in such.
 #[derive(Clone, Copy)]
 struct Words {
     first: u64,
     second: u64,
-    third: u32,
+    /// The end of the second one again, and what is behind it.
+    third: u64,
     check: u16,
 }
 
@@ -135,7 +140,7 @@ impl Words {
         Self {
             first: u64::from(kind) << 32 | sequence >> 32,
             second: sequence << 32 | intended >> 32,
-            third: intended as u32,
+            third: intended << 16 | check,
             check: check as u16,
         }
     }
@@ -145,15 +150,8 @@ impl Words {
         let mut bytes = [0; STAMP_LEN];
         bytes[..8].copy_from_slice(&self.first.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.second.to_be_bytes());
-        bytes[16..20].copy_from_slice(&self.third.to_be_bytes());
-        bytes[20..].copy_from_slice(&self.check.to_be_bytes());
+        bytes[14..].copy_from_slice(&self.third.to_be_bytes());
         bytes
-    }
-
-    #[inline]
-    fn sum(self) -> Sum {
-        let end = Sum::of_u32(self.third) + Sum::of_u16(self.check);
-        Sum::of_u64(self.first) + Sum::of_u64(self.second) + end
     }
 }
 

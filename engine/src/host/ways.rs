@@ -306,8 +306,7 @@ impl Prepared {
     #[inline]
     pub(crate) fn plain(&self) -> Option<Plain> {
         let is_plain = self.headers_len == PLAIN_HEADERS_LEN && self.is_summed;
-        let headers = self.headers.first_chunk().filter(|_| is_plain)?;
-        Some(Plain { headers: *headers, sum: self.sum })
+        Plain::new(self.headers.first_chunk().filter(|_| is_plain)?, self.sum)
     }
 
     /// Writes the headers of a datagram from a port of ours into just their room. Its payload has that
@@ -325,20 +324,33 @@ impl Prepared {
     }
 }
 
-/// What most have: no tags, IPv4, and a checksum that is ours to complete.
+/// Where the UDP header stands in such headers, and from where on they are one word and the checksum.
+const PLAIN_UDP_AT: usize = PLAIN_HEADERS_LEN - udp::HEADER_LEN;
+const PLAIN_WORD_AT: usize = PLAIN_UDP_AT - 2;
+
+/// What most have: no tags, IPv4, and a checksum that is ours to complete. In few pieces, each of which
+/// is stored at once: stores are what writing them costs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plain {
-    headers: [u8; PLAIN_HEADERS_LEN],
+    front: [u8; PLAIN_WORD_AT],
+    /// The end of our address, ports and length, big-endian, with zeros for the port that they leave from.
+    word: u64,
     sum: Sum,
 }
 
 impl Plain {
+    fn new(headers: &[u8; PLAIN_HEADERS_LEN], sum: Sum) -> Option<Self> {
+        let (front, rest) = headers.split_first_chunk()?;
+        Some(Self { front: *front, word: u64::from_be_bytes(*rest.first_chunk()?), sum })
+    }
+
     /// As [`Prepared::write`].
     #[inline]
     pub(crate) fn write(&self, into: &mut [u8; PLAIN_HEADERS_LEN], source_port: u16, payload: Sum) {
-        *into = self.headers;
-        into[PLAIN_HEADERS_LEN - udp::HEADER_LEN..][..2].copy_from_slice(&source_port.to_be_bytes());
-        let checksum = udp_checksum(self.sum + Sum::of_u16(source_port) + payload);
-        into[PLAIN_HEADERS_LEN - 2..].copy_from_slice(&checksum);
+        let (front, rest) = into.split_at_mut(PLAIN_WORD_AT);
+        let (word, checksum) = rest.split_at_mut(size_of::<u64>());
+        front.copy_from_slice(&self.front);
+        word.copy_from_slice(&(self.word | u64::from(source_port) << 32).to_be_bytes());
+        checksum.copy_from_slice(&udp_checksum(self.sum + Sum::of_u16(source_port) + payload));
     }
 }
