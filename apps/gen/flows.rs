@@ -7,6 +7,8 @@ const DYNAMIC: u32 = 49_152;
 /// The lowest port of a flow, above the well-known ones.
 const LOWEST: u32 = 1024;
 const PORTS: u32 = 1 << 16;
+/// Flows that take turns are so many, at least.
+const SHORTEST: usize = 64;
 
 /// The two ends of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,15 +77,66 @@ impl Flows {
     }
 
     /// Those of one lcore among several: each has its own, as far as there are enough.
-    pub(crate) fn share(&self, lcore: usize, lcores: usize) -> Vec<Flow> {
-        self.flows
-            .iter()
-            .cycle()
-            .skip(lcore)
-            .step_by(lcores)
-            .take(self.flows.len().div_ceil(lcores))
-            .copied()
-            .collect()
+    pub(crate) fn share(&self, lcore: usize, lcores: usize) -> Turns {
+        let own = self.flows.iter().cycle().skip(lcore).step_by(lcores);
+        Turns::new(own.take(self.flows.len().div_ceil(lcores)).copied().collect())
+    }
+}
+
+/// The flows of one lcore, which take turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Turns {
+    flows: Vec<Flow>,
+    /// The ports of ours, close together: flat out nothing else of most flows is looked at.
+    ports: Vec<u16>,
+    /// Where a run ends of flows that are beside each one.
+    ends: Vec<usize>,
+    next: usize,
+}
+
+impl Turns {
+    /// Of these flows, of which there is at least one.
+    pub(crate) fn new(flows: Vec<Flow>) -> Self {
+        // Few flows stand there several times, so that runs of them are long.
+        let times = SHORTEST.div_ceil(flows.len().max(1));
+        let flows = flows.repeat(times);
+        let mut ends = vec![flows.len(); flows.len()];
+        for at in (1..flows.len()).rev() {
+            ends[at - 1] = if flows[at].is_beside(&flows[at - 1]) { ends[at] } else { at };
+        }
+        Self { ports: flows.iter().map(|flow| flow.from.port()).collect(), ends, flows, next: 0 }
+    }
+
+    /// The first flows.
+    pub(crate) fn first(&self, count: usize) -> &[Flow] {
+        &self.flows[..count.min(self.flows.len())]
+    }
+
+    /// Whose turn it is.
+    #[inline]
+    pub(crate) fn peek(&self) -> &Flow {
+        &self.flows[self.next]
+    }
+
+    /// The next one's turn.
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        self.go_to(self.next + 1);
+    }
+
+    /// Takes the turns of at most `most` flows that differ in no more than the port of ours: the first
+    /// of them, and the ports of all.
+    #[inline]
+    pub(crate) fn run(&mut self, most: usize) -> (Flow, &[u16]) {
+        let start = self.next;
+        let end = self.ends[start].min(start + most);
+        self.go_to(end);
+        (self.flows[start], &self.ports[start..end])
+    }
+
+    #[inline]
+    fn go_to(&mut self, next: usize) {
+        self.next = if next == self.flows.len() { 0 } else { next };
     }
 }
 
@@ -152,8 +205,38 @@ mod tests {
     fn lcores_share_the_flows() {
         let made = flows(&["10.77.0.1:7"], &["10.77.0.2"], 10).expect("room");
         let shares: Vec<_> = (0..3).map(|lcore| made.share(lcore, 3)).collect();
-        let all: HashSet<_> = shares.iter().flatten().map(|flow| flow.from).collect();
+        let all: HashSet<_> = shares.iter().flat_map(|share| &share.flows).map(|flow| flow.from).collect();
         assert_eq!(all.len(), 10);
-        assert_eq!(flows(&["10.77.0.1:7"], &["10.77.0.2"], 1).expect("room").share(1, 2).len(), 1);
+        let of_one = flows(&["10.77.0.1:7"], &["10.77.0.2"], 1).expect("room").share(1, 2);
+        assert!(of_one.flows.iter().all(|flow| flow.from == at("10.77.0.2:49152")));
+    }
+
+    /// The ports of the next runs, with each one's target.
+    fn runs(turns: &mut Turns, count: usize, most: usize) -> Vec<(u16, Vec<u16>)> {
+        let mut run = || {
+            let (first, ports) = turns.run(most);
+            (first.to.port(), ports.to_vec())
+        };
+        (0..count).map(|_| run()).collect()
+    }
+
+    #[test]
+    fn a_run_has_flows_beside_each_other_and_goes_no_further_than_the_last() {
+        let own = ["10.77.0.2"];
+        let mut turns = flows(&["10.77.0.1:7"], &own, 100).expect("room").share(0, 1);
+        let ports = |from: u16, to: u16| (7, (49_152 + from..49_152 + to).collect::<Vec<_>>());
+        assert_eq!(runs(&mut turns, 4, 40), [ports(0, 40), ports(40, 80), ports(80, 100), ports(0, 40)]);
+        assert_eq!(*turns.peek(), Flow { from: at("10.77.0.2:49192"), to: at("10.77.0.1:7") });
+        turns.advance();
+        assert_eq!(runs(&mut turns, 1, 2), [ports(41, 43)]);
+
+        let mut turns = flows(&["10.77.0.1:7", "10.77.0.1:8"], &own, 1).expect("room").share(0, 1);
+        let one = |to| (to, vec![49_152]);
+        assert_eq!(runs(&mut turns, 3, 40), [one(7), one(8), one(7)]);
+
+        let mut turns = flows(&["10.77.0.1:7"], &own, 3).expect("room").share(0, 1);
+        let [(_, ports)] = &runs(&mut turns, 1, 32)[..] else { panic!("one run") };
+        let expected: Vec<u16> = [49_152, 49_153, 49_154].into_iter().cycle().take(32).collect();
+        assert_eq!(*ports, expected, "over and over");
     }
 }

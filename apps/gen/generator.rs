@@ -13,7 +13,7 @@ use gannet::telemetry::Durations;
 use gannet::{Datagram, Outbox, Role, SendError, Service, Tick, Time, Verdict};
 
 use super::board::{Board, Line};
-use super::flows::Flow;
+use super::flows::{Flow, Turns};
 use super::payload::{Codec, Read, STAMP_LEN, Stamp};
 use super::sizes::Lengths;
 use super::tally::Tally;
@@ -26,9 +26,6 @@ const REST: Duration = Duration::from_millis(1);
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 /// Datagrams of a tick at most: what comes back has its turn between them.
 const BURST: usize = 32;
-/// Datagrams of a tick flat out, where it goes on at once: as few as stay near the processor until
-/// they are sent.
-const BLOCK: usize = 16;
 /// Numbers of datagrams that are not measured begin here; below are those of probes.
 const PROBES: u64 = 1 << 63;
 /// How long after its end a trial may still send what it owes, in nanoseconds.
@@ -47,7 +44,7 @@ pub(crate) enum Order {
 pub(crate) struct Parts {
     pub(crate) place: Place,
     pub(crate) board: Arc<Board>,
-    pub(crate) flows: Vec<Flow>,
+    pub(crate) flows: Turns,
     /// How many of the flows are probed: the first ones, one for each target.
     pub(crate) probes: usize,
     pub(crate) codec: Codec,
@@ -65,7 +62,6 @@ pub(crate) struct Generator {
     orders: Receiver<Order>,
     results: Sender<Box<Tally>>,
     phase: Phase,
-    next_flow: usize,
     windows: Vec<Window>,
     tally: Box<Tally>,
     round_trips: Arc<Durations>,
@@ -115,7 +111,7 @@ impl Generator {
         let tally = Box::new(Tally::new());
         let own = parts.board.lines.get(parts.place.lcore);
         let round_trips = own.map(|line| Arc::clone(&line.round_trips)).unwrap_or_default();
-        Self { parts, orders, results, phase: Phase::Resting, next_flow: 0, windows, tally, round_trips }
+        Self { parts, orders, results, phase: Phase::Resting, windows, tally, round_trips }
     }
 
     fn line(&self) -> &Line {
@@ -142,9 +138,9 @@ impl Generator {
 
     fn probe(&mut self, outbox: &mut Outbox<'_>) {
         let stream = self.parts.place.lcore as u8;
-        for (number, flow) in self.parts.flows.iter().take(self.parts.probes).enumerate() {
+        for (number, flow) in self.parts.flows.first(self.parts.probes).iter().enumerate() {
             let stamp = Stamp { stream, trial: 0, sequence: number as u64, intended: 0 };
-            let write = |room: &mut [u8]| _ = self.parts.codec.write(stamp, room);
+            let write = |room: &mut [u8]| self.parts.codec.write(stamp, room);
             // What does not fit now is sent the next time.
             let _ = outbox.send_with(flow.from, flow.to, STAMP_LEN, write);
         }
@@ -169,16 +165,13 @@ impl Generator {
             if due > elapsed {
                 return sending.wait(due);
             }
-            let flow = self.parts.flows[self.next_flow];
+            let flow = *self.parts.flows.peek();
             let sent = sending.send_one(due, flow, &mut self.parts, outbox);
             if let Err(error) = sent {
                 return self.refused(error);
             }
             self.tally.sent += u64::from(due >= sending.measured_from);
-            self.next_flow += 1;
-            if self.next_flow == self.parts.flows.len() {
-                self.next_flow = 0;
-            }
+            self.parts.flows.advance();
         }
         Turn::More
     }
@@ -192,14 +185,13 @@ impl Generator {
         }
         let is_measured = elapsed >= sending.measured_from;
         let left = if is_measured { sending.count - self.tally.sent } else { u64::MAX };
-        let mut left = left.min(BLOCK.min(outbox.free()) as u64);
+        let block = left.min(BURST.min(outbox.free()) as u64);
         let mut stamp = sending.stamp(elapsed, self.parts.place);
         let before = stamp.sequence;
-        let mut result = Ok(());
+        let (mut left, mut result) = (block, Ok(()));
         while left > 0 && result.is_ok() {
-            let run = Run { stamp, left, next_flow: self.next_flow };
-            let (run, sent) = self.parts.send_run(run, outbox);
-            (Run { stamp, left, next_flow: self.next_flow }, result) = (run, sent);
+            result = self.parts.send_run(&mut stamp, left as usize, outbox);
+            left = (before + block).saturating_sub(stamp.sequence);
         }
         let count = stamp.sequence - before;
         if is_measured {
@@ -208,7 +200,9 @@ impl Generator {
         } else {
             sending.warm_sequence += count;
         }
-        result.map_or_else(|error| self.refused(error), |()| Turn::Again)
+        // Where no answers are waited for, none has to be heard before what comes next.
+        let then = if sending.trial.linger.is_zero() { Turn::Again } else { Turn::More };
+        result.map_or_else(|error| self.refused(error), |()| then)
     }
 
     /// The outbox did not take a datagram: it is sent later, or never.
@@ -351,7 +345,7 @@ impl Sending {
         } else {
             let stamp = self.stamp(due, parts.place);
             let len = parts.lengths[usize::from(!flow.to.is_ipv4())].next();
-            outbox.send_with(flow.from, flow.to, len, |room| _ = parts.codec.write(stamp, room))?;
+            outbox.send_with(flow.from, flow.to, len, |room| parts.codec.write(stamp, room))?;
         }
         self.pace.advance();
         self.sequence += u64::from(is_measured);
@@ -363,47 +357,21 @@ impl Sending {
     }
 }
 
-/// Datagrams that are sent at one moment.
-#[derive(Clone, Copy)]
-struct Run {
-    /// That of the next one.
-    stamp: Stamp,
-    left: u64,
-    next_flow: usize,
-}
-
 impl Parts {
-    /// Sends datagrams as long as they differ in no more than their payload and the port that they
-    /// leave from. Gives what is left.
+    /// Sends at most `most` datagrams, the first of them with this stamp, as far as they differ in no more
+    /// than their number and the port that they leave from.
     #[inline]
-    fn send_run(&mut self, mut run: Run, outbox: &mut Outbox<'_>) -> (Run, Result<(), SendError>) {
-        let first = self.flows[run.next_flow];
-        let lengths = &mut self.lengths[usize::from(!first.to.is_ipv4())];
-        let len = lengths.peek();
-        let filler = self.codec.filler_sum(len);
-        let mut stream = outbox.stream(first.from, first.to, len);
-        loop {
-            if let Err(error) = stream.send_summed(|room| self.codec.write(run.stamp, room) + filler) {
-                return (run, Err(error));
-            }
-            lengths.next();
-            run.stamp.sequence += 1;
-            run.left -= 1;
-            run.next_flow += 1;
-            if run.next_flow == self.flows.len() {
-                run.next_flow = 0;
-            }
-            if run.left == 0 || lengths.peek() != len {
-                return (run, Ok(()));
-            }
-            if self.flows.len() > 1 {
-                let flow = &self.flows[run.next_flow];
-                if !flow.is_beside(&first) {
-                    return (run, Ok(()));
-                }
-                stream.set_source_port(flow.from.port());
-            }
-        }
+    fn send_run(&mut self, stamp: &mut Stamp, most: usize, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+        let lengths = &mut self.lengths[usize::from(!self.flows.peek().to.is_ipv4())];
+        let (len, alike) = lengths.alike(most);
+        let (first, ports) = self.flows.run(alike);
+        lengths.skip(ports.len());
+        let (series, free) = (self.codec.series(*stamp, len), outbox.free());
+        let sent = outbox
+            .stream(first.from, first.to, len)
+            .send_each(ports, |number, room| series.write(number, room));
+        stamp.sequence += (free - outbox.free()) as u64;
+        sent
     }
 }
 

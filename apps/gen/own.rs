@@ -12,7 +12,7 @@ use gannet::wire::vlan::Vlans;
 use gannet::{Datagram, Outbox, Service, Time, Verdict, Worker};
 
 use super::board::Board;
-use super::flows::Flow;
+use super::flows::{Flow, Turns};
 use super::generator::{Generator, Order, Parts};
 use super::output::OwnError;
 use super::payload::{Codec, STAMP_LEN};
@@ -54,7 +54,7 @@ pub(crate) fn measure() -> OwnError {
     let parts = Parts {
         place: Place { lcore: 0, lcores: 1 },
         board: Arc::clone(&board),
-        flows: vec![flow],
+        flows: Turns::new(vec![flow]),
         probes: 1,
         codec: Codec::new(1, vec![0; STAMP_LEN].into()),
         lengths: [lengths.clone(), lengths],

@@ -18,6 +18,9 @@ use gannet::wire::checksum::Sum;
 /// Length in bytes of what the filler stands behind.
 pub(crate) const STAMP_LEN: usize = 22;
 
+/// Where its check stands.
+const CHECK_AT: usize = 20;
+
 const MAGIC: [u8; 2] = *b"Gn";
 
 /// What a datagram of a run says of itself.
@@ -53,24 +56,25 @@ impl Codec {
         Self { secret, filler }
     }
 
-    /// Fills a payload, of [`STAMP_LEN`] bytes or more and no longer than the filler. Gives the
-    /// sum of the stamp.
+    /// Fills a payload, of [`STAMP_LEN`] bytes or more and no longer than the filler.
     #[inline]
-    pub(crate) fn write(&self, stamp: Stamp, into: &mut [u8]) -> Sum {
+    pub(crate) fn write(&self, stamp: Stamp, into: &mut [u8]) {
         let len = into.len();
-        let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() else { return Sum::ZERO };
-        let words = self.words(stamp, len);
-        *head = words.bytes();
+        let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() else { return };
+        *head = Words::new(self.secret, stamp, len).bytes();
         if !rest.is_empty() {
             rest.copy_from_slice(&self.filler[STAMP_LEN..len]);
         }
-        words.sum()
     }
 
-    /// The sum of what stands behind the stamp of a payload of that length.
+    /// Payloads of that length, [`STAMP_LEN`] bytes or more and no more than the filler, that are numbered
+    /// from `first` on.
     #[inline]
-    pub(crate) fn filler_sum(&self, len: usize) -> Sum {
-        self.filler.get(STAMP_LEN..len).map_or(Sum::ZERO, Sum::of)
+    pub(crate) fn series(&self, first: Stamp, len: usize) -> Series<'_> {
+        let filler = self.filler.get(STAMP_LEN..len).unwrap_or_default();
+        let mut unnumbered = Words::new(self.secret, Stamp { sequence: 0, ..first }, len).bytes();
+        unnumbered[CHECK_AT..].fill(0);
+        Series { secret: self.secret, first, filler, sum: Sum::of(&unnumbered) + Sum::of(filler) }
     }
 
     /// Reads the payload of an answer.
@@ -84,50 +88,70 @@ impl Codec {
             sequence: u64::from_be_bytes([s0, s1, s2, s3, s4, s5, s6, s7]),
             intended: u64::from_be_bytes([i0, i1, i2, i3, i4, i5, i6, i7]),
         };
-        let is_whole = *head == self.words(stamp, payload.len()).bytes()
+        let is_whole = *head == Words::new(self.secret, stamp, payload.len()).bytes()
             && self.filler.get(STAMP_LEN..payload.len()).is_some_and(|filler| filler == rest);
         if is_whole { Read::Whole(stamp) } else { Read::Broken }
     }
+}
 
+/// Payloads of one length that are meant to leave at one moment: they differ in their number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Series<'a> {
+    secret: u64,
+    first: Stamp,
+    filler: &'a [u8],
+    /// Of all but the number and the check.
+    sum: Sum,
+}
+
+impl Series<'_> {
+    /// Fills the payload that is so many behind the first. Gives its sum.
     #[inline]
-    fn words(&self, stamp: Stamp, len: usize) -> Words {
-        let Stamp { stream, trial, sequence, intended } = stamp;
-        let small = u64::from(stream) << 56 | u64::from(trial) << 48 | len as u64;
-        let check = mix(mix(self.secret ^ small, sequence), intended) >> 48;
-        let kind = u32::from_be_bytes([MAGIC[0], MAGIC[1], stream, trial]);
-        Words {
-            first: u64::from(kind) << 32 | sequence >> 32,
-            second: sequence << 32 | intended >> 32,
-            third: intended as u32,
-            check: check as u16,
+    pub(crate) fn write(&self, number: usize, into: &mut [u8]) -> Sum {
+        let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() else { return Sum::ZERO };
+        let stamp = Stamp { sequence: self.first.sequence + number as u64, ..self.first };
+        let words = Words::new(self.secret, stamp, STAMP_LEN + self.filler.len());
+        *head = words.bytes();
+        if !self.filler.is_empty() {
+            rest.copy_from_slice(self.filler);
         }
+        self.sum + Sum::of_u64(stamp.sequence) + Sum::of_u16(words.check)
     }
 }
 
-/// A stamp in few wide words, which are written at once, read back in such, and summed unwritten.
+/// A stamp in few wide words, which are written at once and read back in such.
 #[derive(Clone, Copy)]
 struct Words {
     first: u64,
     second: u64,
-    third: u32,
+    /// The end of the second one again, and what is behind it.
+    third: u64,
     check: u16,
 }
 
 impl Words {
     #[inline]
+    fn new(secret: u64, stamp: Stamp, len: usize) -> Self {
+        let Stamp { stream, trial, sequence, intended } = stamp;
+        let small = u64::from(stream) << 56 | u64::from(trial) << 48 | len as u64;
+        // The number comes last: what is before it, those that leave at one moment have in common.
+        let check = mix(mix(secret ^ small, intended), sequence) >> 48;
+        let kind = u32::from_be_bytes([MAGIC[0], MAGIC[1], stream, trial]);
+        Self {
+            first: u64::from(kind) << 32 | sequence >> 32,
+            second: sequence << 32 | intended >> 32,
+            third: intended << 16 | check,
+            check: check as u16,
+        }
+    }
+
+    #[inline]
     fn bytes(self) -> [u8; STAMP_LEN] {
         let mut bytes = [0; STAMP_LEN];
         bytes[..8].copy_from_slice(&self.first.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.second.to_be_bytes());
-        bytes[16..20].copy_from_slice(&self.third.to_be_bytes());
-        bytes[20..].copy_from_slice(&self.check.to_be_bytes());
+        bytes[14..].copy_from_slice(&self.third.to_be_bytes());
         bytes
-    }
-
-    #[inline]
-    fn sum(self) -> Sum {
-        let end = Sum::of_u32(self.third) + Sum::of_u16(self.check);
-        Sum::of_u64(self.first) + Sum::of_u64(self.second) + end
     }
 }
 
@@ -157,10 +181,21 @@ mod tests {
         #[test]
         fn what_is_written_reads_back(stamp in stamps(), len in STAMP_LEN..=1472, secret: u64) {
             let mut payload = vec![0; len];
-            let sum = codec(secret).write(stamp, &mut payload) + codec(secret).filler_sum(len);
-            prop_assert_eq!(sum.fold(), Sum::of(&payload).fold());
+            codec(secret).write(stamp, &mut payload);
             prop_assert_eq!(&payload[STAMP_LEN..], &codec(0).filler[STAMP_LEN..len]);
             prop_assert_eq!(codec(secret).read(&payload), Read::Whole(stamp));
+        }
+
+        #[test]
+        fn a_series_is_numbered_and_summed(
+            stamp in stamps(), number in 0..100_usize, len in STAMP_LEN..=1472, secret: u64,
+        ) {
+            let first = Stamp { sequence: stamp.sequence >> 1, ..stamp };
+            let (mut payload, mut alone) = (vec![0; len], vec![0; len]);
+            let sum = codec(secret).series(first, len).write(number, &mut payload);
+            codec(secret).write(Stamp { sequence: first.sequence + number as u64, ..first }, &mut alone);
+            prop_assert_eq!(sum.fold(), Sum::of(&payload).fold());
+            prop_assert_eq!(payload, alone);
         }
 
         #[test]

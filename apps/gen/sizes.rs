@@ -105,10 +105,24 @@ impl Lengths {
         self.payloads.iter().copied().max().unwrap_or_default().into()
     }
 
-    /// What the next one will be, in bytes.
+    /// What the next one will be, in bytes, and how many will be so from there on, at most `most`.
     #[inline]
-    pub(crate) fn peek(&self) -> usize {
-        self.payloads[self.next].into()
+    pub(crate) fn alike(&self, most: usize) -> (usize, usize) {
+        let next = self.payloads[self.next];
+        let count = if self.payloads.len() == 1 {
+            most
+        } else {
+            self.payloads[self.next..].iter().take(most).take_while(|&&len| len == next).count()
+        };
+        (next.into(), count)
+    }
+
+    /// Goes on behind so many that are alike.
+    #[inline]
+    pub(crate) fn skip(&mut self, count: usize) {
+        if self.payloads.len() > 1 {
+            self.next = (self.next + count) % self.payloads.len();
+        }
     }
 
     /// The next one, in bytes.
@@ -200,6 +214,24 @@ mod tests {
         let count = |len: usize| lens.iter().filter(|&&other| other == len - HEADERS_V4).count();
         assert_eq!([count(64), count(576), count(1500)], [14, 8, 2]);
         assert!(drawn(Some(Size::Imix), false, 12).contains(&22));
+    }
+
+    #[test]
+    fn those_that_are_alike_are_counted() {
+        let mut imix = Lengths::new(Some(Size::Imix), true, 1).expect("long enough");
+        let mut all = Vec::new();
+        while all.len() < 25 {
+            let (len, count) = imix.alike(16);
+            assert!((1..=2).contains(&count), "{count}");
+            assert_eq!(imix.alike(1), (len, 1));
+            imix.skip(count);
+            all.extend(std::iter::repeat_n(len, count));
+        }
+        assert_eq!(all[..24], drawn(Some(Size::Imix), true, 24));
+        let mut one = Lengths::new(None, true, 1).expect("long enough");
+        assert_eq!(one.alike(16), (22, 16));
+        one.skip(16);
+        assert_eq!(one.next(), 22);
     }
 
     #[test]

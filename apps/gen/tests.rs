@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, bounded, unbounded};
 use gannet::Lab;
 
 use super::board::Board;
-use super::flows::Flow;
+use super::flows::{Flow, Turns};
 use super::generator::{Generator, Order, Parts};
 use super::payload::Codec;
 use super::schedule::Gaps;
@@ -40,7 +40,7 @@ fn begun(trial: Trial) -> (Lab<Generator>, Receiver<Box<Tally>>) {
     let parts = Parts {
         place: Place { lcore: 0, lcores: 1 },
         board: Arc::clone(&board),
-        flows: vec![Flow { from: (Lab::<Generator>::ADDRESS, 49_152).into(), to }],
+        flows: Turns::new(vec![Flow { from: (Lab::<Generator>::ADDRESS, 49_152).into(), to }]),
         probes: 1,
         codec: Codec::new(9, vec![7; 100].into()),
         lengths: [lengths.clone(), lengths],

@@ -273,7 +273,7 @@ impl<'a> Outbox<'a> {
 
     /// How many more datagrams it takes.
     pub fn free(&self) -> usize {
-        self.rooms.len() - self.mail.letters.len()
+        self.rooms.len() - self.mail.written()
     }
 
     /// Sends `payload` from one of our addresses to `to`. Where the amplification cap is on, a
@@ -309,7 +309,7 @@ impl<'a> Outbox<'a> {
         let way = self.limits.ways.and_then(|ways| ways.find(self.now, &from, &to));
         let way =
             way.filter(|way| len <= self.limits.whole_payload.to_end(&to) && way.headers_len() <= headroom);
-        self.mail.letters.push(match way {
+        self.mail.push(match way {
             None => Letter::Payload { from, to, len },
             Some(way) => {
                 let (headers, payload) =
@@ -323,7 +323,7 @@ impl<'a> Outbox<'a> {
     /// The number of the next room, and the longest payload to such an end that fits it.
     #[inline]
     fn next_room(&mut self, to: &SocketAddr) -> Result<(usize, usize), SendError> {
-        let next = self.rooms.len().checked_sub(self.mail.letters.len() + 1).ok_or(SendError::Full)?;
+        let next = self.rooms.len().checked_sub(self.mail.written() + 1).ok_or(SendError::Full)?;
         let room = &mut self.rooms[next];
         let headroom = room.headroom();
         Ok((next, self.limits.payload.to_end(to).min(room.bytes().len() - headroom)))

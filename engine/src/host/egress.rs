@@ -1,7 +1,8 @@
 //! Packets on their way out of the host: to be sent, or back to their pools.
 
 use super::capture::Tap;
-use crate::packet::{Burst, Packet};
+use super::ways;
+use crate::packet::{Burst, Packet, Written};
 use crate::port::FrameQueue;
 use crate::telemetry::Counter;
 
@@ -54,6 +55,37 @@ impl<P: Packet> Egress<P> {
                 self.transmit(queue);
             }
             count -= self.tx.append_first(from, count);
+        }
+    }
+
+    /// Sends the last `count` packets of a burst, the very last one first, in each of which a frame of that
+    /// kind stands from its start on.
+    #[inline]
+    pub(super) fn send_frames<Q: FrameQueue<Packet = P>>(
+        &mut self,
+        queue: &mut Q,
+        from: &mut Burst<P>,
+        written: Written,
+        mut count: usize,
+    ) {
+        if self.tap.is_open() {
+            for mut packet in std::iter::from_fn(|| from.pop()).take(count) {
+                ways::finish(&mut packet, written);
+                self.send(queue, packet, Counter::Originated);
+            }
+            return;
+        }
+        // Most need no more than their length.
+        let (len, is_plain) = (written.frame_len(), written.is_plain());
+        while count > 0 && !from.is_empty() {
+            if self.tx.is_full() {
+                self.transmit(queue);
+            }
+            count -= if is_plain {
+                self.tx.append_last(from, count, |packet| packet.set_frame_len(len))
+            } else {
+                self.tx.append_last(from, count, |packet| ways::finish(packet, written))
+            };
         }
     }
 

@@ -60,7 +60,7 @@ use peers::Peers;
 use presence::Presence;
 use reply::Style;
 use shared::Tails;
-pub(crate) use ways::{Prepared, Ways};
+pub(crate) use ways::{PLAIN_HEADERS_LEN, Prepared, Ways};
 
 use crate::forward::{Forward, Forwards};
 use crate::packet::{Burst, Lent, Packet, RxChecksums, Shares};

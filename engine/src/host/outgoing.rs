@@ -45,20 +45,42 @@ impl<Q: FrameQueue> Host<Q> {
     /// Sends what the service put into its outbox.
     #[inline]
     pub(super) fn post(&mut self, now: Time, forwards: &mut Forwards<Q::Packet>) {
-        if self.lent.has_letters() {
+        if self.lent.has_letters() && !self.post_frames() {
             self.post_letters(now, forwards);
         }
+    }
+
+    /// Sends the frames of a stream, if there is nothing else to send. Says whether it was so.
+    #[inline]
+    fn post_frames(&mut self) -> bool {
+        let Some((packets, written, count)) = self.lent.open_frames() else { return false };
+        self.counters.add(Counter::Originated, count as u64);
+        self.egress.send_frames(&mut self.queue, packets, written, count);
+        true
     }
 
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<Q::Packet>) {
         let mut lent = std::mem::take(&mut self.lent);
         let (written, mut forwarded) = (lent.written(), 0);
-        let (letters, shares) = lent.take();
-        for (packet, letter) in letters {
+        let (packets, letters, shares) = lent.open();
+        for letter in letters {
+            if let Letter::Frames(written, count) = *letter {
+                self.egress.send_frames(&mut self.queue, packets, written, count as usize);
+                continue;
+            }
+            let Some(mut packet) = packets.pop() else { break };
             match *letter {
+                Letter::Frames(..) => {}
                 Letter::Frame(written) => self.send_written(packet, written),
-                Letter::Chained(written, place) => self.send_chained(packet, written, place as usize, shares),
+                Letter::Chained(written, place) => {
+                    if place_headers(&mut packet, 0, written.headers_len()) {
+                        self.send_chained(packet, written, place as usize, shares);
+                    } else {
+                        self.drop_unwritten(packet, Counter::TxNoBuffer);
+                    }
+                }
                 Letter::Payload { from, to, len } => {
+                    packet.set_frame_len(len);
                     let is_ours = self.post_payload(now, packet, len, (from, to), forwards);
                     forwarded += usize::from(!is_ours);
                 }
@@ -109,9 +131,12 @@ impl<Q: FrameQueue> Host<Q> {
         true
     }
 
-    /// Sends a frame that the outbox wrote, headers and all.
+    /// Sends a frame that the outbox wrote around its payload.
     #[inline]
     fn send_written(&mut self, mut packet: Q::Packet, written: Written) {
+        if !place_headers(&mut packet, 0, written.headers_len()) {
+            return self.drop_unwritten(packet, Counter::TxNoBuffer);
+        }
         ways::finish(&mut packet, written);
         if self.egress.tap.is_open() {
             self.egress.send(&mut self.queue, packet, Counter::Originated);

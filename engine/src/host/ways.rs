@@ -16,10 +16,11 @@ use crate::wire::{ipv4, ipv6, udp};
 
 /// Ways that are kept; a power of two.
 const PLACES: usize = if cfg!(fuzzing) { 8 } else { 256 };
-/// Link header with two tags, IPv6 and UDP.
-const MAX_HEADERS_LEN: usize = ethernet::HEADER_LEN + 2 * vlan::TAG_LEN + ipv6::HEADER_LEN + udp::HEADER_LEN;
+/// Link header with two tags, IPv6 and UDP, and what fills the last of the words that are copied at once.
+const MAX_HEADERS_LEN: usize =
+    (ethernet::HEADER_LEN + 2 * vlan::TAG_LEN + ipv6::HEADER_LEN + udp::HEADER_LEN).next_multiple_of(16);
 /// What most frames have in front of their payload: no tags, IPv4 and UDP.
-const PLAIN_IPV4_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
+pub(crate) const PLAIN_HEADERS_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
 /// Where an IPv4 header has its total length and its checksum.
 const IPV4_LEN_AT: usize = 2;
 const IPV4_CHECKSUM_AT: usize = 10;
@@ -208,8 +209,8 @@ impl Ready {
         Written::new(frame_len, self.ip_at, self.udp_at, self.tx_udp_checksum.then_some(version))
     }
 
-    /// The headers of datagrams with `payload_len` bytes of payload between these ports.
-    pub(crate) fn prepare(&self, source_port: u16, destination_port: u16, payload_len: usize) -> Prepared {
+    /// The headers of datagrams with `payload_len` bytes of payload to this port.
+    pub(crate) fn prepare(&self, destination_port: u16, payload_len: usize) -> Prepared {
         let udp_len = (udp::HEADER_LEN + payload_len) as u16;
         let mut headers = self.headers;
         self.write_ip_len(&mut headers[self.ip_at..self.udp_at], udp_len);
@@ -218,14 +219,14 @@ impl Ready {
         // A sum that is folded ends the checksum of those that the port completes.
         let asked = if self.tx_udp_checksum { pseudo_header.fold() } else { [0; 2] };
         if let Some(header) = headers[self.udp_at..].first_chunk_mut() {
-            udp::write(header, source_port, destination_port, udp_len, asked);
+            udp::write(header, 0, destination_port, udp_len, asked);
         }
         let version = if self.from.is_ipv4() { IpVersion::V4 } else { IpVersion::V6 };
         let completes = self.tx_udp_checksum.then_some(version);
         Prepared {
             headers,
             headers_len: self.headers_len(),
-            sum: pseudo_header + len + Sum::of_u16(source_port) + Sum::of_u16(destination_port),
+            sum: pseudo_header + len + Sum::of_u16(destination_port),
             is_summed: !self.tx_udp_checksum,
             written: Written::new(self.headers_len() + payload_len, self.ip_at, self.udp_at, completes),
         }
@@ -263,8 +264,9 @@ impl Ready {
 /// Copies headers, those of the usual length in a few instructions.
 #[inline]
 fn copy_headers(headers: &[u8; MAX_HEADERS_LEN], len: usize, into: &mut [u8]) {
-    if len == PLAIN_IPV4_LEN
-        && let (Some(into), Some(headers)) = (into.first_chunk_mut::<PLAIN_IPV4_LEN>(), headers.first_chunk())
+    if len == PLAIN_HEADERS_LEN
+        && let (Some(into), Some(headers)) =
+            (into.first_chunk_mut::<PLAIN_HEADERS_LEN>(), headers.first_chunk())
     {
         *into = *headers;
     } else {
@@ -272,13 +274,15 @@ fn copy_headers(headers: &[u8; MAX_HEADERS_LEN], len: usize, into: &mut [u8]) {
     }
 }
 
-/// The headers of datagrams that differ in their payload and nothing else, not in its length
-/// either: but for the UDP checksum they are the same bytes.
+/// The headers of datagrams that differ in their payload and the port that they leave from and
+/// nothing else, not in their length either: but for that port and the UDP checksum they are the
+/// same bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Prepared {
+    /// With zeros for the port that they leave from.
     headers: [u8; MAX_HEADERS_LEN],
     headers_len: usize,
-    /// What the UDP checksum is of, without the payload.
+    /// What the UDP checksum is of, without that port and the payload.
     sum: Sum,
     /// The checksum is ours to complete.
     is_summed: bool,
@@ -292,26 +296,61 @@ impl Prepared {
         self.headers_len
     }
 
-    /// From another port of ours from now on.
+    /// What is to be known of each frame.
     #[inline]
-    pub(crate) fn set_source_port(&mut self, port: u16) {
-        let udp_at = self.headers_len - udp::HEADER_LEN;
-        if let Some(field) = self.headers[udp_at..].first_chunk_mut::<2>() {
-            let before = u16::from_be_bytes(*field);
-            *field = port.to_be_bytes();
-            self.sum = self.sum + Sum::of_u16(!before) + Sum::of_u16(port);
-        }
+    pub(crate) fn written(&self) -> Written {
+        self.written
     }
 
-    /// Writes the headers of a datagram whose payload has that sum, into just their room.
+    /// Headers of the usual kind, whose checksum is ours to complete; `None` for others.
     #[inline]
-    pub(crate) fn write(&self, into: &mut [u8], payload: Sum) -> Written {
+    pub(crate) fn plain(&self) -> Option<Plain> {
+        let is_plain = self.headers_len == PLAIN_HEADERS_LEN && self.is_summed;
+        Plain::new(self.headers.first_chunk().filter(|_| is_plain)?, self.sum)
+    }
+
+    /// Writes the headers of a datagram from a port of ours into just their room. Its payload has that
+    /// sum.
+    #[inline]
+    pub(crate) fn write(&self, into: &mut [u8], source_port: u16, payload: Sum) {
+        // Nothing here is written and read again: that would wait for the write.
         copy_headers(&self.headers, self.headers_len, into);
-        if self.is_summed
-            && let Some(field) = into.last_chunk_mut()
-        {
-            *field = udp_checksum(self.sum + payload);
+        let Some(header) = into.last_chunk_mut::<{ udp::HEADER_LEN }>() else { return };
+        header[..2].copy_from_slice(&source_port.to_be_bytes());
+        if self.is_summed {
+            let checksum = udp_checksum(self.sum + Sum::of_u16(source_port) + payload);
+            header[udp::HEADER_LEN - 2..].copy_from_slice(&checksum);
         }
-        self.written
+    }
+}
+
+/// Where the UDP header stands in such headers, and from where on they are one word and the checksum.
+const PLAIN_UDP_AT: usize = PLAIN_HEADERS_LEN - udp::HEADER_LEN;
+const PLAIN_WORD_AT: usize = PLAIN_UDP_AT - 2;
+
+/// What most have: no tags, IPv4, and a checksum that is ours to complete. In few pieces, each of which
+/// is stored at once: stores are what writing them costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain {
+    front: [u8; PLAIN_WORD_AT],
+    /// The end of our address, ports and length, big-endian, with zeros for the port that they leave from.
+    word: u64,
+    sum: Sum,
+}
+
+impl Plain {
+    fn new(headers: &[u8; PLAIN_HEADERS_LEN], sum: Sum) -> Option<Self> {
+        let (front, rest) = headers.split_first_chunk()?;
+        Some(Self { front: *front, word: u64::from_be_bytes(*rest.first_chunk()?), sum })
+    }
+
+    /// As [`Prepared::write`].
+    #[inline]
+    pub(crate) fn write(&self, into: &mut [u8; PLAIN_HEADERS_LEN], source_port: u16, payload: Sum) {
+        let (front, rest) = into.split_at_mut(PLAIN_WORD_AT);
+        let (word, checksum) = rest.split_at_mut(size_of::<u64>());
+        front.copy_from_slice(&self.front);
+        word.copy_from_slice(&(self.word | u64::from(source_port) << 32).to_be_bytes());
+        checksum.copy_from_slice(&udp_checksum(self.sum + Sum::of_u16(source_port) + payload));
     }
 }

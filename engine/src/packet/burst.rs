@@ -86,6 +86,24 @@ impl<P> Burst<P> {
         count
     }
 
+    /// Moves the last `count` packets of `from`, or as many as there are and there is room for, the very
+    /// last one first, each after `prepare`, and says how many.
+    #[inline]
+    pub(crate) fn append_last(
+        &mut self,
+        from: &mut Self,
+        count: usize,
+        mut prepare: impl FnMut(&mut P),
+    ) -> usize {
+        let count = count.min(self.free()).min(from.len());
+        let start = from.len() - count;
+        self.packets.extend(from.packets.drain(start..).rev().map(|mut packet| {
+            prepare(&mut packet);
+            packet
+        }));
+        count
+    }
+
     /// Takes the first packet out; the rest moves to the front.
     pub fn take_first(&mut self) -> Option<P> {
         (!self.packets.is_empty()).then(|| self.packets.remove(0))
@@ -184,6 +202,19 @@ mod tests {
         other.append(&mut burst);
         assert!(burst.is_empty());
         assert_eq!(other.pop(), Some(4));
+    }
+
+    #[test]
+    fn the_last_ones_are_taken_from_the_end() {
+        let (mut from, mut to) = (Burst::with_capacity(4), Burst::with_capacity(3));
+        (1..=4).for_each(|packet| from.push(packet).expect("room"));
+        assert_eq!(to.append_last(&mut from, 2, |packet| *packet += 10), 2);
+        assert_eq!((&from[..], &to[..]), (&[1, 2][..], &[14, 13][..]));
+        assert_eq!(to.append_last(&mut from, 2, |_| {}), 1, "there is room for one");
+        assert_eq!(
+            (from.drain().collect::<Vec<_>>(), to.drain().collect::<Vec<_>>()),
+            (vec![1], vec![14, 13, 2])
+        );
     }
 
     #[test]

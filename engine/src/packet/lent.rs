@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use super::{Burst, IpVersion, Packet, Shares};
 use crate::port::HEADROOM;
-use crate::wire::udp;
+use crate::wire::{ethernet, udp};
 
 /// A room that was written.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub(crate) enum Letter {
     },
     /// A whole frame: its headers stand in front of its payload.
     Frame(Written),
+    /// So many whole frames, one in each room, which begin where payloads do.
+    Frames(Written, u32),
     /// Headers, whose payload is shared, and stands at that place among the [`Shares`].
     Chained(Written, u32),
     /// Nothing: its headers have to be found, and its payload is shared.
@@ -37,10 +39,32 @@ pub(crate) enum Letter {
 /// What an outbox was given to send.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
-    /// What stands in each room that was written.
-    pub(crate) letters: Vec<Letter>,
+    /// What stands in the rooms that were written.
+    letters: Vec<Letter>,
+    /// How many those are.
+    written: usize,
     /// Payloads of several of them.
     pub(crate) shares: Shares,
+}
+
+impl Mail {
+    /// How many rooms are written.
+    #[inline]
+    pub(crate) fn written(&self) -> usize {
+        self.written
+    }
+
+    /// The next room is written, or for [`Letter::Frames`] so many.
+    #[inline]
+    pub(crate) fn push(&mut self, letter: Letter) {
+        self.written += if let Letter::Frames(_, count) = letter { count as usize } else { 1 };
+        self.letters.push(letter);
+    }
+
+    fn clear(&mut self) {
+        self.letters.clear();
+        self.written = 0;
+    }
 }
 
 /// A frame that stands in its room: what has to be known of it, in one word, which is written
@@ -73,6 +97,13 @@ impl Written {
         usize::from((self.0 >> 8) as u8) + udp::HEADER_LEN
     }
 
+    /// Whether nothing is to be done but to set its length: the port completes nothing, and it is not so
+    /// short that it has to be filled up.
+    #[inline]
+    pub(crate) fn is_plain(self) -> bool {
+        self.checksum().is_none() && self.frame_len() >= ethernet::MIN_FRAME_LEN
+    }
+
     /// What the port is asked for: see [`Packet::request_udp_checksum`].
     #[inline]
     pub(crate) fn checksum(self) -> Option<(IpVersion, usize, usize)> {
@@ -90,43 +121,58 @@ impl Written {
 #[derive(Debug)]
 pub(crate) struct Room {
     start: NonNull<u8>,
-    capacity: usize,
-    headroom: usize,
+    headroom: u32,
+    /// Bytes behind the headroom.
+    behind: u32,
 }
 
 // SAFETY: a room goes where its packet goes, and packets are Send.
 unsafe impl Send for Room {}
 
 impl Room {
-    /// The room of an empty packet, whose frame becomes the room for headers.
+    /// The room of an empty packet, and in front of it the headroom that headers need. The packet
+    /// stays as it is.
     #[inline]
     fn of<P: Packet>(packet: &mut P) -> Self {
-        let headroom = if packet.grow_front(HEADROOM) { HEADROOM } else { 0 };
-        let room = packet.room_mut();
-        Self { start: NonNull::from(&mut *room).cast(), capacity: room.len(), headroom }
+        let (headroom, (start, len)) = match packet.room_from(HEADROOM) {
+            Some(room) => (HEADROOM, room),
+            None => (0, (NonNull::from(packet.room_mut()).cast(), packet.room_mut().len())),
+        };
+        // Buffers are shorter than 4 GiB; of one that is not, the rest is not used.
+        let behind = u32::try_from(len - headroom).unwrap_or(u32::MAX);
+        Self { start, headroom: headroom as u32, behind }
     }
 
     /// Bytes in front of the payload.
     #[inline]
     pub(crate) fn headroom(&self) -> usize {
-        self.headroom
+        self.headroom as usize
     }
 
     /// Where a frame stands whose headers end where its payload starts, of so many bytes each;
     /// `None` if there is not the room for it.
     #[inline]
     pub(crate) fn frame(&mut self, headers_len: usize, payload_len: usize) -> Option<&mut [u8]> {
-        let start = self.headroom.checked_sub(headers_len)?;
-        let end = self.headroom + payload_len;
+        let start = self.headroom().checked_sub(headers_len)?;
+        let end = self.headroom() + payload_len;
         self.bytes().get_mut(start..end)
+    }
+
+    /// Where a frame of so many bytes stands that begins where payloads do, and so at the start of a
+    /// cache line where the port has them so; `None` if there is not the room for it.
+    #[inline]
+    pub(crate) fn whole_frame(&mut self, frame_len: usize) -> Option<&mut [u8]> {
+        let start = self.headroom();
+        self.bytes().get_mut(start..).and_then(|room| room.get_mut(..frame_len))
     }
 
     /// The bytes of the room, those for headers first.
     #[inline]
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        let len = self.headroom() + self.behind as usize;
         // SAFETY: `Lent` keeps the packet, whose buffer stays where it is (contract of
         // `Packet`), for as long as it shows this room, and shows it to one borrower.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.capacity) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), len) }
     }
 }
 
@@ -157,7 +203,7 @@ impl<P: Packet> Lent<P> {
             fresh: Burst::with_capacity(capacity),
             packets: Burst::with_capacity(capacity),
             rooms: Vec::with_capacity(capacity),
-            mail: Mail { letters: Vec::with_capacity(capacity), shares: Shares::default() },
+            mail: Mail { letters: Vec::with_capacity(capacity), ..Mail::default() },
         }
     }
 
@@ -170,13 +216,13 @@ impl<P: Packet> Lent<P> {
     /// Whether `refill` would find room for more packets.
     #[inline]
     pub(crate) fn wants_refill(&self) -> bool {
-        self.mail.letters.is_empty() && !self.packets.is_full()
+        self.mail.written == 0 && !self.packets.is_full()
     }
 
     /// Whether a room has been written.
     #[inline]
     pub(crate) fn has_letters(&self) -> bool {
-        !self.mail.letters.is_empty()
+        self.mail.written > 0
     }
 
     /// Lets `alloc` fill up the packets, and makes rooms of the new ones. It is handed none of
@@ -195,56 +241,45 @@ impl<P: Packet> Lent<P> {
         (&mut self.rooms, &mut self.mail)
     }
 
-    /// How many rooms are written.
+    /// The packets, of which the written ones are taken from the end, the first one last, and what is
+    /// written in them, and the shares. They are empty, as they were lent: their payloads stand where their
+    /// frames start. [`forget`](Self::forget) the letters then: they are read where they stand, since to
+    /// move one would wait for its parts to be written.
     #[inline]
-    pub(crate) fn written(&self) -> usize {
-        self.mail.letters.len()
+    pub(crate) fn open(&mut self) -> (&mut Burst<P>, &[Letter], &Shares) {
+        let Mail { letters, written, shares } = &self.mail;
+        self.rooms.truncate(self.rooms.len() - written);
+        (&mut self.packets, letters, shares)
     }
 
-    /// Takes the written packets out, in the order in which they were written. The frame of
-    /// each is its payload, in front of which the headers will have the headroom, or the whole, or
-    /// nothing where the payload is one of the shares, which are given too.
-    /// [`forget`](Self::forget) the letters then: they are read where they stand, since to move
-    /// one would wait for its parts to be written.
+    /// Where nothing is written but [`Letter::Frames`] of one kind: the packets, as [`open`](Self::open)
+    /// gives them, what those frames are, and how many. They are forgotten.
     #[inline]
-    pub(crate) fn take(&mut self) -> (impl Iterator<Item = (P, &Letter)> + '_, &Shares) {
-        let Mail { letters, shares } = &self.mail;
-        let left = self.rooms.len() - letters.len();
-        self.rooms.truncate(left);
-        let packets = &mut self.packets;
-        let written = letters.iter().map_while(|letter| {
-            let mut packet = packets.pop()?;
-            // The room for headers.
-            let headroom = packet.frame_len();
-            match letter {
-                Letter::Payload { len, .. } => {
-                    packet.trim_front(headroom);
-                    packet.set_frame_len(*len);
-                }
-                Letter::Frame(written) | Letter::Chained(written, _) => {
-                    packet.trim_front(headroom - written.headers_len());
-                }
-                Letter::Shared { .. } => packet.trim_front(headroom),
-            }
-            Some((packet, letter))
-        });
-        (written, shares)
+    pub(crate) fn open_frames(&mut self) -> Option<(&mut Burst<P>, Written, usize)> {
+        let [Letter::Frames(written, count)] = self.mail.letters[..] else { return None };
+        self.rooms.truncate(self.rooms.len() - self.mail.written);
+        self.mail.clear();
+        Some((&mut self.packets, written, count as usize))
     }
 
     /// Forgets the letters, whose packets were taken. Gives the shares.
     #[inline]
     pub(crate) fn forget(&mut self) -> &mut Shares {
-        self.mail.letters.clear();
+        self.mail.clear();
         &mut self.mail.shares
     }
 
     /// Moves all packets, written or not, into `into` as far as it has room.
     pub(crate) fn give_back(&mut self, into: &mut Burst<P>) {
         self.rooms.clear();
-        self.mail.letters.clear();
-        // Without the room for headers, as they were when they came.
-        self.packets.iter_mut().for_each(|packet| packet.trim_front(packet.frame_len()));
+        self.mail.clear();
         into.append(&mut self.packets);
+    }
+
+    /// How many rooms are written.
+    #[inline]
+    pub(crate) fn written(&self) -> usize {
+        self.mail.written
     }
 
     /// How many packets are lent.

@@ -12,6 +12,8 @@ mod burst;
 mod lent;
 mod shared;
 
+use std::ptr::NonNull;
+
 pub use burst::Burst;
 pub(crate) use lent::{Lent, Letter, Mail, Room, Written};
 pub(crate) use shared::{Place, Shares};
@@ -65,6 +67,19 @@ pub unsafe trait Packet: Send {
     /// Gives `false`, and changes nothing, where the headroom is shorter.
     #[must_use]
     fn grow_front(&mut self, count: usize) -> bool;
+
+    /// Where `headroom` bytes in front of the frame begin, and how many bytes are from there to the end of
+    /// the room; `None` where the headroom is shorter. The packet stays as it is.
+    #[inline]
+    fn room_from(&mut self, headroom: usize) -> Option<(NonNull<u8>, usize)> {
+        if !self.grow_front(headroom) {
+            return None;
+        }
+        let room = self.room_mut();
+        let (start, len) = (NonNull::from(&mut *room).cast(), room.len());
+        self.trim_front(headroom);
+        Some((start, len))
+    }
 
     /// What the port says of the received frame's checksums. It counts only as far as
     /// the queue's [`Capabilities`](crate::port::Capabilities) say that the port was

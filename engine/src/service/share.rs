@@ -95,19 +95,20 @@ impl Outbox<'_> {
         let way = way.filter(|_| len <= self.limits.whole_payload.to_end(&to));
         let headers = way.and_then(|way| Some((way, self.rooms[room].frame(way.headers_len(), len)?)));
         let Some((way, frame)) = headers else {
-            self.mail.letters.push(Letter::Shared { from, to, place });
+            self.mail.push(Letter::Shared { from, to, place });
             return Ok(());
         };
         let is_chained = self.mail.shares.are_chained(len) && frame.len() >= ethernet::MIN_FRAME_LEN;
         let (headers, payload) = frame.split_at_mut(way.headers_len());
         let written = way.fill(headers, len, (from.port(), to.port()), || shared.sum());
-        self.mail.letters.push(if is_chained {
+        let letter = if is_chained {
             Letter::Chained(written, place as u32)
         } else {
             payload.copy_from_slice(shared.payload());
             self.mail.shares.count_copy();
             Letter::Frame(written)
-        });
+        };
+        self.mail.push(letter);
         Ok(())
     }
 }

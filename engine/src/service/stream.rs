@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Outbox, SendError};
-use crate::host::Prepared;
+use crate::host::{PLAIN_HEADERS_LEN, Prepared};
 use crate::packet::Letter;
 use crate::wire::checksum::Sum;
 
@@ -18,6 +18,8 @@ pub struct Stream<'o, 'a> {
     len: usize,
     /// `None` where each has to find its way.
     prepared: Option<Prepared>,
+    /// Rooms that are not written.
+    free: usize,
 }
 
 impl<'a> Outbox<'a> {
@@ -26,8 +28,9 @@ impl<'a> Outbox<'a> {
     pub fn stream<'o>(&'o mut self, from: SocketAddr, to: SocketAddr, len: usize) -> Stream<'o, 'a> {
         let way = self.limits.ways.and_then(|ways| ways.find(self.now, &from, &to));
         let way = way.filter(|_| len <= self.limits.whole_payload.to_end(&to));
-        let prepared = way.map(|way| way.prepare(from.port(), to.port(), len));
-        Stream { outbox: self, from, to, len, prepared }
+        let prepared = way.map(|way| way.prepare(to.port(), len));
+        let free = self.free();
+        Stream { outbox: self, from, to, len, prepared, free }
     }
 }
 
@@ -36,9 +39,6 @@ impl Stream<'_, '_> {
     #[inline]
     pub fn set_source_port(&mut self, port: u16) {
         self.from.set_port(port);
-        if let Some(prepared) = &mut self.prepared {
-            prepared.set_source_port(port);
-        }
     }
 
     /// Sends a datagram whose payload `write` puts in place, all of it.
@@ -62,20 +62,80 @@ impl Stream<'_, '_> {
     #[inline]
     pub fn send_summed(&mut self, write: impl FnOnce(&mut [u8]) -> Sum) -> Result<(), SendError> {
         let Some(prepared) = &self.prepared else { return self.send_anew(write) };
-        let Outbox { rooms, mail, .. } = &mut *self.outbox;
-        let next = rooms.len().checked_sub(mail.letters.len() + 1).ok_or(SendError::Full)?;
+        let next = self.free.checked_sub(1).ok_or(SendError::Full)?;
         let headers_len = prepared.headers_len();
-        let Some(frame) = rooms[next].frame(headers_len, self.len) else { return self.send_anew(write) };
+        let Some(frame) = self.outbox.rooms[next].whole_frame(headers_len + self.len) else {
+            return self.send_anew(write);
+        };
         let (headers, payload) = frame.split_at_mut(headers_len);
         let sum = write(payload);
         debug_assert_eq!(sum.fold(), Sum::of(payload).fold(), "the sum is another payload's");
-        mail.letters.push(Letter::Frame(prepared.write(headers, sum)));
+        prepared.write(headers, self.from.port(), sum);
+        self.free = next;
         Ok(())
+    }
+
+    /// Sends a datagram from each of these ports of the same address, in this order. `write` puts the
+    /// payload in place of the one with that number, from 0, and gives its sum, as with
+    /// [`send_summed`](Self::send_summed).
+    ///
+    /// # Errors
+    /// [`SendError`]; those before the one that `write` was not called for are sent.
+    #[inline]
+    pub fn send_each(
+        &mut self,
+        ports: &[u16],
+        write: impl Fn(usize, &mut [u8]) -> Sum + Copy,
+    ) -> Result<(), SendError> {
+        let written = self.write_plain(ports, write);
+        for (number, &port) in ports.iter().enumerate().skip(written) {
+            self.set_source_port(port);
+            self.send_summed(|room| write(number, room))?;
+        }
+        Ok(())
+    }
+
+    /// Writes as many of them as have headers of the usual kind. Gives how many.
+    // On its own the loop keeps in registers what all of them have in common.
+    #[inline(never)]
+    fn write_plain(&mut self, ports: &[u16], write: impl Fn(usize, &mut [u8]) -> Sum + Copy) -> usize {
+        let Some(plain) = self.prepared.as_ref().and_then(Prepared::plain) else { return 0 };
+        let rooms = self.outbox.rooms[..self.free].iter_mut().rev();
+        let mut count = 0;
+        for (room, &port) in rooms.zip(ports) {
+            let Some(frame) = room.whole_frame(PLAIN_HEADERS_LEN + self.len) else { break };
+            let Some((headers, payload)) = frame.split_first_chunk_mut() else { break };
+            let sum = write(count, payload);
+            debug_assert_eq!(sum.fold(), Sum::of(payload).fold(), "the sum is another payload's");
+            plain.write(headers, port, sum);
+            count += 1;
+        }
+        self.free -= count;
+        count
     }
 
     /// As any other datagram.
     #[cold]
     fn send_anew(&mut self, write: impl FnOnce(&mut [u8]) -> Sum) -> Result<(), SendError> {
-        self.outbox.send_with(self.from, self.to, self.len, |room| _ = write(room))
+        self.note();
+        let sent = self.outbox.send_with(self.from, self.to, self.len, |room| _ = write(room));
+        self.free = self.outbox.free();
+        sent
+    }
+
+    /// Has the outbox know what was written.
+    #[inline]
+    fn note(&mut self) {
+        let count = self.outbox.free() - self.free;
+        if let Some(prepared) = self.prepared.as_ref().filter(|_| count > 0) {
+            self.outbox.mail.push(Letter::Frames(prepared.written(), count as u32));
+        }
+    }
+}
+
+impl Drop for Stream<'_, '_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.note();
     }
 }

@@ -10,8 +10,19 @@ use crate::{Datagram, GuardConfig, Lab, Outbox, Role, SendError, Service, Tick, 
 
 /// Sends datagrams of several lengths, from several ports, with a stream or without.
 struct Speaker {
-    is_streaming: bool,
+    how: How,
     rounds: usize,
+}
+
+/// How datagrams of one length are sent.
+#[derive(Clone, Copy)]
+enum How {
+    /// Each by itself.
+    Alone,
+    /// One by one through a stream.
+    Stream,
+    /// All at once through a stream.
+    Each,
 }
 
 const LENGTHS: [usize; 7] = [0, 1, 17, 18, 22, 777, 1472];
@@ -34,16 +45,26 @@ impl Service for Speaker {
     fn on_datagram(&mut self, _now: Time, datagram: &mut Datagram<'_>, outbox: &mut Outbox<'_>) -> Verdict {
         let (from, to, lengths) = ends(datagram.destination());
         for len in lengths {
-            if self.is_streaming {
-                let mut stream = outbox.stream(from, to, len);
-                for port in PORTS {
-                    stream.set_source_port(port);
-                    stream.send_with(|room| fill(room, port)).expect("room");
+            match self.how {
+                How::Alone => {
+                    for port in PORTS {
+                        let from = SocketAddr::new(from.ip(), port);
+                        outbox.send_with(from, to, len, |room| fill(room, port)).expect("room");
+                    }
                 }
-            } else {
-                for port in PORTS {
-                    let from = SocketAddr::new(from.ip(), port);
-                    outbox.send_with(from, to, len, |room| fill(room, port)).expect("room");
+                How::Stream => {
+                    let mut stream = outbox.stream(from, to, len);
+                    for port in PORTS {
+                        stream.set_source_port(port);
+                        stream.send_with(|room| fill(room, port)).expect("room");
+                    }
+                }
+                How::Each => {
+                    let write = |number: usize, room: &mut [u8]| {
+                        fill(room, PORTS[number]);
+                        Sum::of(room)
+                    };
+                    outbox.stream(from, to, len).send_each(&PORTS, write).expect("room");
                 }
             }
         }
@@ -56,8 +77,8 @@ impl Service for Speaker {
     }
 }
 
-fn frames(is_streaming: bool, guards: GuardConfig, from: &str) -> Vec<Vec<u8>> {
-    let mut lab = Lab::with(Speaker { is_streaming, rounds: 0 }, |config| {
+fn frames(how: How, guards: GuardConfig, from: &str) -> Vec<Vec<u8>> {
+    let mut lab = Lab::with(Speaker { how, rounds: 0 }, |config| {
         config.guards = guards.resolve(Role::Client);
         config.neighbours = vec![
             ([10, 77, 0, 9].into(), crate::wire::ethernet::MacAddress([2, 0, 0, 0, 0, 9])),
@@ -81,10 +102,12 @@ fn frames(is_streaming: bool, guards: GuardConfig, from: &str) -> Vec<Vec<u8>> {
 fn a_stream_sends_the_frames_that_the_outbox_would() {
     let guarded = GuardConfig { source_port: Some(true), ..GuardConfig::OFF };
     for from in ["10.77.0.2:4660", "[fd00:77::2]:4660"] {
-        let expected = frames(false, GuardConfig::OFF, from);
+        let expected = frames(How::Alone, GuardConfig::OFF, from);
         assert_eq!(expected.len(), 3 * LENGTHS.len() * PORTS.len());
-        assert_eq!(frames(true, GuardConfig::OFF, from), expected);
-        assert_eq!(frames(true, guarded, from), expected, "where the host writes the headers");
+        for how in [How::Stream, How::Each] {
+            assert_eq!(frames(how, GuardConfig::OFF, from), expected);
+            assert_eq!(frames(how, guarded, from), expected, "where the host writes the headers");
+        }
     }
 }
 
@@ -98,6 +121,7 @@ impl Service for Greedy {
         let mut stream = outbox.stream(from, to, 4);
         let sent = (0..).take_while(|_| stream.send_with(|room| room.fill(1)).is_ok()).count();
         assert_eq!((sent, stream.send_summed(|_| unreachable!())), (free, Err(SendError::Full)));
+        drop(stream);
         let mut long = outbox.stream(from, to, 1473);
         assert!(long.send_with(|_| unreachable!()).is_err());
         Verdict::Drop
@@ -146,7 +170,7 @@ fn a_wrong_sum_is_noticed() {
 
 #[test]
 fn a_service_goes_on_at_once_once_between_two_turns() {
-    let mut lab = Lab::new(Speaker { is_streaming: true, rounds: 0 });
+    let mut lab = Lab::new(Speaker { how: How::Stream, rounds: 0 });
     let rounds = |lab: &Lab<Speaker>| lab.service().rounds;
     lab.turn();
     let before = rounds(&lab);

@@ -348,6 +348,14 @@ unsafe impl Packet for Mbuf {
     }
 
     #[inline]
+    fn room_from(&mut self, headroom: usize) -> Option<(NonNull<u8>, usize)> {
+        let start = usize::from(self.data_off()).checked_sub(headroom)?;
+        // SAFETY: a live mbuf of ours, which has a buffer; data_off and what is before it lie within it.
+        let room = unsafe { self.field::<NonNull<u8>>(sys::DPDK_SYS_MBUF_buf_addr).read().add(start) };
+        Some((room, usize::from(self.buf_len()).saturating_sub(start)))
+    }
+
+    #[inline]
     fn rx_checksums(&self) -> RxChecksums {
         let flags = self.ol_flags();
         RxChecksums {
@@ -443,6 +451,8 @@ mod tests {
     fn the_room_moves_with_the_frames_start() {
         let mut fake = Fake::new(256, 128, 60);
         let mut mbuf = fake.mbuf();
+        let start = NonNull::from(&mut fake.buffer[..]).cast::<u8>();
+        assert_eq!((mbuf.room_from(128), mbuf.room_from(129)), (Some((start, 256)), None));
         assert_eq!((mbuf.frame_len(), mbuf.room_mut().len()), (60, 128));
         mbuf.room_mut()[..2].copy_from_slice(b"ab");
         mbuf.trim_front(1);

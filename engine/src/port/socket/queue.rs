@@ -166,10 +166,14 @@ impl SocketQueue {
 
     fn post_letters(&mut self, now: Time, forwards: &mut Forwards<HeapPacket>) {
         let mut lent = std::mem::take(&mut self.lent);
-        let (letters, shares) = lent.take();
-        for (mut packet, letter) in letters {
+        let (packets, letters, shares) = lent.open();
+        for letter in letters {
+            let Some(mut packet) = packets.pop() else { break };
             let (from, to, len) = match *letter {
-                Letter::Payload { from, to, len } => (from, to, len),
+                Letter::Payload { from, to, len } => {
+                    packet.set_frame_len(len);
+                    (from, to, len)
+                }
                 Letter::Shared { from, to, place } => {
                     self.counters.add(Counter::TxCopied, 1);
                     let payload = shares.place(place).map(Place::payload).unwrap_or_default();
@@ -179,7 +183,7 @@ impl SocketQueue {
                     (from, to, payload.len())
                 }
                 // The kernel writes the headers: what is lent here is never made a whole frame.
-                Letter::Frame(_) | Letter::Chained(..) => {
+                Letter::Frame(_) | Letter::Frames(..) | Letter::Chained(..) => {
                     debug_assert!(false, "a frame for a socket");
                     self.stash.put(packet);
                     continue;

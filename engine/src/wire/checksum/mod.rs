@@ -187,10 +187,8 @@ impl Add for Sum {
 /// sent as all ones (RFC 768).
 #[inline]
 pub fn udp_checksum(sum: Sum) -> [u8; 2] {
-    match sum.checksum() {
-        [0, 0] => [0xff, 0xff],
-        checksum => checksum,
-    }
+    let checksum = u16::from_ne_bytes(sum.checksum());
+    if checksum == 0 { [0xff; 2] } else { checksum.to_ne_bytes() }
 }
 
 /// The checksum after a 16-bit word of its data changed from `old` to `new` (RFC 1624,
