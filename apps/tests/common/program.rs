@@ -158,6 +158,7 @@ impl Program {
         self.stdout.extend(self.lines.iter());
         self.stderr.take().map(JoinHandle::join).transpose().expect("no panic");
         let stderr = self.log.lock().expect("no panic").clone();
+        assert!(!stderr.contains('\x1b'), "colours for no terminal: {stderr:?}");
         Ended { code, stdout: self.stdout.join("\n"), stderr }
     }
 }

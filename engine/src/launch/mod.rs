@@ -59,7 +59,7 @@ mod watchdog;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 
 use clap::{Args, Command, FromArgMatches};
@@ -387,11 +387,15 @@ fn select(
     Ok(devices.map(|(_, device)| device).collect())
 }
 
-/// Starts the log on standard error, unless the program has one already.
+/// Starts the log on standard error, unless the program has one already. It is coloured on a terminal
+/// whose user did not ask for none (`NO_COLOR`).
 fn start_log(eal: &[String]) {
     let level = eal_args::log_level(eal).unwrap_or(tracing::Level::INFO);
+    let is_coloured =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
+        .with_ansi(is_coloured)
         .with_writer(std::io::stderr)
         .log_internal_errors(false)
         .without_time()
