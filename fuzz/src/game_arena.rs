@@ -2,11 +2,51 @@
 
 use gannet_game::rules::HEIGHT;
 
+use crate::bytes::Bytes;
+
 /// Where the server listens.
 pub(crate) const PORT: u16 = 8080;
 /// A cell's side in metres; the world has three of them each way.
 pub(crate) const CELL: f32 = 20.0;
 pub(crate) const WORLD: f32 = 3.0 * CELL;
+
+/// A world that an input happens in.
+pub(crate) trait Played: Sized {
+    /// Steps in one run at most.
+    const LIMIT: usize;
+    /// All that was sent.
+    type Transcript: PartialEq;
+
+    /// What it is, an input's first byte says.
+    fn new(mode: u8) -> Self;
+
+    fn step(&mut self, bytes: &mut Bytes<'_>);
+
+    /// Everything is looked at that holds at the end.
+    fn close(self) -> Self::Transcript;
+
+    /// One in which all of the input has happened.
+    fn played(data: &[u8]) -> Self {
+        let mut bytes = Bytes::new(data);
+        let mut world = Self::new(bytes.byte());
+        for _ in 0..Self::LIMIT {
+            if bytes.is_empty() {
+                break;
+            }
+            world.step(&mut bytes);
+        }
+        world
+    }
+
+    /// Plays an input. The same packets at the same times are the same bytes out; every eighth input pays for
+    /// that.
+    fn play(data: &[u8]) {
+        let first = Self::played(data).close();
+        if data.first().is_some_and(|mode| mode >> 5 == 7) {
+            assert!(first == Self::played(data).close(), "another run of the same input");
+        }
+    }
+}
 
 /// A message from a player.
 pub(crate) fn message(kind: u32, timestamp: u64, body: &[u8]) -> Vec<u8> {

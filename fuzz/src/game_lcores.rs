@@ -13,11 +13,10 @@ use gannet_game::rules::Rules;
 use gannet_game::server::{Game, Setup, Sum};
 
 use crate::bytes::Bytes;
-use crate::game_arena::{CELL, PORT, WORLD, eight, is_inside, judge_entries, message, vector, word};
+use crate::game_arena::{CELL, PORT, Played, WORLD, eight, is_inside, judge_entries, message, vector, word};
 use crate::game_protocol::is_right;
 
-/// Steps in one run at most, and how many of them are storms.
-const LIMIT: usize = 160;
+/// How many steps are storms at most.
 const STORMS: usize = 3;
 /// More than a ring between lcores holds.
 const FULL: usize = if cfg!(fuzzing) { 20 } else { 1100 };
@@ -77,26 +76,12 @@ struct World {
 
 /// The target.
 pub fn game_lcores(data: &[u8]) {
-    let first = World::played(data).close();
-    // The same packets at the same times: the same bytes out. Every eighth input pays for that.
-    if data.first().is_some_and(|mode| mode >> 5 == 7) {
-        assert!(first == World::played(data).close(), "another run of the same input");
-    }
+    World::play(data);
 }
 
-impl World {
-    /// A world in which all of the input has happened.
-    fn played(data: &[u8]) -> Self {
-        let mut bytes = Bytes::new(data);
-        let mut world = Self::new(bytes.byte());
-        for _ in 0..LIMIT {
-            if bytes.is_empty() {
-                break;
-            }
-            world.step(&mut bytes);
-        }
-        world
-    }
+impl Played for World {
+    const LIMIT: usize = 160;
+    type Transcript = Vec<(usize, SocketAddr, Vec<u8>)>;
 
     fn new(mode: u8) -> Self {
         let lcores = 2 + usize::from(mode & 1);
@@ -137,6 +122,26 @@ impl World {
         }
     }
 
+    /// The books at the end: who came is there or has gone, and every seat is somebody's or free.
+    fn close(mut self) -> Self::Transcript {
+        self.settle();
+        let sum = |event| {
+            let counts = self.labs.iter().map(|lab| lab.service().counters().count(event));
+            counts.sum::<u64>()
+        };
+        let gone = sum(Event::Left) + sum(Event::TimedOut) + sum(Event::Forsaken);
+        assert_eq!(sum(Event::Joined) - gone, u64::from(self.players()), "who came and went");
+        self.fill();
+        for lab in self.labs {
+            let (counters, pool) = lab.close();
+            assert!(counters.balance().is_exact(), "{:?}", counters.non_zero().collect::<Vec<_>>());
+            assert!(pool.is_balanced(), "{pool:?}");
+        }
+        self.transcript
+    }
+}
+
+impl World {
     /// Joins, as somebody or as nobody yet.
     fn join_as(&mut self, who: usize, was: (u32, [u8; 8])) {
         self.ask_to_join(who, [0; 8], was);
@@ -326,24 +331,6 @@ impl World {
                 self.catch_up(lcore);
             });
         }
-    }
-
-    /// The books at the end: who came is there or has gone, and every seat is somebody's or free.
-    fn close(mut self) -> Vec<(usize, SocketAddr, Vec<u8>)> {
-        self.settle();
-        let sum = |event| {
-            let counts = self.labs.iter().map(|lab| lab.service().counters().count(event));
-            counts.sum::<u64>()
-        };
-        let gone = sum(Event::Left) + sum(Event::TimedOut) + sum(Event::Forsaken);
-        assert_eq!(sum(Event::Joined) - gone, u64::from(self.players()), "who came and went");
-        self.fill();
-        for lab in self.labs {
-            let (counters, pool) = lab.close();
-            assert!(counters.balance().is_exact(), "{:?}", counters.non_zero().collect::<Vec<_>>());
-            assert!(pool.is_balanced(), "{pool:?}");
-        }
-        self.transcript
     }
 
     /// Strangers take the seats that are left: so many there are.

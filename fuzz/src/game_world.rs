@@ -12,11 +12,11 @@ use gannet_game::rules::Rules;
 use gannet_game::server::{Game, Setup, Sum};
 
 use crate::bytes::Bytes;
-use crate::game_arena::{CELL, PORT, WORLD, eight, is_inside, judge_entries, length, message, vector, word};
+use crate::game_arena::{
+    CELL, PORT, Played, WORLD, eight, is_inside, judge_entries, length, message, vector, word,
+};
 use crate::game_protocol::{TYPES, is_right, repair_size};
 
-/// Steps in one run at most.
-const LIMIT: usize = 200;
 /// Turns after which a tick of so few players is over.
 const TURNS: usize = 24;
 /// How long a player may be silent.
@@ -93,30 +93,12 @@ struct World {
 
 /// The target.
 pub fn game_world(data: &[u8]) {
-    let first = run(data);
-    // The same packets at the same times: the same bytes out. Every eighth input pays for that.
-    if data.first().is_some_and(|mode| mode >> 5 == 7) {
-        assert!(first == run(data), "another run of the same input");
-    }
+    World::play(data);
 }
 
-fn run(data: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
-    World::played(data).close()
-}
-
-impl World {
-    /// A world in which all of the input has happened.
-    fn played(data: &[u8]) -> Self {
-        let mut bytes = Bytes::new(data);
-        let mut world = Self::new(bytes.byte());
-        for _ in 0..LIMIT {
-            if bytes.is_empty() {
-                break;
-            }
-            world.step(&mut bytes);
-        }
-        world
-    }
+impl Played for World {
+    const LIMIT: usize = 200;
+    type Transcript = Vec<(SocketAddr, Vec<u8>)>;
 
     fn new(mode: u8) -> Self {
         let capacity = 1 + u32::from(mode & 3);
@@ -147,6 +129,16 @@ impl World {
         }
     }
 
+    fn close(self) -> Self::Transcript {
+        let (counters, pool) = self.lab.close();
+        let all: Vec<_> = counters.non_zero().collect();
+        assert!(counters.balance().is_exact(), "{:?} in {all:?}", counters.balance());
+        assert!(pool.is_balanced(), "{pool:?}");
+        self.transcript
+    }
+}
+
+impl World {
     /// Joins as the page says, with the cookie.
     fn join(&mut self, who: usize) {
         self.ask_to_join(who, [0; 8], (0, [0; 8]));
@@ -377,14 +369,6 @@ impl World {
         players.dedup();
         assert!(players.len() == len && len <= self.capacity as usize, "{payload:02x?}");
         assert!(players.iter().all(|player| self.given.contains(player)), "{payload:02x?}");
-    }
-
-    fn close(self) -> Vec<(SocketAddr, Vec<u8>)> {
-        let (counters, pool) = self.lab.close();
-        let all: Vec<_> = counters.non_zero().collect();
-        assert!(counters.balance().is_exact(), "{:?} in {all:?}", counters.balance());
-        assert!(pool.is_balanced(), "{pool:?}");
-        self.transcript
     }
 }
 
