@@ -13,8 +13,9 @@ use gannet::telemetry::Durations;
 use gannet::{Datagram, Outbox, Role, SendError, Service, Tick, Time, Verdict};
 
 use super::board::{Board, Line};
-use super::flows::{Flow, Turns};
+use super::flows::Turns;
 use super::payload::{Codec, Read, STAMP_LEN, Stamp};
+use super::sending::{Sending, Turn};
 use super::sizes::Lengths;
 use super::tally::Tally;
 use super::trial::{Pace, Place, Trial};
@@ -25,9 +26,7 @@ const REST: Duration = Duration::from_millis(1);
 /// How often it asks whether somebody is there.
 const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 /// Datagrams of a tick at most: what comes back has its turn between them.
-const BURST: usize = 32;
-/// Numbers of datagrams that are not measured begin here; below are those of probes.
-const PROBES: u64 = 1 << 63;
+pub(super) const BURST: usize = 32;
 /// How long after its end a trial may still send what it owes, in nanoseconds.
 const GRACE: u64 = 50_000_000;
 
@@ -74,35 +73,6 @@ enum Phase {
     Sending(Sending),
     /// Until when it waits for answers.
     Lingering(Time),
-}
-
-/// A trial that is being sent.
-struct Sending {
-    trial: Arc<Trial>,
-    number: u8,
-    pace: Pace,
-    is_timed: bool,
-    start: Time,
-    /// In nanoseconds from the start.
-    measured_from: u64,
-    end: u64,
-    /// How many are measured at most.
-    count: u64,
-    /// The number of the next datagram, measured or not.
-    sequence: u64,
-    warm_sequence: u64,
-    /// When those of the last tick were meant to leave, in nanoseconds of the clock.
-    handed: Vec<u64>,
-}
-
-/// What became of a turn of sending.
-pub(crate) enum Turn {
-    /// Nothing is due before that moment.
-    Until(Time),
-    More,
-    /// There is more, and no answer needs to be heard before it.
-    Again,
-    Over,
 }
 
 impl Generator {
@@ -273,87 +243,6 @@ impl Generator {
         } else {
             self.tally.corrupted += 1;
         }
-    }
-}
-
-impl Sending {
-    fn new(now: Time, trial: Arc<Trial>, number: u8, place: Place) -> Self {
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let (pace, measured_from) = (trial.pace(place), nanos(trial.warmup));
-        Self {
-            number,
-            is_timed: pace.is_timed(),
-            pace,
-            start: now,
-            measured_from,
-            end: measured_from.saturating_add(nanos(trial.duration)),
-            count: trial.count.map_or(u64::MAX, |count| place.share(count)),
-            sequence: 0,
-            warm_sequence: 0,
-            handed: Vec::with_capacity(BURST),
-            trial,
-        }
-    }
-
-    /// The port had what was sent in the last tick before this one began.
-    #[inline]
-    fn account(&mut self, now: Time, tally: &mut Tally) {
-        for intended in self.handed.drain(..) {
-            tally.lateness.saturating_record(now.as_nanos().saturating_sub(intended));
-        }
-    }
-
-    /// When the next datagram is due, in nanoseconds from the start; `None` after the last.
-    #[inline]
-    fn next(&self, elapsed: u64, sent: u64) -> Option<u64> {
-        self.pace
-            .due(elapsed)
-            .filter(|&due| due < self.end && (sent < self.count || due < self.measured_from))
-    }
-
-    /// Nothing is due before that; but when the port has the last ones is not known yet.
-    fn wait(&self, due: u64) -> Turn {
-        if self.handed.is_empty() { Turn::Until(self.start + Duration::from_nanos(due)) } else { Turn::More }
-    }
-
-    fn last_turn(&self) -> Turn {
-        if self.handed.is_empty() { Turn::Over } else { Turn::More }
-    }
-
-    /// That of the next datagram, which is due at that time from the start.
-    #[inline]
-    fn stamp(&self, due: u64, place: Place) -> Stamp {
-        let is_measured = due >= self.measured_from;
-        let (trial, sequence) =
-            if is_measured { (self.number, self.sequence) } else { (0, self.warm_sequence | PROBES) };
-        Stamp { stream: place.lcore as u8, trial, sequence, intended: self.start.as_nanos() + due }
-    }
-
-    /// Sends the next datagram, which is due.
-    #[inline]
-    fn send_one(
-        &mut self,
-        due: u64,
-        flow: Flow,
-        parts: &mut Parts,
-        outbox: &mut Outbox<'_>,
-    ) -> Result<(), SendError> {
-        let is_measured = due >= self.measured_from;
-        let intended = self.start.as_nanos() + due;
-        if let Some(payload) = self.pace.payload() {
-            outbox.send(flow.from, flow.to, payload)?;
-        } else {
-            let stamp = self.stamp(due, parts.place);
-            let len = parts.lengths[usize::from(!flow.to.is_ipv4())].next();
-            outbox.send_with(flow.from, flow.to, len, |room| parts.codec.write(stamp, room))?;
-        }
-        self.pace.advance();
-        self.sequence += u64::from(is_measured);
-        self.warm_sequence += u64::from(!is_measured);
-        if self.is_timed && is_measured {
-            self.handed.push(intended);
-        }
-        Ok(())
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! - [`args`]: what the user says;
 //! - [`flows`], [`sizes`], [`payload`]: what is sent; [`schedule`], [`trial`], [`replay`]: when;
-//! - [`generator`]: the service of one lcore, which sends and hears, with [`window`] and
-//!   [`tally`] for what it finds;
+//! - [`generator`]: the service of one lcore, which sends ([`sending`]) and hears, with [`window`]
+//!   and [`tally`] for what it finds;
 //! - [`conductor`]: the control plane's side, which has the lcores run the trials of [`plan`]
 //!   and [`search`]; [`board`] and [`screen`] show how it goes;
 //! - [`own`]: what the generator itself adds; [`output`]: what it all came to.
@@ -26,6 +26,7 @@ mod replay;
 mod schedule;
 mod screen;
 mod search;
+mod sending;
 mod sizes;
 mod tally;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! neighbour solicitations and echo requests itself (`answers`), passes datagrams for its
 //! addresses and ports to the service, turns replies round in place (`reply`), tells senders
 //! what nobody takes (`errors`), and finds the way for what the service sends of its own
-//! accord (`outgoing`, `neighbours`). Plain datagrams take a fast `lane`, on which the same is
+//! accord (`mail`, `outgoing`, `neighbours`). Plain datagrams take a fast `lane`, on which the same is
 //! done for a burst of them. It makes its addresses known on the link (`presence`), and which
 //! groups it listens to (`listening`). What it drops, it counts by name.
 
@@ -23,6 +23,7 @@ mod fragment;
 mod guard;
 mod lane;
 mod listening;
+mod mail;
 mod neighbours;
 mod outgoing;
 mod parts;

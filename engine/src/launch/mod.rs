@@ -42,6 +42,7 @@ mod eal_args;
 mod error;
 mod lcores;
 mod link;
+mod log;
 mod metrics;
 mod panic;
 mod plan;
@@ -59,7 +60,7 @@ mod watchdog;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 
 use clap::{Args, Command, FromArgMatches};
@@ -234,7 +235,7 @@ impl Launch {
         companion: &mut dyn Companion,
         make: impl FnOnce(&[LcoreId]) -> Vec<S>,
     ) -> Result<Report> {
-        start_log(&self.eal);
+        log::start(&self.eal);
         plan::check(&self.args)?;
         privileges::prepare(&self.args)?;
         let mut signals = Signals::catch().map_err(Error::system("catching SIGINT and SIGTERM"))?;
@@ -385,21 +386,6 @@ fn select(
     let chosen = chosen.collect::<std::result::Result<Vec<_>, _>>()?;
     let devices = devices.into_iter().enumerate().filter(|(id, _)| chosen.contains(id));
     Ok(devices.map(|(_, device)| device).collect())
-}
-
-/// Starts the log on standard error, unless the program has one already. It is coloured on a terminal
-/// whose user did not ask for none (`NO_COLOR`).
-fn start_log(eal: &[String]) {
-    let level = eal_args::log_level(eal).unwrap_or(tracing::Level::INFO);
-    let is_coloured =
-        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_ansi(is_coloured)
-        .with_writer(std::io::stderr)
-        .log_internal_errors(false)
-        .without_time()
-        .try_init();
 }
 
 /// Prints a line to standard output. A reader that went away is no reason to stop serving.
