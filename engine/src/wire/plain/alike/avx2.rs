@@ -13,7 +13,7 @@ use std::arch::x86_64::{
     _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::{Alike, MASK, SENDER, SENDER_AT};
+use super::{Alike, MASK, SENDER, SENDER_AT, heads};
 use crate::wire::plain::{AT_A_TIME, Eight, Head};
 
 /// As [`Alike::turn_front`].
@@ -30,15 +30,8 @@ pub(super) fn turn_front<P>(
 #[target_feature(enable = "avx2")]
 fn turn_front_avx2<P>(alike: &Alike, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
     let mut turned = 0;
-    for [a, b, c, d, e, f, g, h] in packets.as_chunks_mut::<AT_A_TIME>().0 {
-        let Some(a) = head(a) else { break };
-        let Some(b) = head(b) else { break };
-        let Some(c) = head(c) else { break };
-        let Some(d) = head(d) else { break };
-        let Some(e) = head(e) else { break };
-        let Some(f) = head(f) else { break };
-        let Some(g) = head(g) else { break };
-        let Some(h) = head(h) else { break };
+    for packets in packets.as_chunks_mut::<AT_A_TIME>().0 {
+        let Some([a, b, c, d, e, f, g, h]) = heads(packets, &head) else { break };
         let mut found = Found::none();
         let first = found.look_at([a, b], [e, f], alike);
         found.settle();

@@ -12,7 +12,7 @@ use std::arch::x86_64::{
     _mm512_xor_si512,
 };
 
-use super::{Alike, Bytes, MASK, Own, Sums};
+use super::{Alike, Bytes, MASK, Own, Sums, heads};
 use crate::wire::plain::{AT_A_TIME, Head};
 
 /// Whether the processor has all that is used here.
@@ -36,15 +36,8 @@ pub(super) fn turn_front<P>(
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn turn_front_avx512<P>(wide: &Wide, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
     let mut turned = 0;
-    for [a, b, c, d, e, f, g, h] in packets.as_chunks_mut::<AT_A_TIME>().0 {
-        let Some(a) = head(a) else { break };
-        let Some(b) = head(b) else { break };
-        let Some(c) = head(c) else { break };
-        let Some(d) = head(d) else { break };
-        let Some(e) = head(e) else { break };
-        let Some(f) = head(f) else { break };
-        let Some(g) = head(g) else { break };
-        let Some(h) = head(h) else { break };
+    for packets in packets.as_chunks_mut::<AT_A_TIME>().0 {
+        let Some([a, b, c, d, e, f, g, h]) = heads(packets, &head) else { break };
         let mut found = Found(_mm512_setzero_si512());
         let first = Four::of(found.look_at([a, b], wide), found.look_at([c, d], wide));
         let second = Four::of(found.look_at([e, f], wide), found.look_at([g, h], wide));

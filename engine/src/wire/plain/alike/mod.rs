@@ -16,7 +16,7 @@ mod ssse3;
 use std::array;
 
 use super::kernel::{Kernel, Kind};
-use super::{Eight, HEADERS_LEN, Head, Headers, Station};
+use super::{AT_A_TIME, Eight, HEADERS_LEN, Head, Headers, Station};
 use crate::wire::{ethernet, ipv4};
 
 /// The lengths in bytes of frames that can be alike: no shorter than frames are, and no longer than
@@ -234,6 +234,16 @@ impl Alike {
             Kind::Portable => 0,
         }
     }
+}
+
+/// The heads of eight packets, if all of them have one.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn heads<P>(
+    [a, b, c, d, e, f, g, h]: &mut [P; AT_A_TIME],
+    head: impl Fn(&mut P) -> Option<&mut Head>,
+) -> Option<[&mut Head; AT_A_TIME]> {
+    Some([head(a)?, head(b)?, head(c)?, head(d)?, head(e)?, head(f)?, head(g)?, head(h)?])
 }
 
 /// A head with such headers, and with the highest bits of biased words.
