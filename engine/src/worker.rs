@@ -97,6 +97,38 @@ impl Turn {
     }
 }
 
+/// As many turns have one reading of the clock at most, where each has [`FULL`] frames and they are no longer than
+/// [`SHORT`]: then a reading would take as long as a frame or two of each turn.
+const TURNS_A_READING: u64 = 4;
+pub(crate) const FULL: usize = 32;
+const SHORT: Duration = Duration::from_nanos(500);
+
+/// The turns since the clock was read.
+#[derive(Clone, Copy, Debug)]
+struct Turns {
+    count: u64,
+    /// How many may be in one reading.
+    longest: u64,
+}
+
+impl Turns {
+    const NONE: Self = Self { count: 0, longest: 1 };
+
+    /// Counts a turn; says whether the clock is to be read after it.
+    #[inline]
+    fn end_with(&mut self, turn: Turn) -> bool {
+        self.count += 1;
+        self.count >= self.longest || turn.received < FULL || turn.ticked
+    }
+
+    /// The clock was read, so many nanoseconds after the last time.
+    #[inline]
+    fn took(&mut self, nanos: u64) {
+        let are_short = u128::from(nanos) <= SHORT.as_nanos() * u128::from(self.count);
+        *self = Self { count: 0, longest: if are_short { TURNS_A_READING } else { 1 } };
+    }
+}
+
 impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
     /// A worker on its queue of each port. `forwards` is how many datagrams a poll can
     /// forward from port to port. It rests by the default policy.
@@ -118,15 +150,19 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
     }
 
     /// Polls until `stop` is set or no queue can receive again, then gives every packet back.
-    /// The clock is read once a turn.
+    /// The clock is read once a turn, or once in a few where they are full and short: within two microseconds.
     pub fn run(&mut self, clock: &Clock, stop: &StopFlag) {
         let lcore = Arc::clone(&self.lcore);
         let _running = lcore.begin();
         let mut rest = self.idle.waits().then(|| Rest::new(&self.queues, stop));
         let mut begin = clock.ticks();
         let mut now = clock.time(begin);
+        let mut turns = Turns::NONE;
         while !stop.is_set() {
             let turn = self.turn(now);
+            if !turns.end_with(turn) {
+                continue;
+            }
             if turn.received == 0 && self.queues.iter().all(Q::is_exhausted) {
                 break;
             }
@@ -141,7 +177,8 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
             let end = clock.ticks();
             let then = std::mem::replace(&mut now, clock.time(end));
             let nanos = now.as_nanos().saturating_sub(then.as_nanos());
-            lcore.turn(end.saturating_sub(begin), nanos, turn.is_busy());
+            lcore.turns(turns.count, end.saturating_sub(begin), nanos, turns.count > 1 || turn.is_busy());
+            turns.took(nanos);
             if let Some(was_woken) = woken {
                 lcore.waited(end.saturating_sub(begin), was_woken);
             }
@@ -257,5 +294,37 @@ impl<Q: DatagramQueue, S> Drop for Worker<Q, S> {
     /// Where a service panicked, packets may be on their way from port to port.
     fn drop(&mut self) {
         self.discard_forwards();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many turns like this the clock is read, each time.
+    fn readings(turn: Turn, nanos_a_turn: u64) -> [u64; 3] {
+        let mut turns = Turns::NONE;
+        std::array::from_fn(|_| {
+            while !turns.end_with(turn) {}
+            let count = turns.count;
+            turns.took(count * nanos_a_turn);
+            count
+        })
+    }
+
+    #[test]
+    fn full_and_short_turns_have_one_reading_of_the_clock() {
+        let full = Turn { received: FULL, ticked: false };
+        assert_eq!(readings(full, 500), [1, TURNS_A_READING, TURNS_A_READING]);
+        assert_eq!(readings(full, 501), [1; 3], "long ones");
+        assert_eq!(readings(Turn { received: FULL - 1, ..full }, 100), [1; 3]);
+        assert_eq!(readings(Turn { ticked: true, ..full }, 100), [1; 3], "a tick is told how late it is");
+    }
+
+    #[test]
+    fn a_turn_that_is_not_full_ends_a_reading() {
+        let mut turns = Turns { count: 0, longest: TURNS_A_READING };
+        assert!(!turns.end_with(Turn { received: FULL, ticked: false }));
+        assert!(turns.end_with(Turn { received: 0, ticked: false }) && turns.count == 2);
     }
 }

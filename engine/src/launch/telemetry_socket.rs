@@ -124,7 +124,7 @@ fn lcore(worker: &LcoreStatus) -> Vec<(String, Value)> {
 
 /// How many took no longer than each bound, then how many there were and their sum.
 fn turns(worker: &LcoreStatus) -> Vec<(String, Value)> {
-    let turns = worker.counters.turns();
+    let turns = worker.counters.busy_turns();
     let bounds = turns.cumulated().map(|(bound, count)| number(format!("le_{bound}"), count));
     bounds.chain([number("count", turns.count()), number("sum_ns", turns.nanos())]).collect()
 }
@@ -160,7 +160,7 @@ mod tests {
         let status = status();
         let ask = |command, parameters| answer(&status, command, parameters);
         status.queues[0].counters.add(Counter::Runt, 3);
-        status.lcores[0].counters.turn(10, 100, true);
+        status.lcores[0].counters.turns(1, 10, 100, true);
         let three = Some(Value::Number(3));
         for parameters in ["", "0", "0,1"] {
             assert_eq!(value(ask("/gannet/counters", parameters), "runt"), three);

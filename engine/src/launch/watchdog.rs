@@ -107,7 +107,7 @@ mod tests {
             for _ in 0..steps {
                 self.now += STEP;
                 if is_moving {
-                    self.status.lcores[0].counters.turn(1, 1, false);
+                    self.status.lcores[0].counters.turns(1, 1, 1, false);
                 }
                 self.watchdog.look(self.now, &self.status);
             }

@@ -45,19 +45,20 @@ impl LcoreCounters {
         Running(self)
     }
 
-    /// A turn of the loop took so many ticks, its rest included, and, which is the same, so many
-    /// nanoseconds.
+    /// So many turns of the loop took so many ticks, their rest included, and, which is the same, so many
+    /// nanoseconds. They count as equally long. Only the thread that owns it may call this: it is no atomic
+    /// addition.
     #[inline]
-    pub(crate) fn turn(&self, ticks: u64, nanos: u64, is_busy: bool) {
+    pub fn turns(&self, count: u64, ticks: u64, nanos: u64, are_busy: bool) {
         add(&self.ticks, ticks);
-        if is_busy {
+        if are_busy {
             add(&self.busy_ticks, ticks);
-            self.turns.record(nanos);
+            self.turns.record_equal(count, nanos);
         }
     }
 
     /// How long the turns with work took.
-    pub fn turns(&self) -> DurationsSnapshot {
+    pub fn busy_turns(&self) -> DurationsSnapshot {
         self.turns.snapshot()
     }
 
@@ -158,15 +159,20 @@ mod tests {
     #[test]
     fn turns_and_waits_add_up() {
         let counters = LcoreCounters::default();
-        counters.turn(100, 50, true);
-        counters.turn(300, 150, false);
+        counters.turns(1, 100, 50, true);
+        counters.turns(1, 300, 150, false);
         counters.waited(250, true);
         counters.waited(10, false);
         let now = counters.snapshot();
         assert_eq!((now.ticks, now.busy_ticks, now.asleep_ticks), (400, 100, 260));
         assert_eq!((now.waits, now.wakeups, now.busy_ratio()), (2, 1, 0.25));
-        assert_eq!((counters.turns().count(), counters.turns().nanos()), (1, 50), "those with work");
-        counters.turn(600, 300, true);
+        assert_eq!(
+            (counters.busy_turns().count(), counters.busy_turns().nanos()),
+            (1, 50),
+            "those with work"
+        );
+        counters.turns(3, 600, 300, true);
+        assert_eq!((counters.busy_turns().count(), counters.busy_turns().nanos()), (4, 350));
         assert_eq!(counters.snapshot().since(&now).busy_ratio(), 1.0);
         assert_eq!(LcoreSnapshot::default().busy_ratio(), 0.0);
     }

@@ -123,7 +123,7 @@ fn lcores(status: &Status, page: &mut Exposition) {
     each(&of::LCORE_STALLS, &|lcore| lcore.stalls.load(Relaxed) as f64);
     let mut turns = page.family(&of::LCORE_TURN);
     for LcoreStatus { lcore, counters, .. } in &status.lcores {
-        turns.add_durations(&[("lcore", lcore)], &counters.turns());
+        turns.add_durations(&[("lcore", lcore)], &counters.busy_turns());
     }
 }
 
