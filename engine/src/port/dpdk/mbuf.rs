@@ -1,76 +1,21 @@
 //! A packet: an mbuf that its holder owns.
 
-use std::mem;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use dpdk_sys as sys;
 
+use super::looks::{self, FOREIGN_BUFFER, LOOKS_AT, Looks};
 use crate::packet::{IpVersion, Packet, RxChecksum, RxChecksums, Tail};
 use crate::port::HEADROOM;
 
 const _: () = assert!(sys::RTE_PKTMBUF_HEADROOM as usize >= HEADROOM);
 
-/// One reference and one segment.
-const PLAIN_COUNTS: u32 = 0x0001_0001;
-/// The data buffer is another mbuf's or no pool's at all.
-const FOREIGN_BUFFER: u64 = sys::DPDK_SYS_RTE_MBUF_F_INDIRECT | sys::DPDK_SYS_RTE_MBUF_F_EXTERNAL;
-
 /// As many frames may have one tail; the count of references has 16 bits.
 const MAX_REFERENCES: u16 = u16::MAX / 2;
 /// References that are added at a time: it is the instruction that costs, not the number.
 const RESERVE: u16 = 32;
-
-/// Where the fields are that tell whether an mbuf is plain: the start of its data, references, segments
-/// and port, 16 bits each, and its flags.
-const LOOKS_AT: usize = sys::DPDK_SYS_MBUF_data_off;
-
-const _: () = assert!(sys::DPDK_SYS_MBUF_refcnt == LOOKS_AT + 2);
-const _: () = assert!(sys::DPDK_SYS_MBUF_nb_segs == LOOKS_AT + 4);
-const _: () = assert!(sys::DPDK_SYS_MBUF_ol_flags == LOOKS_AT + 8);
-const _: () = assert!(LOOKS_AT.is_multiple_of(16) && align_of::<sys::rte_mbuf>().is_multiple_of(16));
-
-/// How those fields differ from those of a plain mbuf, of one or of several together.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Looks(Register);
-
-/// A vector register, where the compiler would take two others.
-#[cfg(target_arch = "x86_64")]
-type Register = std::arch::x86_64::__m128i;
-#[cfg(not(target_arch = "x86_64"))]
-type Register = [u64; 2];
-
-impl Looks {
-    #[inline]
-    fn of([counts, flags]: [u64; 2]) -> Self {
-        // SAFETY: 16 bytes either way, of which any are right.
-        Self(unsafe { mem::transmute::<[u64; 2], Register>([counts, flags]) })
-    }
-
-    /// Adds how `other` differs from `plain`.
-    #[inline]
-    fn or_difference(self, other: Self, plain: Self) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: SSE2, which every x86-64 processor has.
-        return Self(unsafe {
-            use std::arch::x86_64::{_mm_or_si128, _mm_xor_si128};
-            _mm_or_si128(self.0, _mm_xor_si128(other.0, plain.0))
-        });
-        #[cfg(not(target_arch = "x86_64"))]
-        Self([0, 1].map(|index| self.0[index] | (other.0[index] ^ plain.0[index])))
-    }
-
-    /// Whether there is no difference that counts: in references and segments, which are in the middle in
-    /// either byte order, and in what tells of a foreign buffer.
-    #[inline]
-    fn are_none(self) -> bool {
-        // SAFETY: as in `of`.
-        let [counts, flags] = unsafe { mem::transmute::<Register, [u64; 2]>(self.0) };
-        (counts >> 16) as u32 == 0 && flags & FOREIGN_BUFFER == 0
-    }
-}
 
 /// An mbuf (`rte_mbuf`) of one segment with no other references, owned by whoever has this value.
 ///
@@ -93,7 +38,11 @@ impl Mbuf {
     /// It is a live mbuf of a pktmbuf pool, of one segment, with a reference count of 1 and
     /// a data buffer of its own, and the caller gives its ownership up.
     pub unsafe fn from_raw(mbuf: NonNull<sys::rte_mbuf>) -> Self {
-        Self(mbuf)
+        let mbuf = Self(mbuf);
+        if mbuf.ol_flags() != 0 {
+            looks::note_flags();
+        }
+        mbuf
     }
 
     /// The mbuf, for DPDK functions that this crate doesn't wrap. It stays this value's.
@@ -142,6 +91,9 @@ impl Mbuf {
 
     #[inline]
     fn set_ol_flags(&mut self, flags: u64) {
+        if flags != 0 {
+            looks::note_flags();
+        }
         // SAFETY: a live mbuf of ours.
         unsafe { self.field::<u64>(sys::DPDK_SYS_MBUF_ol_flags).write(flags) }
     }
@@ -190,13 +142,14 @@ impl Mbuf {
     /// one and decides in the end. Each one's frame is on its way to the cache then.
     #[inline]
     pub(super) fn are_plain(mbufs: &[Self]) -> bool {
-        let plain = Looks::of([u64::from(PLAIN_COUNTS) << 16, 0]);
-        let mut differences = Looks::of([0; 2]);
-        for mbuf in mbufs {
-            mbuf.prefetch();
-            differences = differences.or_difference(mbuf.looks(), plain);
-        }
-        differences.are_none()
+        let all = || {
+            mbufs.iter().map(|mbuf| {
+                mbuf.prefetch();
+                mbuf.looks()
+            })
+        };
+        // Where none have flags a sum tells it, with one instruction for each.
+        !looks::have_flags() && Looks::are_unmarked(all()) || Looks::are_plain(all())
     }
 
     #[inline]
@@ -273,6 +226,9 @@ impl Mbuf {
     /// an order to the sending one. Where there is none to clear, nothing is written.
     #[inline]
     pub(super) fn keep_flags(mbufs: &mut [Self], keep: u64) {
+        if !looks::have_flags() {
+            return;
+        }
         let flags = mbufs.iter().fold(0, |flags, mbuf| flags | mbuf.ol_flags());
         if flags & !keep != 0 {
             mbufs.iter_mut().for_each(|mbuf| mbuf.set_ol_flags(mbuf.ol_flags() & keep));

@@ -47,6 +47,7 @@ mod kernel_interface;
 mod launch;
 mod ledger;
 mod leftovers;
+mod looks;
 mod mbuf;
 mod negotiate;
 mod open;
