@@ -6,10 +6,11 @@
 The loop is that of `gannet echo` on DPDK: the function in which the worker's loop and all that was
 inlined into it stand, and what that calls on the way of a plain datagram. A loop over frames is the
 smallest loop of such a function in which a header is turned round, which takes byte shuffles
-(pshufb, or pshufhw for the ports, or vpermt2b for all of it). What is called on its easiest way, the one with the fewest calls, is
-called for each packet, or for each four or eight that are turned together. A compiler may take frames out of
-their loop; what is round those is the loop over eight frames, whose call is the judge, or that over frames
-which are not plain.
+(pshufb, or pshufhw for the ports, or vpermt2b for all of it), or in which the sums of frames of one flow
+are made (phaddd), whose replies have the same headers. What is called on its easiest way, the one with the
+fewest calls, is called for each packet, or for each four or eight that are turned together. A compiler may
+take frames out of their loop; what is round those is the loop over eight frames, whose call is the judge, or
+that over frames which are not plain.
 
 Needs objdump (binutils). Exit: 0, 1 if there is a call for each packet or the loop is not found, 2 usage.
 """
@@ -24,14 +25,18 @@ WORKER = "drop_in_place<gannet::worker::Worker<gannet::host::Host<gannet::port::
 EIGHT = "gannet::host::Host<Q>>::run_eight"
 # What a plain datagram's way leads through; the rest of what is called is for others.
 ON_THE_WAY = (
-    "::turn_alike", "turn_front_avx512", "turn_front_avx2", "turn_front_ssse3", "::run_eight", "::judge",
+    "::turn_alike", "turn_flow_avx2", "turn_flow_ssse3", "::turn_others", "turn_front_avx512",
+    "turn_front_avx2", "turn_front_ssse3", "::run_eight", "::judge",
     "judge_avx2", "judge_ssse3", "::settle", "send_first", "rx_burst", "tx_burst",
 )
 # One call for eight frames, and one for a frame that is not plain or is not to be sent back as it came.
 FOR_OTHERS = ("::run_eight", "::judge", "judge_avx2", "judge_ssse3", "::take_other", "::conclude")
-SHUFFLE = re.compile(r"^(v?pshuf(b|hw)|vperm[ti]2b)\b")
+SHUFFLE = re.compile(r"^(v?pshuf(b|hw)|v?phaddd|vperm[ti]2b)\b")
 # Where headers are turned round, besides the worker's loop.
-TURNING = ("::turn_alike", "turn_front_avx512", "turn_front_avx2", "turn_front_ssse3", "::run_eight")
+TURNING = (
+    "::turn_alike", "turn_flow_avx2", "turn_flow_ssse3", "turn_front_avx512", "turn_front_avx2",
+    "turn_front_ssse3", "::run_eight",
+)
 
 
 class Function:

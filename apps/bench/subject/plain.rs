@@ -1,14 +1,15 @@
 //! An echo written by hand, for one port and one purpose: what `Service` and `Host` are
-//! measured against. It validates and counts what they do of a plain datagram, and has
-//! nothing of what else they are for (ARP, ICMP, IPv6, VLANs, fragments, an outbox).
+//! measured against. It validates and counts what they do of a plain datagram, and counts polls and the
+//! time that turns take as a worker does. It has nothing of what else they are for (ARP, ICMP, IPv6, VLANs,
+//! fragments, an outbox).
 //!
 //! Frames are looked at one by one here; `vectors` looks at eight at a time, as a host does.
 
 use gannet::host::UdpPorts;
 use gannet::packet::{Burst, Packet};
 use gannet::port::FrameQueue;
-use gannet::sys::StopFlag;
-use gannet::telemetry::{Counter, Counters};
+use gannet::sys::{Clock, StopFlag};
+use gannet::telemetry::{Counter, Counters, LcoreCounters};
 use gannet::wire::checksum::Sum;
 use gannet::wire::ethernet::{self, EtherType, MacAddress};
 use gannet::wire::protocol::Protocol;
@@ -33,7 +34,7 @@ pub(super) struct Plain<Q: FrameQueue, R = Rules> {
 pub(super) trait Turn {
     /// Makes valid frames their replies, and moves the others behind them. Says how many are
     /// valid; the others are counted.
-    fn turn<P: Packet>(&self, frames: &mut [P], counters: &Counters) -> usize;
+    fn turn<P: Packet>(&mut self, frames: &mut [P], counters: &Counters) -> usize;
 }
 
 /// What is ours.
@@ -60,11 +61,14 @@ impl<Q: FrameQueue, R: Turn> Plain<Q, R> {
         Self { queue, rules, rx, tx }
     }
 
-    /// One burst.
+    /// One burst. Says of how many frames.
     #[inline]
-    fn turn(&mut self) {
+    fn turn(&mut self) -> usize {
         let Self { queue, rules, rx, tx } = self;
         queue.rx_burst(rx);
+        let received = rx.len();
+        queue.counters().add(Counter::Polls, 1);
+        queue.counters().add(Counter::EmptyPolls, u64::from(received == 0));
         rx.iter().for_each(Packet::prefetch);
         let valid = rules.turn(&mut *rx, queue.counters());
         if valid > 0 {
@@ -83,6 +87,7 @@ impl<Q: FrameQueue, R: Turn> Plain<Q, R> {
         if !rx.is_empty() {
             queue.free_burst(rx);
         }
+        received
     }
 
     /// Gives back what waits to be received.
@@ -97,17 +102,30 @@ impl<Q: FrameQueue, R: Turn> Plain<Q, R> {
     }
 }
 
-/// Polls all in turn until `stop` is set.
-pub(super) fn run<Q: FrameQueue, R: Turn>(mut ends: Vec<Plain<Q, R>>, stop: &StopFlag) {
+/// As many turns have one reading of the clock, as those of a worker do under load.
+const TURNS: u64 = 4;
+
+/// Polls all in turn until `stop` is set, and counts how long that takes.
+pub(super) fn run<Q: FrameQueue, R: Turn>(
+    mut ends: Vec<Plain<Q, R>>,
+    lcore: &LcoreCounters,
+    stop: &StopFlag,
+) {
+    let clock = Clock::start();
+    let mut begin = clock.ticks();
     while !stop.is_set() {
-        ends.iter_mut().for_each(Plain::turn);
+        let received: usize = (0..TURNS).map(|_| ends.iter_mut().map(Plain::turn).sum::<usize>()).sum();
+        let end = clock.ticks();
+        let nanos = clock.time(end).as_nanos() - clock.time(begin).as_nanos();
+        lcore.turns(TURNS, end - begin, nanos, received > 0);
+        begin = end;
     }
     ends.iter_mut().for_each(Plain::drain);
 }
 
 impl Turn for Rules {
     #[inline]
-    fn turn<P: Packet>(&self, frames: &mut [P], counters: &Counters) -> usize {
+    fn turn<P: Packet>(&mut self, frames: &mut [P], counters: &Counters) -> usize {
         let mut valid = 0;
         for at in 0..frames.len() {
             match self.answer(&mut frames[at]) {

@@ -15,7 +15,7 @@ use gannet::packet::Burst;
 use gannet::port::dpdk::{self, DpdkQueue, Eal};
 use gannet::port::{FrameQueue, OpenPort, PortConfig, PortControl};
 use gannet::sys::{Clock, StopFlag};
-use gannet::telemetry::{Counter, Counters, Kind, Snapshot};
+use gannet::telemetry::{Counter, Counters, Kind, LcoreCounters, Snapshot};
 use gannet::wire::plain::Kernel;
 use gannet::wire::vlan::Vlans;
 use gannet::{Datagram, Outbox, Service, Time, Verdict, Worker};
@@ -256,7 +256,7 @@ fn by_hand<Q: FrameQueue + 'static, R: Turn + Send + 'static>(
     stop: StopFlag,
 ) -> Box<dyn FnOnce() + Send> {
     let ends = ends.map(|(queue, rules)| Plain::new(queue, rules, BURST)).collect();
-    Box::new(move || plain::run(ends, &stop))
+    Box::new(move || plain::run(ends, &LcoreCounters::default(), &stop))
 }
 
 /// A host with the default guards of a stateless service.

@@ -60,8 +60,8 @@ impl Vectors {
 
     /// Makes frames at the front their replies, as long as they are of one flow, and says how many.
     #[inline]
-    fn turn_front<P: Packet>(&self, frames: &mut [P]) -> usize {
-        self.alike.as_ref().map_or(0, |alike| {
+    fn turn_front<P: Packet>(&mut self, frames: &mut [P]) -> usize {
+        self.alike.as_mut().map_or(0, |alike| {
             alike.turn_front(frames, |frame| {
                 (frame.frame_len() == size_of::<Head>())
                     .then(|| frame.frame_mut().first_chunk_mut())
@@ -114,7 +114,7 @@ fn is_summed_right(frame: &[u8], end: usize, judged: &Judged, index: usize) -> b
 
 impl Turn for Vectors {
     #[inline]
-    fn turn<P: Packet>(&self, frames: &mut [P], counters: &Counters) -> usize {
+    fn turn<P: Packet>(&mut self, frames: &mut [P], counters: &Counters) -> usize {
         let mut judged = Judged::default();
         let mut valid = self.turn_front(frames);
         let mut begin = valid;

@@ -84,7 +84,7 @@ impl Lane {
     /// What frames of a kind look like. To make a template costs as much as some frames do, so that is done
     /// when the kind came twice running.
     #[inline]
-    fn template(&mut self, kind: AlikeKind) -> Option<&Alike> {
+    fn template(&mut self, kind: AlikeKind) -> Option<&mut Alike> {
         let last = std::mem::replace(&mut self.last_kind, kind);
         if !self.alike.as_ref().is_some_and(|alike| alike.kind() == kind) {
             if last != kind {
@@ -92,7 +92,7 @@ impl Lane {
             }
             self.renew(kind);
         }
-        self.alike.as_ref()
+        self.alike.as_mut()
     }
 
     /// Not inlined: its room on the stack would be made for every burst.

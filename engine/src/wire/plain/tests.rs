@@ -202,9 +202,27 @@ fn alone() -> Expected {
     })
 }
 
-/// Turns those at the front as frames alike of such a length and class, and says how many.
+/// What frames alike of such a length and class look like, to the kernel of `expected`.
+fn alike(expected: &Expected, len: usize, class: u8) -> Alike {
+    expected.alike(AlikeKind::new(len, class)).expect("such a length")
+}
+
+/// The same, after eight frames of one flow.
+fn alike_after_flow(expected: &Expected, len: usize, class: u8) -> Alike {
+    let mut alike = alike(expected, len, class);
+    let mut flow = [with_bytes(plain(len - HEADERS_LEN, 5), 15, &[class]); AT_A_TIME];
+    assert_eq!(alike.turn_front(&mut flow, |head| Some(head)), AT_A_TIME);
+    alike
+}
+
+/// Turns those at the front as frames alike of such a length and class, and says how many. What came before makes
+/// no difference.
 fn turned_alike(expected: &Expected, heads: &mut [Head; AT_A_TIME], len: usize, class: u8) -> usize {
-    expected.alike(AlikeKind::new(len, class)).map_or(0, |alike| alike.turn_front(heads, |head| Some(head)))
+    let mut after_flow = *heads;
+    let turned = alike(expected, len, class).turn_front(heads, |head| Some(head));
+    let again = alike_after_flow(expected, len, class).turn_front(&mut after_flow, |head| Some(head));
+    assert_eq!((again, &after_flow), (turned, &*heads));
+    turned
 }
 
 /// Turns those at the front one by one that the judge finds right and whole, and says how many.
@@ -234,6 +252,41 @@ fn frames_alike_are_turned_as_one_by_one() {
                 );
                 assert_eq!(turned_one_by_one(&expected, &mut one_by_one, len), 8);
                 assert_eq!(alike, one_by_one, "{} {len}", kernel.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_of_one_flow_are_known_again() {
+    for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
+        let expected = alone().with_kernel(kernel);
+        for len in ALIKE_LENS.step_by(2) {
+            let right = [1, 2, 5, 253, 254, 77, 128, 31].map(|filling| {
+                let mut head = plain(len - HEADERS_LEN, 5);
+                head[HEADERS_LEN..].fill(filling);
+                with_udp_checksum(head, len)
+            });
+            let numbered = std::array::from_fn(|index| with_bytes(right[index], 18, &[index as u8, 0x80]));
+            let turns = |heads: [Head; AT_A_TIME]| {
+                let (mut flow, mut one_by_one) = (heads, heads);
+                let count = alike_after_flow(&expected, len, 8).turn_flow(&mut flow, |head| Some(head));
+                turned_one_by_one(&expected, &mut one_by_one, len);
+                assert_eq!(&flow[..count], &one_by_one[..count], "{} {len}", kernel.name());
+                assert_eq!(&flow[count..], &heads[count..]);
+                count
+            };
+            assert_eq!([right, numbered].map(turns), [8, 8], "{} {len}", kernel.name());
+            // From another socket, with another TTL, with another class: right ones, but of other flows.
+            for (at, byte) in [(11, 99), (27, 99), (35, 99), (22, 3), (15, 0), (20, 0)] {
+                let other = with_udp_checksum(with_bytes(right[6], at, &[byte]), len);
+                let places = [0, 3, 7].map(|place| {
+                    let mut heads = right;
+                    heads[place] = other;
+                    turns(heads)
+                });
+                assert_eq!(places, [0; 3], "{} {len} {at}", kernel.name());
+                assert_eq!(alike(&expected, len, 8).turn_flow(&mut [other; 8], |head| Some(head)), 0);
             }
         }
     }
@@ -320,8 +373,10 @@ fn every_byte_that_counts_is_looked_at_of_each_frame_alike() {
 /// Two bytes of one of eight frames alike, changed; the sums may be made right again.
 fn frames_alike() -> impl Strategy<Value = ([Head; AT_A_TIME], usize)> {
     let change = (0..AT_A_TIME, 0..64_usize, any::<u8>(), any::<bool>(), any::<bool>());
-    (select(vec![60_usize, 62, 64]), any::<[u8; AT_A_TIME]>(), proptest::collection::vec(change, 0..3))
-        .prop_map(|(len, fillings, changes)| {
+    // Of eight sources, or of one flow.
+    let fillings = prop_oneof![any::<[u8; AT_A_TIME]>(), Just([5; AT_A_TIME])];
+    (select(vec![60_usize, 62, 64]), fillings, proptest::collection::vec(change, 0..3)).prop_map(
+        |(len, fillings, changes)| {
             let mut heads = fillings.map(|filling| plain(len - HEADERS_LEN, filling));
             for (place, at, byte, ip, udp) in changes {
                 heads[place][at] = byte;
@@ -333,7 +388,8 @@ fn frames_alike() -> impl Strategy<Value = ([Head; AT_A_TIME], usize)> {
                 }
             }
             (heads, len)
-        })
+        },
+    )
 }
 
 proptest! {

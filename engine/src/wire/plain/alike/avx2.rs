@@ -6,14 +6,14 @@ use std::arch::asm;
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_setr_epi8, _mm_setzero_si128, _mm_shuffle_epi8,
     _mm_storeu_si128, _mm_testc_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_broadcastsi128_si256,
-    _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_hadd_epi32, _mm256_lddqu_si256,
-    _mm256_load_si256, _mm256_madd_epi16, _mm256_min_epu8, _mm256_or_si256, _mm256_permute2x128_si256,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32,
-    _mm256_srai_epi32, _mm256_srli_epi32, _mm256_storeu_si256, _mm256_testz_si256, _mm256_unpackhi_epi32,
-    _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
+    _mm256_castsi256_si128, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_hadd_epi32, _mm256_load_si256,
+    _mm256_madd_epi16, _mm256_min_epu8, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srai_epi32,
+    _mm256_srli_epi32, _mm256_storeu_si256, _mm256_testz_si256, _mm256_unpackhi_epi32, _mm256_unpackhi_epi64,
+    _mm256_unpacklo_epi32, _mm256_unpacklo_epi64, _mm256_xor_si256,
 };
 
-use super::{Alike, MASK, SENDER, SENDER_AT, heads};
+use super::{Alike, Bytes, MASK, SENDER, SENDER_AT, heads};
 use crate::wire::plain::{AT_A_TIME, Eight, Head};
 
 /// As [`Alike::turn_front`].
@@ -34,7 +34,8 @@ fn turn_front_avx2<P>(alike: &Alike, packets: &mut [P], head: impl Fn(&mut P) ->
         let Some([a, b, c, d, e, f, g, h]) = heads(packets, &head) else { break };
         let mut found = Found::none();
         let first = found.look_at([a, b], [e, f], alike);
-        found.settle();
+        let [begin, end] = &mut found.halves;
+        settle([begin, end, &mut found.least]);
         let second = found.look_at([c, d], [g, h], alike);
         let columns = Columns::of(first, second);
         // One branch on nearly all of it: with more, registers run out.
@@ -100,30 +101,11 @@ impl Found {
     #[inline]
     #[target_feature(enable = "avx2")]
     fn look_at_one(&mut self, head: &Head, alike: &Alike) -> Frame {
-        let begin = _mm256_xor_si256(load(head, 0), get(&alike.template.0, 0));
-        let end = _mm256_xor_si256(load(head, 32), get(&alike.template.0, 32));
+        let [begin, end] = differences(head, &alike.template);
         self.halves[0] = _mm256_or_si256(self.halves[0], begin);
         self.halves[1] = _mm256_or_si256(self.halves[1], end);
         self.least = _mm256_min_epu8(self.least, begin);
         Frame { begin, end, sums: _mm256_madd_epi16(end, get(&alike.factors.0, 16)) }
-    }
-
-    /// What was found so far is put together now: else the compiler keeps all frames for another
-    /// order, and runs out of registers.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn settle(&mut self) {
-        let ([begin, end], least) = (&mut self.halves, &mut self.least);
-        // SAFETY: no instruction at all.
-        unsafe {
-            asm!(
-                "/* {0} {1} {2} */",
-                inout(ymm_reg) * begin,
-                inout(ymm_reg) * end,
-                inout(ymm_reg) * least,
-                options(nomem, nostack, preserves_flags)
-            );
-        }
     }
 
     /// Not zero where something is not as in the template.
@@ -255,16 +237,33 @@ fn turn_one(head: &mut Head, protocol: u32, alike: &Alike) {
     }
 }
 
+/// What was found so far is put together now: else the compiler keeps all frames for another
+/// order, and runs out of registers.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn is_zero(wide: __m256i) -> bool {
+pub(super) fn settle([a, b, c]: [&mut __m256i; 3]) {
+    // SAFETY: no instruction at all.
+    unsafe {
+        asm!(
+            "/* {0} {1} {2} */",
+            inout(ymm_reg) * a,
+            inout(ymm_reg) * b,
+            inout(ymm_reg) * c,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn is_zero(wide: __m256i) -> bool {
     _mm256_testz_si256(wide, wide) == 1
 }
 
 /// The sum of both halves of each word, in its high half.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn folded(sums: __m256i) -> __m256i {
+pub(super) fn folded(sums: __m256i) -> __m256i {
     _mm256_add_epi32(sums, _mm256_slli_epi32::<16>(sums))
 }
 
@@ -278,29 +277,46 @@ fn with_carries(sums: __m256i) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn lower(a: __m256i, b: __m256i) -> __m256i {
+pub(super) fn lower(a: __m256i, b: __m256i) -> __m256i {
     _mm256_permute2x128_si256::<0x20>(a, b)
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn upper(a: __m256i, b: __m256i) -> __m256i {
+pub(super) fn upper(a: __m256i, b: __m256i) -> __m256i {
     _mm256_permute2x128_si256::<0x31>(a, b)
 }
 
-/// The 32 bytes from `at` on.
+/// The halves of a head, but for what they are to be. Written out, since a compiler that does not know the
+/// processor takes two instructions for an unaligned load, or one of its own.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m256i {
-    // SAFETY: the bytes are there; no alignment is asked for. (`loadu` becomes two loads, for
-    // processors that are older than AVX2.)
-    unsafe { _mm256_lddqu_si256(from.as_ptr().add(at.min(LEN - 32)).cast()) }
+pub(super) fn differences(head: &Head, template: &Bytes) -> [__m256i; 2] {
+    let (begin, end): (__m256i, __m256i);
+    // SAFETY: both halves are there, and are only read.
+    unsafe {
+        asm!(
+            "vpxor {begin}, {to_be}, ymmword ptr [{head}]",
+            begin = lateout(ymm_reg) begin,
+            to_be = in(ymm_reg) get(&template.0, 0),
+            head = in(reg) head,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+        asm!(
+            "vpxor {end}, {to_be}, ymmword ptr [{head} + 32]",
+            end = lateout(ymm_reg) end,
+            to_be = in(ymm_reg) get(&template.0, 32),
+            head = in(reg) head,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    [begin, end]
 }
 
 /// The 32 bytes from element `at` on, of what is aligned.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn get<T, const LEN: usize>(from: &[T; LEN], at: usize) -> __m256i {
+pub(super) fn get<T, const LEN: usize>(from: &[T; LEN], at: usize) -> __m256i {
     let from = from.as_ptr().cast::<u8>().wrapping_add(at * size_of::<T>());
     debug_assert!(from.addr().is_multiple_of(32) && at * size_of::<T>() + 32 <= LEN * size_of::<T>());
     // SAFETY: used for the aligned halves of `Bytes` and `Factors`.
@@ -309,7 +325,7 @@ fn get<T, const LEN: usize>(from: &[T; LEN], at: usize) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn all(from: &Eight) -> __m256i {
+pub(super) fn all(from: &Eight) -> __m256i {
     // SAFETY: 32 bytes, aligned as `Eight` is.
     unsafe { _mm256_load_si256(from.0.as_ptr().cast()) }
 }
@@ -317,7 +333,7 @@ fn all(from: &Eight) -> __m256i {
 /// The 16 bytes from `at` on.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_half<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m128i {
+pub(super) fn load_half<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m128i {
     let at = at.min(LEN - 16);
     // SAFETY: as in `load`.
     unsafe { _mm_loadu_si128(from.as_ptr().add(at).cast()) }

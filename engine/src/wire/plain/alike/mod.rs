@@ -10,10 +10,13 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx512;
+mod flow;
 #[cfg(target_arch = "x86_64")]
 mod ssse3;
 
 use std::array;
+
+use flow::Flow;
 
 use super::kernel::{Kernel, Kind};
 use super::{AT_A_TIME, Eight, HEADERS_LEN, Head, Headers, Station};
@@ -177,6 +180,8 @@ pub struct Alike {
     swapped: [u8; 16],
     #[cfg(target_arch = "x86_64")]
     wide: avx512::Wide,
+    /// The last flow that eight frames alike came from.
+    flow: Option<Flow>,
     kernel: Kernel,
     kind: AlikeKind,
 }
@@ -206,6 +211,7 @@ impl Alike {
             port: Eight::all(u32::from(u16::from_le_bytes(own.port) ^ 0x8000) << 16),
             reply: array::from_fn(|index| reply[index]),
             swapped: [4, 5, 6, 7, 0, 1, 2, 3, 10, 11, 8, 9, 12, 13, 14, 15],
+            flow: None,
             kernel,
             kind,
         })
@@ -223,7 +229,45 @@ impl Alike {
     ///
     /// `head` gives a packet's head, if its frame is of the length that was told.
     #[inline]
-    pub fn turn_front<P>(&self, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
+    pub fn turn_front<P>(&mut self, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
+        let turned = self.turn_flow(packets, &head);
+        if turned == packets.len() { turned } else { turned + self.turn_others(&mut packets[turned..], head) }
+    }
+
+    /// Those of the last flow.
+    #[inline]
+    pub(super) fn turn_flow<P>(
+        &self,
+        packets: &mut [P],
+        head: impl Fn(&mut P) -> Option<&mut Head>,
+    ) -> usize {
+        let (Some(flow), Some(first)) = (&self.flow, packets.first_mut().and_then(&head)) else { return 0 };
+        if !flow.may_have(first) {
+            return 0;
+        }
+        match self.kernel.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 | Kind::Avx2 => flow::avx2::turn_flow(flow, packets, head),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ssse3 => flow::ssse3::turn_flow(flow, packets, head),
+            Kind::Portable => 0,
+        }
+    }
+
+    /// Those of any. Where the first ones are of one flow, it is the last one from now on.
+    #[inline(never)]
+    fn turn_others<P>(&mut self, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
+        let eight = packets.first_chunk_mut().and_then(|eight| heads(eight, &head));
+        let first = eight.and_then(|eight| flow::are_one(&eight).then(|| *eight[0]));
+        let turned = self.turn_alike(packets, &head);
+        if let (Some(first), Some(reply), 1..) = (first, packets.first_mut().and_then(head), turned) {
+            self.flow = Some(Flow::new(self, &first, reply));
+        }
+        turned
+    }
+
+    #[inline]
+    fn turn_alike<P>(&self, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
         match self.kernel.0 {
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => avx512::turn_front(self, packets, head),
@@ -237,7 +281,6 @@ impl Alike {
 }
 
 /// The heads of eight packets, if all of them have one.
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn heads<P>(
     [a, b, c, d, e, f, g, h]: &mut [P; AT_A_TIME],

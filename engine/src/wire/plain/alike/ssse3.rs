@@ -248,21 +248,21 @@ fn turn_one(head: &mut Head, protocol: u32, alike: &Alike) {
 /// A bit for each byte that is zero.
 #[inline]
 #[target_feature(enable = "ssse3")]
-fn zero_bytes(bytes: __m128i) -> i32 {
+pub(super) fn zero_bytes(bytes: __m128i) -> i32 {
     _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_setzero_si128()))
 }
 
 /// The sum of both halves of each word, in its high half.
 #[inline]
 #[target_feature(enable = "ssse3")]
-fn folded(sums: __m128i) -> __m128i {
+pub(super) fn folded(sums: __m128i) -> __m128i {
     _mm_add_epi32(sums, _mm_slli_epi32::<16>(sums))
 }
 
 /// The 16 bytes from `at` on.
 #[inline]
 #[target_feature(enable = "ssse3")]
-fn load<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m128i {
+pub(super) fn load<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m128i {
     // SAFETY: the bytes are there; no alignment is asked for.
     unsafe { _mm_loadu_si128(from.as_ptr().add(at.min(LEN - 16)).cast()) }
 }
@@ -270,7 +270,7 @@ fn load<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m128i {
 /// The 16 bytes from element `at` on, of what is aligned.
 #[inline]
 #[target_feature(enable = "ssse3")]
-fn get<T, const LEN: usize>(from: &[T; LEN], at: usize) -> __m128i {
+pub(super) fn get<T, const LEN: usize>(from: &[T; LEN], at: usize) -> __m128i {
     let from = from.as_ptr().cast::<u8>().wrapping_add(at * size_of::<T>());
     debug_assert!(from.addr().is_multiple_of(16) && at * size_of::<T>() + 16 <= LEN * size_of::<T>());
     // SAFETY: used for the aligned quarters of `Bytes` and `Factors`.
@@ -279,7 +279,7 @@ fn get<T, const LEN: usize>(from: &[T; LEN], at: usize) -> __m128i {
 
 #[inline]
 #[target_feature(enable = "ssse3")]
-fn all(from: &Eight) -> __m128i {
+pub(super) fn all(from: &Eight) -> __m128i {
     // SAFETY: 16 bytes, aligned as `Eight` is.
     unsafe { _mm_load_si128(from.0.as_ptr().cast()) }
 }
