@@ -83,6 +83,15 @@ impl Measure {
         }
     }
 
+    /// For the percentiles that a machine's jitter can make by itself, the share of the values that are above.
+    pub(crate) fn share_above(self) -> Option<f64> {
+        match self {
+            Self::RttP99 | Self::LatenessP99 => Some(0.01),
+            Self::RttP999 | Self::LatenessP999 => Some(0.001),
+            _ => None,
+        }
+    }
+
     /// Whether a value makes sense. Of nothing that is measured there is none, but of rest.
     fn is_sane(self, value: f64) -> bool {
         let may_be_none = matches!(

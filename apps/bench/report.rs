@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::bars::Verdict;
 use super::failure::Failure;
+use super::jitter::Jitter;
 use super::machine::Machine;
 use super::pairs::{Compared, Outcome};
 use super::stats::Summary;
@@ -134,6 +135,7 @@ impl Report {
             self.pairs,
             self.seconds
         );
+        text += &jitter(&self.machine.jitter);
         if !self.bars.is_empty() {
             text += "\n### bars: what is wanted, and what it came to\n";
             text += &bars(&self.bars);
@@ -178,6 +180,23 @@ fn bars(bars: &[Verdict]) -> String {
         [what, of, bar.measure.to_owned(), bar.wanted.clone(), measured, bar.noise(), bar.word()]
     });
     table(["bar", "of", "measure", "wanted", "measured", "noise", "met"], cells.collect())
+}
+
+fn jitter(looks: &[Jitter]) -> String {
+    let cells = looks.iter().map(|look| {
+        let [median, longest] = [look.median_us, look.longest_us].map(|us| format!("{} us", number(us)));
+        [
+            look.cpu.to_string(),
+            format!("{} the labs", look.when),
+            format!("{:.2} %", 100.0 * look.lost_share),
+            look.gaps.to_string(),
+            median,
+            longest,
+        ]
+    });
+    let table = table(["CPU", "when", "time lost in gaps", "gaps", "median", "longest"], cells.collect());
+    let head = "\nJitter of the machine: gaps of more than 10 us in a loop that only reads the clock.\n";
+    if table.is_empty() { table } else { head.to_owned() + &table }
 }
 
 fn ratios(ratios: &[Ratio]) -> String {
@@ -246,6 +265,7 @@ fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::super::bars::{Bar, Of, Wanted};
+    use super::super::jitter;
     use super::super::pairs::{Measure, Measured, Missing};
     use super::*;
 
@@ -273,13 +293,14 @@ pub(crate) mod tests {
             of: Of::Ratio("gannet echo", "testpmd 5tswap"),
             wanted: Wanted::AtLeast(2.5),
         };
-        let bars = bar.judge(&lab, &noise).into_iter().collect();
+        let bars = bar.judge(&lab, &noise, &[]).into_iter().collect();
         let mut broken = Lab::new("veth");
         broken.leave(None, None, Failure::Failed("no wire".to_owned()));
         let version = "gannet 0.1.0".to_owned();
+        let jitter = vec![jitter::tests::at(&[0, 10, 30, 50, 90, 100])];
         Report {
             version,
-            machine: Machine::here(),
+            machine: Machine { jitter, ..Machine::here() },
             pairs: 10,
             seconds: 1.0,
             bars,
@@ -294,6 +315,12 @@ pub(crate) mod tests {
         for key in ["cpu", "cores", "tsc_hz", "kernel", "dpdk", "hypervisor"] {
             assert!(json["machine"].get(key).is_some(), "{key}");
         }
+        let jitter = &json["machine"]["jitter"][0];
+        assert_eq!(
+            (&jitter["cpu"], &jitter["when"], &jitter["gaps"]),
+            (&1.into(), &"before".into(), &3.into())
+        );
+        assert!(jitter["lost_share"] == 0.8 && jitter["median_us"] == 20.0 && jitter["longest_us"] == 40.0);
         let row = &json["labs"][0]["rows"][0];
         assert_eq!((&row["subject"], &row["unit"]), (&"gannet echo".into(), &"ticks/packet".into()));
         assert!(row["median"] == 9.5 && row["p25"].is_f64() && row["p75"].is_f64());
@@ -311,6 +338,7 @@ pub(crate) mod tests {
     fn the_tables_say_all_of_it() {
         let text = sample().markdown();
         for line in [
+            "| 1   | before the labs | 80.00 %           | 3    | 20.0 us | 40.0 us |",
             "| 64 B | gannet echo    | ticks   | ticks/packet | 9.50   | 8.55 | 10.5 |",
             "| ring, 64 B: speed | gannet echo over testpmd 5tswap | ticks   | >= 2.5 | 2.000 times | 0.900 to 1.100 | NO  |",
             "- skipped: 64 B, testpmd io: no <testpmd> here",
