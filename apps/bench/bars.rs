@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::jitter::{Jitter, least_waiting_share};
-use super::pairs::Measure;
+use super::measure::Measure;
 use super::report::{Lab, Ratio, number};
 
 /// Something that a lab's figures should reach, by its median.

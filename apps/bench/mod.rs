@@ -10,6 +10,7 @@ mod failure;
 mod jitter;
 mod labs;
 mod machine;
+mod measure;
 mod network;
 mod pairs;
 mod peer;

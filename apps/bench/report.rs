@@ -266,7 +266,8 @@ fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
 pub(crate) mod tests {
     use super::super::bars::{Bar, Of, Wanted};
     use super::super::jitter;
-    use super::super::pairs::{Measure, Measured, Missing};
+    use super::super::measure::Measure;
+    use super::super::pairs::{Measured, Missing};
     use super::*;
 
     pub(crate) fn sample() -> Report {

@@ -12,7 +12,8 @@ use super::memif::{lone, wait_for};
 use super::{Bench, needs_dpdk};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::process::{Scratch, Server, json_of, number, ourselves};
 
 /// Memory of each EAL in MiB: rings have room for a move or an update of every player.

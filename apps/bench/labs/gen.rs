@@ -11,7 +11,8 @@ use super::echo::{LOAD, NEIGHBOUR};
 use super::{Bench, needs_dpdk, unique};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::peer::testpmd::{Counted, Testpmd};
 use crate::bench::process::{Scratch, Server, number, ourselves};
 

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::Bench;
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
+use crate::bench::measure::Measure;
 use crate::bench::network::Namespace;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::process::{json_of, number, ourselves};
 
 const EVENTFD: &str = "a thread on an eventfd";

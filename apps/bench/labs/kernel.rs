@@ -6,8 +6,9 @@ use super::veth::{self, Who};
 use super::{Bench, memif};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
+use crate::bench::measure::Measure;
 use crate::bench::network::Wire;
-use crate::bench::pairs::{Case, Measure, Subject};
+use crate::bench::pairs::{Case, Subject};
 
 const CLASSICAL: &str = "recvfrom and sendto";
 const SOCKETS: &str = "gannet echo, socket";

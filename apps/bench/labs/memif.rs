@@ -10,7 +10,8 @@ use super::echo::{self, Echo, Load, Outcome};
 use super::{Bench, needs_dpdk, unique};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::process::{Scratch, Server, ourselves};
 
 /// Memory of each EAL in MiB.

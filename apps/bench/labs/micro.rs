@@ -20,7 +20,8 @@ use gannet::wire::{ipv4, udp};
 
 use super::Bench;
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::subject::frames::{self, Endpoint};
 
 const OURS: &str = "gannet";

@@ -12,7 +12,8 @@ use gannet::wire::plain::{KERNEL_VARIABLE, Kernel};
 use super::{Bench, Cpus, needs_dpdk};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::peer::testpmd::{Counted, Testpmd};
 use crate::bench::process::{json_of, number, ourselves};
 

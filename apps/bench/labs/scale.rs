@@ -6,7 +6,8 @@ use super::veth::{self, Who};
 use super::{Bench, needs_dpdk, ring};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 
 const ONE: &str = "gannet echo, one lcore";
 const TWO: &str = "gannet echo, two lcores";

@@ -7,8 +7,9 @@ use super::echo::{self, Echo, Load, Outcome};
 use super::{Bench, needs_dpdk, unique};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
+use crate::bench::measure::Measure;
 use crate::bench::network::{Namespace, Wire};
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::process::{Scratch, Server, ourselves};
 
 /// Memory of the EAL in MiB.
