@@ -110,7 +110,7 @@ fn run_subject(words: impl Iterator<Item = String>) -> ExitCode {
             say(format_args!("{failure}"));
             match failure {
                 Failure::Skip(_) => ExitCode::from(process::SKIPPED),
-                Failure::Failed(_) => ExitCode::FAILURE,
+                Failure::Failed(_) | Failure::Fell(_) => ExitCode::FAILURE,
             }
         }
     }

@@ -10,15 +10,27 @@ use super::stats::Summary;
 /// What one run of a subject gave, the main thing first.
 pub(crate) type Values = Vec<(Measure, f64)>;
 
+/// How often a measurement over memif is made again.
+const TRIES_AGAIN: u32 = 2;
+
 /// Something that can be measured.
 pub(crate) struct Subject<'a> {
     pub(crate) name: &'static str,
     pub(crate) measure: Box<dyn FnMut() -> Result<Values, Failure> + 'a>,
+    is_over_memif: bool,
+    /// Measurements that ended by SIGSEGV and were made again.
+    fallen: u32,
 }
 
 impl<'a> Subject<'a> {
     pub(crate) fn new(name: &'static str, measure: impl FnMut() -> Result<Values, Failure> + 'a) -> Self {
-        Self { name, measure: Box::new(measure) }
+        Self { name, measure: Box::new(measure), is_over_memif: false, fallen: 0 }
+    }
+
+    /// One that is measured again if it falls: when the other end goes, DPDK's `net_memif` can take its
+    /// process along, ours and the peer's alike.
+    pub(crate) fn over_memif(self) -> Self {
+        Self { is_over_memif: true, ..self }
     }
 }
 
@@ -49,6 +61,13 @@ pub(crate) struct Compared {
     pub(crate) summary: Summary,
 }
 
+/// How many measurements of a subject fell and were made again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Repeated {
+    pub(crate) subject: &'static str,
+    pub(crate) count: u32,
+}
+
 /// What was not measured, and why.
 #[derive(Clone, Debug)]
 pub(crate) struct Missing {
@@ -63,6 +82,7 @@ pub(crate) struct Outcome {
     pub(crate) compared: Vec<Compared>,
     pub(crate) noise: Vec<Compared>,
     pub(crate) missing: Vec<Missing>,
+    pub(crate) repeated: Vec<Repeated>,
 }
 
 /// The values of each round, by measure.
@@ -109,8 +129,22 @@ fn add(subject: &mut Subject<'_>, rounds: &mut Result<Rounds, Failure>) {
     }
 }
 
-/// A run whose values make sense.
+/// A run whose values make sense, made again where a fall is not of its own making.
 fn measured(subject: &mut Subject<'_>) -> Result<Values, Failure> {
+    let mut tries_left = if subject.is_over_memif { TRIES_AGAIN } else { 0 };
+    loop {
+        match measured_once(subject) {
+            Err(Failure::Fell(why)) if tries_left > 0 => {
+                say(format_args!("  {}: once more, since it fell: {why}", subject.name));
+                tries_left -= 1;
+                subject.fallen += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn measured_once(subject: &mut Subject<'_>) -> Result<Values, Failure> {
     let values = (subject.measure)()?;
     match values.iter().find(|(measure, value)| !measure.is_sane(*value)) {
         Some((measure, value)) => Err(Failure::Failed(format!("{} of {value}", measure.name()))),
@@ -155,6 +189,8 @@ fn collect(case: &Case<'_>, rounds: Vec<Result<Rounds, Failure>>, outcome: &mut 
             Some(Measured { subject: subject.name, measure, summary: Summary::of(values)? })
         }));
     }
+    let fallen = case.subjects.iter().filter(|subject| subject.fallen > 0);
+    outcome.repeated.extend(fallen.map(|subject| Repeated { subject: subject.name, count: subject.fallen }));
     for &(of, to) in &case.ratios {
         if let (Some(first), Some(second)) = (done.get(of), done.get(to)) {
             outcome.compared.extend(compare(of, to, first, second));
@@ -222,6 +258,35 @@ mod tests {
         };
         let outcome = run("lab", case, 5, &|| false);
         assert_eq!(outcome.noise[0].summary.median, 0.5);
+    }
+
+    /// Falls `falls` times, and is then measured, as often as it is asked.
+    fn falling(falls: usize) -> Subject<'static> {
+        let mut turns = (1..=falls + 1).cycle();
+        Subject::new("ours", move || match turns.next() {
+            Some(turn) if turn <= falls => Err(Failure::Fell("SIGSEGV".to_owned())),
+            _ => Ok(vec![(Measure::Rate, 1.0)]),
+        })
+    }
+
+    #[test]
+    fn over_memif_what_fell_is_measured_again_twice() {
+        let outcome = |subject, noise| {
+            let case = Case { name: "x", subjects: vec![subject], ratios: vec![], noise };
+            run("lab", case, 3, &|| false)
+        };
+        let twice = outcome(falling(2).over_memif(), None);
+        assert_eq!((twice.measured.len(), twice.missing.len()), (1, 0));
+        assert_eq!(twice.repeated, [Repeated { subject: "ours", count: 6 }]);
+        let noise = outcome(falling(1).over_memif(), Some("ours"));
+        assert_eq!((noise.noise.len(), noise.repeated[0].count), (1, 9), "six of the noise and three rounds");
+        let thrice = outcome(falling(3).over_memif(), None);
+        assert_eq!(thrice.missing[0].why, Failure::Fell("SIGSEGV".to_owned()));
+        let elsewhere = outcome(falling(1), None);
+        assert_eq!((elsewhere.missing.len(), elsewhere.repeated.len()), (1, 0));
+        let else_failed = Subject::new("ours", || Err(Failure::Failed("no wire".to_owned()))).over_memif();
+        assert_eq!(outcome(else_failed, None).repeated, []);
+        assert_eq!(outcome(fixed("ours", &[1.0]).over_memif(), None).repeated, []);
     }
 
     #[test]

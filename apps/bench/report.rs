@@ -8,7 +8,7 @@ use super::bars::Verdict;
 use super::failure::Failure;
 use super::jitter::Jitter;
 use super::machine::Machine;
-use super::pairs::{Compared, Outcome};
+use super::pairs::{Compared, Outcome, Repeated};
 use super::stats::Summary;
 
 /// A whole run.
@@ -37,6 +37,8 @@ pub(crate) struct Lab {
     pub(crate) skipped: Vec<Left>,
     /// What should have worked.
     pub(crate) failed: Vec<Left>,
+    /// What fell, and was measured again.
+    pub(crate) repeated: Vec<Again>,
 }
 
 /// A subject's value.
@@ -71,6 +73,14 @@ pub(crate) struct Left {
     pub(crate) reason: String,
 }
 
+/// Measurements that ended by SIGSEGV and were made again.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Again {
+    pub(crate) case: String,
+    pub(crate) subject: &'static str,
+    pub(crate) count: u32,
+}
+
 impl Lab {
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, ..Self::default() }
@@ -81,7 +91,9 @@ impl Lab {
         let case = case.map(str::to_owned);
         match why {
             Failure::Skip(reason) => self.skipped.push(Left { case, subject, reason }),
-            Failure::Failed(reason) => self.failed.push(Left { case, subject, reason }),
+            Failure::Failed(reason) | Failure::Fell(reason) => {
+                self.failed.push(Left { case, subject, reason })
+            }
         }
     }
 
@@ -107,6 +119,8 @@ impl Lab {
         for missing in outcome.missing {
             self.leave(Some(case), Some(missing.subject), missing.why);
         }
+        let again = |Repeated { subject, count }| Again { case: case.to_owned(), subject, count };
+        self.repeated.extend(outcome.repeated.into_iter().map(again));
         outcome.noise.into_iter().map(ratio).collect()
     }
 }
@@ -146,6 +160,7 @@ impl Report {
             text += &ratios(&lab.ratios);
             text += &left("skipped", &lab.skipped);
             text += &left("FAILED", &lab.failed);
+            text += &repeated(&lab.repeated);
         }
         if !self.noise.is_empty() {
             text += "\n### noise: the peer against itself\n";
@@ -229,6 +244,22 @@ fn left(word: &str, left: &[Left]) -> String {
     text
 }
 
+fn repeated(repeated: &[Again]) -> String {
+    let mut text = String::new();
+    for Again { case, subject, count } in repeated {
+        let (measurements, were) =
+            if *count == 1 { ("measurement", "was") } else { ("measurements", "were") };
+        let _ = write!(
+            text,
+            "\n- {case}: {count} {measurements} of {subject} ended by SIGSEGV and {were} made again"
+        );
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
 /// Three or four digits that count.
 pub(crate) fn number(value: f64) -> String {
     match value {
@@ -284,6 +315,10 @@ pub(crate) mod tests {
                 subject: "testpmd io",
                 why: Failure::Skip("no <testpmd>\nhere".to_owned()),
             }],
+            repeated: vec![
+                Repeated { subject: "gannet echo", count: 1 },
+                Repeated { subject: "testpmd 5tswap", count: 2 },
+            ],
         };
         let mut lab = Lab::new("ring");
         let noise = lab.add("64 B", outcome);
@@ -332,6 +367,8 @@ pub(crate) mod tests {
         assert_eq!((&bar["wanted"], &bar["met"]), (&">= 2.5".into(), &false.into()));
         assert_eq!((&bar["measured"], &bar["of"], &bar["to"]), (&2.0.into(), &ratio["of"], &ratio["to"]));
         assert_eq!(json["labs"][0]["skipped"][0]["subject"], "testpmd io");
+        assert_eq!(json["labs"][0]["repeated"][1]["subject"], "testpmd 5tswap");
+        assert_eq!(json["labs"][0]["repeated"][1]["count"], 2);
         assert_eq!(json["labs"][1]["failed"][0]["reason"], "no wire");
     }
 
@@ -343,6 +380,8 @@ pub(crate) mod tests {
             "| 64 B | gannet echo    | ticks   | ticks/packet | 9.50   | 8.55 | 10.5 |",
             "| ring, 64 B: speed | gannet echo over testpmd 5tswap | ticks   | >= 2.5 | 2.000 times | 0.900 to 1.100 | NO  |",
             "- skipped: 64 B, testpmd io: no <testpmd> here",
+            "- 64 B: 1 measurement of gannet echo ended by SIGSEGV and was made again",
+            "- 64 B: 2 measurements of testpmd 5tswap ended by SIGSEGV and were made again",
             "- FAILED: the whole lab: no wire",
             "### noise: the peer against itself",
         ] {

@@ -117,7 +117,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     let bots = |name, rate| Case {
         name,
         subjects: vec![
-            Subject::new(MEMIF, move || over_memif(bench, rate)),
+            Subject::new(MEMIF, move || over_memif(bench, rate)).over_memif(),
             Subject::new(SOCKET, move || on_sockets(bench, rate)),
         ],
         ratios: vec![(MEMIF, SOCKET)],

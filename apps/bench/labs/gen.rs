@@ -70,9 +70,11 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ratios: vec![(OURS, PEER)],
         noise: Some(PEER),
     };
+    let mut memif = flat_out(OVER_MEMIF, |bench| over_memif(bench, ours), |bench| over_memif(bench, peer));
+    memif.subjects = memif.subjects.into_iter().map(Subject::over_memif).collect();
     Ok(vec![
         flat_out(TO_NULL, ours_to_null, peer_to_null),
-        flat_out(OVER_MEMIF, |bench| over_memif(bench, ours), |bench| over_memif(bench, peer)),
+        memif,
         Case {
             name: PUNCTUAL,
             subjects: vec![Subject::new(OURS, || punctual(bench))],

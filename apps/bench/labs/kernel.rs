@@ -50,7 +50,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
             Subject::new(SOCKETS, on_veth(Who::Sockets)),
             Subject::new(CLASSICAL, on_veth(Who::Classical)),
             Subject::new(AF_PACKET, on_veth(Who::Native)),
-            Subject::new(MEMIF, || memif::flat_out(bench)?.saturated(bench)),
+            Subject::new(MEMIF, || memif::flat_out(bench)?.saturated(bench)).over_memif(),
         ],
         ratios: vec![(SOCKETS, CLASSICAL), (AF_PACKET, CLASSICAL), (AF_PACKET, SOCKETS), (MEMIF, CLASSICAL)],
         noise: Some(CLASSICAL),

@@ -66,8 +66,8 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     needs_dpdk()?;
     let subjects = |measure: fn(&Bench, Who) -> Result<Values, Failure>| {
         vec![
-            Subject::new(OURS, move || measure(bench, Who::Ours)),
-            Subject::new(PEER, move || measure(bench, Who::Peer)),
+            Subject::new(OURS, move || measure(bench, Who::Ours)).over_memif(),
+            Subject::new(PEER, move || measure(bench, Who::Peer)).over_memif(),
         ]
     };
     let ratios = vec![(OURS, PEER)];
