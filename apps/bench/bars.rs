@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::jitter::{Jitter, least_waiting_share};
 use super::measure::Measure;
-use super::report::{Lab, Ratio, number};
+use super::report::{Lab, Ratio};
+use super::tables::number;
 
 /// Something that a lab's figures should reach, by its median.
 #[derive(Clone, Copy, Debug)]

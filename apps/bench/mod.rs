@@ -2,7 +2,7 @@
 //!
 //! A lab (`labs`) has cases, a case has subjects that do the same work. They are measured in
 //! turn (`pairs`), each in a process of its own (`subject`, `peer`), and what comes of it is
-//! summed up (`stats`), held against what is wanted (`bars`), told (`report`) and drawn (`plot`). What
+//! summed up (`stats`), held against what is wanted (`bars`), told (`report`, `tables`) and drawn (`plot`). What
 //! the machine itself takes away from them is measured before and after (`jitter`).
 
 mod bars;
@@ -19,6 +19,7 @@ mod process;
 mod report;
 mod stats;
 mod subject;
+mod tables;
 
 use std::fs;
 use std::io::Write;
