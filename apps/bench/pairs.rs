@@ -42,6 +42,8 @@ pub(crate) struct Case<'a> {
     pub(crate) ratios: Vec<(&'static str, &'static str)>,
     /// The one that is measured against itself first.
     pub(crate) noise: Option<&'static str>,
+    /// How many times as many rounds it has as others: more than one where rounds differ much.
+    pub(crate) times: u32,
 }
 
 /// A subject's values over all rounds.
@@ -83,15 +85,18 @@ pub(crate) struct Outcome {
     pub(crate) noise: Vec<Compared>,
     pub(crate) missing: Vec<Missing>,
     pub(crate) repeated: Vec<Repeated>,
+    /// Rounds there were.
+    pub(crate) pairs: u32,
 }
 
 /// The values of each round, by measure.
 type Rounds = BTreeMap<Measure, Vec<f64>>;
 
-/// Measures a case in `pairs` rounds of all its subjects, after as many pairs of one against itself.
-/// Once `is_stopped` says so, what is left fails.
+/// Measures a case in `pairs` rounds of all its subjects, or its own multiple of that, after as many pairs of
+/// one against itself. Once `is_stopped` says so, what is left fails.
 pub(crate) fn run(lab: &str, mut case: Case<'_>, pairs: u32, is_stopped: &dyn Fn() -> bool) -> Outcome {
-    let mut outcome = Outcome::default();
+    let pairs = pairs * case.times;
+    let mut outcome = Outcome { pairs, ..Outcome::default() };
     if let Some(name) = case.noise
         && let Some(subject) = case.subjects.iter_mut().find(|subject| subject.name == name)
     {
@@ -230,7 +235,7 @@ mod tests {
     #[test]
     fn ratios_are_taken_round_by_round() {
         let subjects = vec![fixed("ours", &[10.0, 20.0, 30.0]), fixed("peer", &[20.0, 80.0, 30.0])];
-        let case = Case { name: "x", subjects, ratios: vec![("ours", "peer")], noise: None };
+        let case = Case { name: "x", subjects, ratios: vec![("ours", "peer")], noise: None, times: 1 };
         let outcome = run("lab", case, 3, &|| false);
         assert_eq!(outcome.measured[0].summary.median, 20.0);
         assert_eq!(outcome.measured[1].summary.median, 30.0);
@@ -240,9 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn a_case_may_have_more_rounds_than_others() {
+        let subjects = vec![fixed("peer", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])];
+        let case = Case { name: "x", subjects, ratios: vec![], noise: None, times: 3 };
+        let outcome = run("lab", case, 2, &|| false);
+        assert_eq!((outcome.pairs, outcome.measured[0].summary.median), (6, 3.5));
+    }
+
+    #[test]
     fn a_signal_ends_it_and_is_told() {
-        let case =
-            Case { name: "x", subjects: vec![fixed("peer", &[20.0])], ratios: vec![], noise: Some("peer") };
+        let case = Case {
+            name: "x",
+            subjects: vec![fixed("peer", &[20.0])],
+            ratios: vec![],
+            noise: Some("peer"),
+            times: 1,
+        };
         let outcome = run("lab", case, 5, &|| true);
         assert!(outcome.measured.is_empty() && outcome.noise.is_empty());
         assert_eq!(outcome.missing[0].why, Failure::Failed("stopped by a signal".to_owned()));
@@ -255,6 +273,7 @@ mod tests {
             subjects: vec![fixed("peer", &[20.0, 10.0])],
             ratios: vec![],
             noise: Some("peer"),
+            times: 1,
         };
         let outcome = run("lab", case, 5, &|| false);
         assert_eq!(outcome.noise[0].summary.median, 0.5);
@@ -272,7 +291,7 @@ mod tests {
     #[test]
     fn over_memif_what_fell_is_measured_again_twice() {
         let outcome = |subject, noise| {
-            let case = Case { name: "x", subjects: vec![subject], ratios: vec![], noise };
+            let case = Case { name: "x", subjects: vec![subject], ratios: vec![], noise, times: 1 };
             run("lab", case, 3, &|| false)
         };
         let twice = outcome(falling(2).over_memif(), None);
@@ -302,8 +321,13 @@ mod tests {
         });
         let zero = Subject::new("zero", || Ok(vec![(Measure::Rate, 0.0)]));
         let ratios = vec![("broken", "peer"), ("zero", "peer")];
-        let case =
-            Case { name: "x", subjects: vec![broken, fixed("peer", &[1.0]), zero], ratios, noise: None };
+        let case = Case {
+            name: "x",
+            subjects: vec![broken, fixed("peer", &[1.0]), zero],
+            ratios,
+            noise: None,
+            times: 1,
+        };
         let outcome = run("lab", case, 3, &|| false);
         assert_eq!(outcome.missing[0].why, Failure::Skip("no wire".to_owned()));
         assert_eq!(outcome.missing[1].why, Failure::Failed("rate of 0".to_owned()));

@@ -37,6 +37,8 @@ pub(crate) struct Lab {
     pub(crate) skipped: Vec<Left>,
     /// What should have worked.
     pub(crate) failed: Vec<Left>,
+    /// How many rounds each case had.
+    pub(crate) pairs: Vec<Pairs>,
     /// What fell, and was measured again.
     pub(crate) repeated: Vec<Again>,
 }
@@ -71,6 +73,13 @@ pub(crate) struct Left {
     pub(crate) case: Option<String>,
     pub(crate) subject: Option<&'static str>,
     pub(crate) reason: String,
+}
+
+/// The rounds of a case.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Pairs {
+    pub(crate) case: String,
+    pub(crate) pairs: u32,
 }
 
 /// Measurements that ended by SIGSEGV and were made again.
@@ -119,6 +128,7 @@ impl Lab {
         for missing in outcome.missing {
             self.leave(Some(case), Some(missing.subject), missing.why);
         }
+        self.pairs.push(Pairs { case: case.to_owned(), pairs: outcome.pairs });
         let again = |Repeated { subject, count }| Again { case: case.to_owned(), subject, count };
         self.repeated.extend(outcome.repeated.into_iter().map(again));
         outcome.noise.into_iter().map(ratio).collect()
@@ -160,6 +170,7 @@ impl Report {
             text += &tables::ratios(&lab.ratios);
             text += &tables::left("skipped", &lab.skipped);
             text += &tables::left("FAILED", &lab.failed);
+            text += &tables::pairs(&lab.pairs, self.pairs);
             text += &tables::repeated(&lab.repeated);
         }
         if !self.noise.is_empty() {
@@ -196,6 +207,7 @@ pub(crate) mod tests {
                 Repeated { subject: "gannet echo", count: 1 },
                 Repeated { subject: "testpmd 5tswap", count: 2 },
             ],
+            pairs: 30,
         };
         let mut lab = Lab::new("ring");
         let noise = lab.add("64 B", outcome);
@@ -246,6 +258,7 @@ pub(crate) mod tests {
         assert_eq!(json["labs"][0]["skipped"][0]["subject"], "testpmd io");
         assert_eq!(json["labs"][0]["repeated"][1]["subject"], "testpmd 5tswap");
         assert_eq!(json["labs"][0]["repeated"][1]["count"], 2);
+        assert_eq!((&json["pairs"], &json["labs"][0]["pairs"][0]["pairs"]), (&10.into(), &30.into()));
         assert_eq!(json["labs"][1]["failed"][0]["reason"], "no wire");
     }
 
@@ -257,6 +270,7 @@ pub(crate) mod tests {
             "| 64 B | gannet echo    | ticks   | ticks/packet | 9.50   | 8.55 | 10.5 |",
             "| ring, 64 B: speed | gannet echo over testpmd 5tswap | ticks   | >= 2.5 | 2.000 times | 0.900 to 1.100 | NO  |",
             "- skipped: 64 B, testpmd io: no <testpmd> here",
+            "- 64 B: medians of 30 pairs",
             "- 64 B: 1 measurement of gannet echo ended by SIGSEGV and was made again",
             "- 64 B: 2 measurements of testpmd 5tswap ended by SIGSEGV and were made again",
             "- FAILED: the whole lab: no wire",

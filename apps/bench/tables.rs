@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::bars::Verdict;
 use super::jitter::Jitter;
-use super::report::{Again, Left, Ratio, Row};
+use super::report::{Again, Left, Pairs, Ratio, Row};
 use super::stats::Summary;
 
 pub(crate) fn rows(rows: &[Row]) -> String {
@@ -79,6 +79,14 @@ pub(crate) fn left(word: &str, left: &[Left]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The cases that had another number of rounds than is usual.
+pub(crate) fn pairs(cases: &[Pairs], usual: u32) -> String {
+    let others = cases.iter().filter(|case| case.pairs != usual);
+    let text: String =
+        others.map(|case| format!("\n- {}: medians of {} pairs", case.case, case.pairs)).collect();
+    if text.is_empty() { text } else { text + "\n" }
 }
 
 pub(crate) fn repeated(repeated: &[Again]) -> String {

@@ -113,6 +113,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         subjects: vec![Subject::new(OURS, move || measure(bench))],
         ratios: Vec::new(),
         noise: None,
+        times: 1,
     };
     let bots = |name, rate| Case {
         name,
@@ -122,6 +123,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ],
         ratios: vec![(MEMIF, SOCKET)],
         noise: None,
+        times: 1,
     };
     Ok(vec![
         // Two hundred cells each way: two others nearby.

@@ -69,6 +69,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         subjects: vec![Subject::new(OURS, move || ours(bench)), Subject::new(PEER, move || peer(bench))],
         ratios: vec![(OURS, PEER)],
         noise: Some(PEER),
+        times: 1,
     };
     let mut memif = flat_out(OVER_MEMIF, |bench| over_memif(bench, ours), |bench| over_memif(bench, peer));
     memif.subjects = memif.subjects.into_iter().map(Subject::over_memif).collect();
@@ -80,6 +81,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
             subjects: vec![Subject::new(OURS, || punctual(bench))],
             ratios: Vec::new(),
             noise: None,
+            times: 1,
         },
     ])
 }

@@ -58,8 +58,9 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
             ],
             ratios: vec![(AF_PACKET, EVENTFD)],
             noise: Some(EVENTFD),
+            times: 1,
         },
-        Case { name: "no descriptor", subjects: sleeps.into(), ratios: Vec::new(), noise: None },
+        Case { name: "no descriptor", subjects: sleeps.into(), ratios: Vec::new(), noise: None, times: 1 },
     ])
 }
 

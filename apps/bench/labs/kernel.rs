@@ -54,5 +54,6 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ],
         ratios: vec![(SOCKETS, CLASSICAL), (AF_PACKET, CLASSICAL), (AF_PACKET, SOCKETS), (MEMIF, CLASSICAL)],
         noise: Some(CLASSICAL),
+        times: 1,
     }])
 }

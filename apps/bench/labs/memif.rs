@@ -26,6 +26,10 @@ enum Who {
     Peer,
 }
 
+/// Its rounds differ much, and are long.
+const LOSS_TIMES: u32 = 2;
+/// Its rounds differ much.
+const HALF_TIMES: u32 = 3;
 const SATURATED: &str = "saturated";
 const LOSS: &str = "0.5 % loss";
 const HALF: &str = "half of the peer's load";
@@ -74,8 +78,13 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     let found = |bench: &Bench, who| Ok(vec![(Measure::Rate, run(bench, who, Load::Search)?.found()? / 1e6)]);
     let saturated = |bench: &Bench, who| run(bench, who, Load::FlatOut)?.saturated(bench);
     let half = |bench: &Bench, who| run(bench, who, Load::Rate(half_of_the_peers(bench)?))?.round_trips();
-    let case = |name, subjects| Case { name, subjects, ratios: ratios.clone(), noise: Some(PEER) };
-    Ok(vec![case(SATURATED, subjects(saturated)), case(LOSS, subjects(found)), case(HALF, subjects(half))])
+    let case =
+        |name, subjects, times| Case { name, subjects, ratios: ratios.clone(), noise: Some(PEER), times };
+    Ok(vec![
+        case(SATURATED, subjects(saturated), 1),
+        case(LOSS, subjects(found), LOSS_TIMES),
+        case(HALF, subjects(half), HALF_TIMES),
+    ])
 }
 
 /// Half of the rate at which the peer loses 0.5 %, searched for once.

@@ -37,6 +37,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         subjects: vec![Subject::new(OURS, move || time(bench, operation))],
         ratios: Vec::new(),
         noise: None,
+        times: 1,
     };
     let checksum = |name, of: fn(&Frame), naive: fn(&Frame)| Case {
         name,
@@ -46,6 +47,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ],
         ratios: vec![(OURS, NAIVE)],
         noise: Some(NAIVE),
+        times: 1,
     };
     Ok(vec![
         ours("parse", parse),

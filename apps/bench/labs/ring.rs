@@ -116,6 +116,7 @@ fn case<'a>(bench: &'a Bench, name: &'static str, traffic: &'static [&'static st
         ],
         ratios: vec![(AVX2, FIVE_TUPLE_SWAP), (SSSE3, FIVE_TUPLE_SWAP), (AVX2, VECTORS), (AVX2, SCALAR)],
         noise: None,
+        times: 1,
     }
 }
 

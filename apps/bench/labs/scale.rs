@@ -54,6 +54,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ],
         ratios: vec![(TWO, ONE)],
         noise: Some(ONE),
+        times: 1,
     };
     let shared = Case {
         name: SHARED,
@@ -63,6 +64,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ],
         ratios: vec![(TWO, ONE)],
         noise: None,
+        times: 1,
     };
     Ok(vec![case(SHORT, &["--traffic", "one"]), case(MIX, &["--traffic", "mix"]), shared])
 }
