@@ -5,6 +5,8 @@ use std::fs;
 use gannet::sys::{Clock, CpuSet};
 use serde::Serialize;
 
+use super::jitter::Jitter;
+
 /// The machine of a run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
@@ -18,10 +20,12 @@ pub(crate) struct Machine {
     /// How the kernel chooses the CPU's frequency, where that is its to choose.
     pub(crate) governor: Option<String>,
     pub(crate) hypervisor: Option<String>,
+    /// What its CPUs lose while nothing else runs on them.
+    pub(crate) jitter: Vec<Jitter>,
 }
 
 impl Machine {
-    /// This one.
+    /// This one, its jitter not yet measured.
     pub(crate) fn here() -> Self {
         let info = read("/proc/cpuinfo").unwrap_or_default();
         Self {
@@ -32,6 +36,7 @@ impl Machine {
             dpdk: gannet::dpdk_version(),
             governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
             hypervisor: hypervisor(&info),
+            jitter: Vec::new(),
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! A lab (`labs`) has cases, a case has subjects that do the same work. They are measured in
 //! turn (`pairs`), each in a process of its own (`subject`, `peer`), and what comes of it is
-//! summed up (`stats`), held against what is wanted (`bars`), told (`report`) and drawn (`plot`).
+//! summed up (`stats`), held against what is wanted (`bars`), told (`report`, `tables`) and drawn (`plot`). What
+//! the machine itself takes away from them is measured before and after (`jitter`).
 
 mod bars;
 mod failure;
+mod jitter;
 mod labs;
 mod machine;
+mod measure;
 mod network;
 mod pairs;
 mod peer;
@@ -16,6 +19,7 @@ mod process;
 mod report;
 mod stats;
 mod subject;
+mod tables;
 
 use std::fs;
 use std::io::Write;
@@ -26,7 +30,9 @@ use std::time::Duration;
 use clap::{CommandFactory as _, Parser, ValueEnum};
 use gannet::sys::Signals;
 
+use bars::Bar;
 use failure::Failure;
+use jitter::Jitter;
 use labs::{Bench, Name};
 use machine::Machine;
 use pairs::say;
@@ -105,7 +111,7 @@ fn run_subject(words: impl Iterator<Item = String>) -> ExitCode {
             say(format_args!("{failure}"));
             match failure {
                 Failure::Skip(_) => ExitCode::from(process::SKIPPED),
-                Failure::Failed(_) => ExitCode::FAILURE,
+                Failure::Failed(_) | Failure::Fell(_) => ExitCode::FAILURE,
             }
         }
     }
@@ -125,6 +131,7 @@ fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let is_stopped = || signals.wait(Duration::ZERO).is_some();
     let machine = Machine::here();
     let bench = Bench::new(Duration::from_secs_f64(arguments.seconds), &machine)?;
+    let look = |when| look_at_jitter(&bench, when, &is_stopped);
     let mut report = Report {
         version: version.to_owned(),
         machine,
@@ -134,16 +141,32 @@ fn bench(version: &str, arguments: &Arguments) -> Result<ExitCode, Failure> {
         noise: Vec::new(),
         labs: Vec::new(),
     };
+    report.machine.jitter = look("before");
     for name in Name::value_variants() {
         if arguments.labs.is_empty() || arguments.labs.contains(name) {
             run_lab(*name, arguments, &bench, &mut report, &is_stopped);
         }
+    }
+    report.machine.jitter.extend(look("after"));
+    for name in Name::value_variants() {
+        judge(*name, &mut report);
     }
     // A reader that went away is no reason not to keep the results.
     let _ = std::io::stdout().write_all(report.markdown().as_bytes());
     keep(arguments, &report)?;
     let is_bad = report.is_empty() || report.has_failures() || (arguments.strict && report.has_skips());
     Ok(if is_bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What the CPUs of the labs lose with nothing on them, for as long as two measurements, but not longer than
+/// is needed.
+fn look_at_jitter(bench: &Bench, when: &'static str, is_stopped: &dyn Fn() -> bool) -> Vec<Jitter> {
+    if is_stopped() {
+        return Vec::new();
+    }
+    let cpus = bench.cpus.all();
+    say(format_args!("jitter of CPUs {cpus:?}, {when} the labs"));
+    jitter::measure(&cpus, when, jitter::LONG.min(2 * bench.seconds))
 }
 
 fn run_lab(
@@ -165,9 +188,15 @@ fn run_lab(
         }
         Err(why) => lab.leave(None, None, why),
     }
-    let noise: Vec<_> = report.noise.iter().filter(|ratio| ratio.lab == lab.name).cloned().collect();
-    report.bars.extend(name.bars().iter().filter_map(|bar| bar.judge(&lab, &noise)));
     report.labs.push(lab);
+}
+
+/// Holds the bars of a lab against what it came to, if it was run.
+fn judge(name: Name, report: &mut Report) {
+    let Some(lab) = report.labs.iter().find(|lab| lab.name == name.word()) else { return };
+    let noise: Vec<_> = report.noise.iter().filter(|ratio| ratio.lab == lab.name).cloned().collect();
+    let judge = |bar: &Bar| bar.judge(lab, &noise, &report.machine.jitter);
+    report.bars.extend(name.bars().iter().filter_map(judge));
 }
 
 /// Writes the files that were asked for.

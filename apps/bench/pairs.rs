@@ -4,112 +4,33 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::failure::Failure;
+use super::measure::Measure;
 use super::stats::Summary;
-
-/// What a value is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Measure {
-    /// Time-stamp counter ticks for a packet, of a loop that always has some.
-    Ticks,
-    /// Ticks for a packet of the turns of the loop that had packets.
-    BusyTicks,
-    /// Ticks of a core for a packet: what its loop and the kernel's interrupts on it used.
-    CoreTicks,
-    /// Packets in a second, in millions.
-    Rate,
-    /// Round trip time, half of them faster.
-    RttP50,
-    /// Round trip time, 99 % of them faster.
-    RttP99,
-    /// Round trip time, 99.9 % of them faster.
-    RttP999,
-    /// Time of one operation.
-    Time,
-    /// How late a datagram leaves, half of them earlier.
-    LatenessP50,
-    /// How late a datagram leaves, 99 % of them earlier.
-    LatenessP99,
-    /// How late something is done, 99.9 % of the times earlier.
-    LatenessP999,
-    /// How late something is over, behind the moment at which it was due, 99.9 % of the times earlier.
-    EndP999,
-    /// What did not arrive.
-    Loss,
-    /// Memory that is taken.
-    Memory,
-    /// Share of a CPU that is used while nothing comes.
-    Cpu,
-    /// Time from a packet's sending to its service, half of them faster.
-    WakeupP50,
-    /// Time from a packet's sending to its service, 99 % of them faster.
-    WakeupP99,
-}
-
-impl Measure {
-    /// Its name in tables.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Ticks => "ticks",
-            Self::BusyTicks => "busy ticks",
-            Self::CoreTicks => "core ticks",
-            Self::Rate => "rate",
-            Self::RttP50 => "RTT p50",
-            Self::RttP99 => "RTT p99",
-            Self::RttP999 => "RTT p99.9",
-            Self::Time => "time",
-            Self::LatenessP50 => "lateness p50",
-            Self::LatenessP99 => "lateness p99",
-            Self::LatenessP999 => "lateness p99.9",
-            Self::EndP999 => "end p99.9",
-            Self::Loss => "lost updates",
-            Self::Memory => "memory",
-            Self::Cpu => "idle CPU",
-            Self::WakeupP50 => "wake-up p50",
-            Self::WakeupP99 => "wake-up p99",
-        }
-    }
-
-    /// The unit of its values.
-    pub(crate) fn unit(self) -> &'static str {
-        match self {
-            Self::Ticks | Self::BusyTicks | Self::CoreTicks => "ticks/packet",
-            Self::Rate => "Mpps",
-            Self::RttP50 | Self::RttP99 | Self::RttP999 => "us",
-            Self::LatenessP50 | Self::LatenessP99 | Self::WakeupP50 | Self::WakeupP99 => "us",
-            Self::LatenessP999 | Self::EndP999 => "us",
-            Self::Memory => "MiB",
-            Self::Time => "ns",
-            Self::Cpu | Self::Loss => "%",
-        }
-    }
-
-    /// Whether a value makes sense. Of nothing that is measured there is none, but of rest.
-    fn is_sane(self, value: f64) -> bool {
-        let may_be_none = matches!(
-            self,
-            Self::Cpu | Self::Loss | Self::LatenessP50 | Self::LatenessP99 | Self::LatenessP999
-        );
-        value.is_finite() && (value > 0.0 || (may_be_none && value == 0.0))
-    }
-
-    /// How many times better `of` is than `to`.
-    fn ratio(self, of: f64, to: f64) -> f64 {
-        if self == Self::Rate { of / to } else { to / of }
-    }
-}
 
 /// What one run of a subject gave, the main thing first.
 pub(crate) type Values = Vec<(Measure, f64)>;
+
+/// How often a measurement over memif is made again.
+const TRIES_AGAIN: u32 = 2;
 
 /// Something that can be measured.
 pub(crate) struct Subject<'a> {
     pub(crate) name: &'static str,
     pub(crate) measure: Box<dyn FnMut() -> Result<Values, Failure> + 'a>,
+    is_over_memif: bool,
+    /// Measurements that ended by SIGSEGV and were made again.
+    fallen: u32,
 }
 
 impl<'a> Subject<'a> {
     pub(crate) fn new(name: &'static str, measure: impl FnMut() -> Result<Values, Failure> + 'a) -> Self {
-        Self { name, measure: Box::new(measure) }
+        Self { name, measure: Box::new(measure), is_over_memif: false, fallen: 0 }
+    }
+
+    /// One that is measured again if it falls: when the other end goes, DPDK's `net_memif` can take its
+    /// process along, ours and the peer's alike.
+    pub(crate) fn over_memif(self) -> Self {
+        Self { is_over_memif: true, ..self }
     }
 }
 
@@ -121,6 +42,8 @@ pub(crate) struct Case<'a> {
     pub(crate) ratios: Vec<(&'static str, &'static str)>,
     /// The one that is measured against itself first.
     pub(crate) noise: Option<&'static str>,
+    /// How many times as many rounds it has as others: more than one where rounds differ much.
+    pub(crate) times: u32,
 }
 
 /// A subject's values over all rounds.
@@ -140,6 +63,13 @@ pub(crate) struct Compared {
     pub(crate) summary: Summary,
 }
 
+/// How many measurements of a subject fell and were made again.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Repeated {
+    pub(crate) subject: &'static str,
+    pub(crate) count: u32,
+}
+
 /// What was not measured, and why.
 #[derive(Clone, Debug)]
 pub(crate) struct Missing {
@@ -154,15 +84,19 @@ pub(crate) struct Outcome {
     pub(crate) compared: Vec<Compared>,
     pub(crate) noise: Vec<Compared>,
     pub(crate) missing: Vec<Missing>,
+    pub(crate) repeated: Vec<Repeated>,
+    /// Rounds there were.
+    pub(crate) pairs: u32,
 }
 
 /// The values of each round, by measure.
 type Rounds = BTreeMap<Measure, Vec<f64>>;
 
-/// Measures a case in `pairs` rounds of all its subjects, after as many pairs of one against itself.
-/// Once `is_stopped` says so, what is left fails.
+/// Measures a case in `pairs` rounds of all its subjects, or its own multiple of that, after as many pairs of
+/// one against itself. Once `is_stopped` says so, what is left fails.
 pub(crate) fn run(lab: &str, mut case: Case<'_>, pairs: u32, is_stopped: &dyn Fn() -> bool) -> Outcome {
-    let mut outcome = Outcome::default();
+    let pairs = pairs * case.times;
+    let mut outcome = Outcome { pairs, ..Outcome::default() };
     if let Some(name) = case.noise
         && let Some(subject) = case.subjects.iter_mut().find(|subject| subject.name == name)
     {
@@ -200,8 +134,22 @@ fn add(subject: &mut Subject<'_>, rounds: &mut Result<Rounds, Failure>) {
     }
 }
 
-/// A run whose values make sense.
+/// A run whose values make sense, made again where a fall is not of its own making.
 fn measured(subject: &mut Subject<'_>) -> Result<Values, Failure> {
+    let mut tries_left = if subject.is_over_memif { TRIES_AGAIN } else { 0 };
+    loop {
+        match measured_once(subject) {
+            Err(Failure::Fell(why)) if tries_left > 0 => {
+                say(format_args!("  {}: once more, since it fell: {why}", subject.name));
+                tries_left -= 1;
+                subject.fallen += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn measured_once(subject: &mut Subject<'_>) -> Result<Values, Failure> {
     let values = (subject.measure)()?;
     match values.iter().find(|(measure, value)| !measure.is_sane(*value)) {
         Some((measure, value)) => Err(Failure::Failed(format!("{} of {value}", measure.name()))),
@@ -246,6 +194,8 @@ fn collect(case: &Case<'_>, rounds: Vec<Result<Rounds, Failure>>, outcome: &mut 
             Some(Measured { subject: subject.name, measure, summary: Summary::of(values)? })
         }));
     }
+    let fallen = case.subjects.iter().filter(|subject| subject.fallen > 0);
+    outcome.repeated.extend(fallen.map(|subject| Repeated { subject: subject.name, count: subject.fallen }));
     for &(of, to) in &case.ratios {
         if let (Some(first), Some(second)) = (done.get(of), done.get(to)) {
             outcome.compared.extend(compare(of, to, first, second));
@@ -285,7 +235,7 @@ mod tests {
     #[test]
     fn ratios_are_taken_round_by_round() {
         let subjects = vec![fixed("ours", &[10.0, 20.0, 30.0]), fixed("peer", &[20.0, 80.0, 30.0])];
-        let case = Case { name: "x", subjects, ratios: vec![("ours", "peer")], noise: None };
+        let case = Case { name: "x", subjects, ratios: vec![("ours", "peer")], noise: None, times: 1 };
         let outcome = run("lab", case, 3, &|| false);
         assert_eq!(outcome.measured[0].summary.median, 20.0);
         assert_eq!(outcome.measured[1].summary.median, 30.0);
@@ -295,18 +245,25 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_ends_it_and_is_told() {
-        let case =
-            Case { name: "x", subjects: vec![fixed("peer", &[20.0])], ratios: vec![], noise: Some("peer") };
-        let outcome = run("lab", case, 5, &|| true);
-        assert!(outcome.measured.is_empty() && outcome.noise.is_empty());
-        assert_eq!(outcome.missing[0].why, Failure::Failed("stopped by a signal".to_owned()));
+    fn a_case_may_have_more_rounds_than_others() {
+        let subjects = vec![fixed("peer", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])];
+        let case = Case { name: "x", subjects, ratios: vec![], noise: None, times: 3 };
+        let outcome = run("lab", case, 2, &|| false);
+        assert_eq!((outcome.pairs, outcome.measured[0].summary.median), (6, 3.5));
     }
 
     #[test]
-    fn a_higher_rate_is_better() {
-        assert_eq!(Measure::Rate.ratio(4.0, 2.0), 2.0);
-        assert_eq!(Measure::RttP99.ratio(4.0, 2.0), 0.5);
+    fn a_signal_ends_it_and_is_told() {
+        let case = Case {
+            name: "x",
+            subjects: vec![fixed("peer", &[20.0])],
+            ratios: vec![],
+            noise: Some("peer"),
+            times: 1,
+        };
+        let outcome = run("lab", case, 5, &|| true);
+        assert!(outcome.measured.is_empty() && outcome.noise.is_empty());
+        assert_eq!(outcome.missing[0].why, Failure::Failed("stopped by a signal".to_owned()));
     }
 
     #[test]
@@ -316,9 +273,39 @@ mod tests {
             subjects: vec![fixed("peer", &[20.0, 10.0])],
             ratios: vec![],
             noise: Some("peer"),
+            times: 1,
         };
         let outcome = run("lab", case, 5, &|| false);
         assert_eq!(outcome.noise[0].summary.median, 0.5);
+    }
+
+    /// Falls `falls` times, and is then measured, as often as it is asked.
+    fn falling(falls: usize) -> Subject<'static> {
+        let mut turns = (1..=falls + 1).cycle();
+        Subject::new("ours", move || match turns.next() {
+            Some(turn) if turn <= falls => Err(Failure::Fell("SIGSEGV".to_owned())),
+            _ => Ok(vec![(Measure::Rate, 1.0)]),
+        })
+    }
+
+    #[test]
+    fn over_memif_what_fell_is_measured_again_twice() {
+        let outcome = |subject, noise| {
+            let case = Case { name: "x", subjects: vec![subject], ratios: vec![], noise, times: 1 };
+            run("lab", case, 3, &|| false)
+        };
+        let twice = outcome(falling(2).over_memif(), None);
+        assert_eq!((twice.measured.len(), twice.missing.len()), (1, 0));
+        assert_eq!(twice.repeated, [Repeated { subject: "ours", count: 6 }]);
+        let noise = outcome(falling(1).over_memif(), Some("ours"));
+        assert_eq!((noise.noise.len(), noise.repeated[0].count), (1, 9), "six of the noise and three rounds");
+        let thrice = outcome(falling(3).over_memif(), None);
+        assert_eq!(thrice.missing[0].why, Failure::Fell("SIGSEGV".to_owned()));
+        let elsewhere = outcome(falling(1), None);
+        assert_eq!((elsewhere.missing.len(), elsewhere.repeated.len()), (1, 0));
+        let else_failed = Subject::new("ours", || Err(Failure::Failed("no wire".to_owned()))).over_memif();
+        assert_eq!(outcome(else_failed, None).repeated, []);
+        assert_eq!(outcome(fixed("ours", &[1.0]).over_memif(), None).repeated, []);
     }
 
     #[test]
@@ -334,8 +321,13 @@ mod tests {
         });
         let zero = Subject::new("zero", || Ok(vec![(Measure::Rate, 0.0)]));
         let ratios = vec![("broken", "peer"), ("zero", "peer")];
-        let case =
-            Case { name: "x", subjects: vec![broken, fixed("peer", &[1.0]), zero], ratios, noise: None };
+        let case = Case {
+            name: "x",
+            subjects: vec![broken, fixed("peer", &[1.0]), zero],
+            ratios,
+            noise: None,
+            times: 1,
+        };
         let outcome = run("lab", case, 3, &|| false);
         assert_eq!(outcome.missing[0].why, Failure::Skip("no wire".to_owned()));
         assert_eq!(outcome.missing[1].why, Failure::Failed("rate of 0".to_owned()));

@@ -83,7 +83,7 @@ fn draw(text: &mut String, group: &Group<'_>, mut top: usize) -> usize {
             LEFT as f64 + low,
             LEFT as f64 + high,
             LEFT as f64 + high.max(median) + 6.0,
-            super::report::number(row.summary.median),
+            super::tables::number(row.summary.median),
         );
         top += STEP;
     }

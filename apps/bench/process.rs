@@ -42,7 +42,7 @@ fn succeeded(output: &Output) -> Result<(), Failure> {
     match output.status.code() {
         Some(0) => Ok(()),
         Some(code) if code == i32::from(SKIPPED) => Err(Failure::Skip(why)),
-        _ => Err(Failure::Failed(format!("{}: {why}", output.status))),
+        _ => Err(Failure::of_end(Some(output.status), format!("{}: {why}", output.status))),
     }
 }
 
@@ -122,9 +122,10 @@ impl Server {
 
     fn failure(&mut self, what: &str) -> Failure {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        // What has ended before is not killed.
+        let status = self.child.wait().ok();
         let said = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        Failure::Failed(format!("{what}: {}", why(&said)))
+        Failure::of_end(status, format!("{what}: {}", why(&said)))
     }
 }
 
@@ -183,6 +184,10 @@ mod tests {
     fn failures_and_skips_are_told_apart_with_their_reason() {
         let failed = json_of(&mut shell("echo 'error: no wire' >&2; echo more >&2; exit 1"));
         assert_eq!(failed, Err(Failure::Failed("exit status: 1: error: no wire".to_owned())));
+        let fallen = json_of(&mut shell("echo 'INFO: the link' >&2; kill -SEGV $$"));
+        assert_eq!(fallen, Err(Failure::Fell("signal: 11 (SIGSEGV): INFO: the link".to_owned())));
+        let killed = json_of(&mut shell("kill -KILL $$")).expect_err("it ended");
+        assert!(matches!(&killed, Failure::Failed(why) if why.contains("SIGKILL")), "{killed}");
         let skipped = json_of(&mut shell("echo 'no DPDK' >&2; exit 77"));
         assert_eq!(skipped, Err(Failure::Skip("no DPDK".to_owned())));
     }
@@ -196,5 +201,10 @@ mod tests {
         let mut broken = Server::start(&mut shell("echo 'error: no port' >&2; exit 1")).expect("a shell");
         let why = broken.ready().expect_err("it ended").to_string();
         assert!(why.contains("no port"), "{why}");
+        let mut falling = Server::start(&mut shell("kill -SEGV $$")).expect("a shell");
+        assert!(matches!(falling.ready(), Err(Failure::Fell(_))));
+        let mut falling = Server::start(&mut shell("echo ready; read x; kill -SEGV $$")).expect("a shell");
+        falling.ready().expect("it says so");
+        assert!(matches!(falling.end(PATIENCE), Err(Failure::Fell(_))));
     }
 }

@@ -1,4 +1,4 @@
-//! What a benchmark came to: as JSON, and as tables for people.
+//! What a benchmark came to: as JSON, and as tables for people (`tables`).
 
 use std::fmt::Write;
 
@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::bars::Verdict;
 use super::failure::Failure;
 use super::machine::Machine;
-use super::pairs::{Compared, Outcome};
+use super::pairs::{Compared, Outcome, Repeated};
 use super::stats::Summary;
+use super::tables;
 
 /// A whole run.
 #[derive(Clone, Debug, Serialize)]
@@ -36,6 +37,10 @@ pub(crate) struct Lab {
     pub(crate) skipped: Vec<Left>,
     /// What should have worked.
     pub(crate) failed: Vec<Left>,
+    /// How many rounds each case had.
+    pub(crate) pairs: Vec<Pairs>,
+    /// What fell, and was measured again.
+    pub(crate) repeated: Vec<Again>,
 }
 
 /// A subject's value.
@@ -70,6 +75,21 @@ pub(crate) struct Left {
     pub(crate) reason: String,
 }
 
+/// The rounds of a case.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Pairs {
+    pub(crate) case: String,
+    pub(crate) pairs: u32,
+}
+
+/// Measurements that ended by SIGSEGV and were made again.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Again {
+    pub(crate) case: String,
+    pub(crate) subject: &'static str,
+    pub(crate) count: u32,
+}
+
 impl Lab {
     pub(crate) fn new(name: &'static str) -> Self {
         Self { name, ..Self::default() }
@@ -80,7 +100,9 @@ impl Lab {
         let case = case.map(str::to_owned);
         match why {
             Failure::Skip(reason) => self.skipped.push(Left { case, subject, reason }),
-            Failure::Failed(reason) => self.failed.push(Left { case, subject, reason }),
+            Failure::Failed(reason) | Failure::Fell(reason) => {
+                self.failed.push(Left { case, subject, reason })
+            }
         }
     }
 
@@ -106,6 +128,9 @@ impl Lab {
         for missing in outcome.missing {
             self.leave(Some(case), Some(missing.subject), missing.why);
         }
+        self.pairs.push(Pairs { case: case.to_owned(), pairs: outcome.pairs });
+        let again = |Repeated { subject, count }| Again { case: case.to_owned(), subject, count };
+        self.repeated.extend(outcome.repeated.into_iter().map(again));
         outcome.noise.into_iter().map(ratio).collect()
     }
 }
@@ -134,119 +159,34 @@ impl Report {
             self.pairs,
             self.seconds
         );
+        text += &tables::jitter(&self.machine.jitter);
         if !self.bars.is_empty() {
             text += "\n### bars: what is wanted, and what it came to\n";
-            text += &bars(&self.bars);
+            text += &tables::bars(&self.bars);
         }
         for lab in &self.labs {
             let _ = write!(text, "\n### {}\n", lab.name);
-            text += &rows(&lab.rows);
-            text += &ratios(&lab.ratios);
-            text += &left("skipped", &lab.skipped);
-            text += &left("FAILED", &lab.failed);
+            text += &tables::rows(&lab.rows);
+            text += &tables::ratios(&lab.ratios);
+            text += &tables::left("skipped", &lab.skipped);
+            text += &tables::left("FAILED", &lab.failed);
+            text += &tables::pairs(&lab.pairs, self.pairs);
+            text += &tables::repeated(&lab.repeated);
         }
         if !self.noise.is_empty() {
             text += "\n### noise: the peer against itself\n";
-            text += &ratios(&self.noise);
+            text += &tables::ratios(&self.noise);
         }
         text
     }
 }
 
-fn rows(rows: &[Row]) -> String {
-    let cells = rows.iter().map(|row| {
-        let Summary { median, p25, p75 } = row.summary;
-        let [median, p25, p75] = [median, p25, p75].map(number);
-        [
-            row.case.clone(),
-            row.subject.to_owned(),
-            row.measure.to_owned(),
-            row.unit.to_owned(),
-            median,
-            p25,
-            p75,
-        ]
-    });
-    table(["case", "subject", "measure", "unit", "median", "p25", "p75"], cells.collect())
-}
-
-fn bars(bars: &[Verdict]) -> String {
-    let cells = bars.iter().map(|bar| {
-        let of = bar.to.map_or(bar.of.to_owned(), |to| format!("{} over {to}", bar.of));
-        let what = format!("{}, {}: {}", bar.lab, bar.case, bar.what);
-        let measured = format!("{} {}", bar.figure(), bar.unit);
-        [what, of, bar.measure.to_owned(), bar.wanted.clone(), measured, bar.noise(), bar.word()]
-    });
-    table(["bar", "of", "measure", "wanted", "measured", "noise", "met"], cells.collect())
-}
-
-fn ratios(ratios: &[Ratio]) -> String {
-    let cells = ratios.iter().map(|ratio| {
-        let Summary { median, p25, p75 } = ratio.summary;
-        let [median, p25, p75] = [median, p25, p75].map(|value| format!("{value:.3}"));
-        [
-            ratio.case.clone(),
-            ratio.of.to_owned(),
-            ratio.to.to_owned(),
-            ratio.measure.to_owned(),
-            median,
-            p25,
-            p75,
-        ]
-    });
-    table(["case", "of", "to", "measure", "ratio", "p25", "p75"], cells.collect())
-}
-
-fn left(word: &str, left: &[Left]) -> String {
-    let mut text = String::new();
-    for one in left {
-        let of = [one.case.as_deref(), one.subject].into_iter().flatten().collect::<Vec<_>>().join(", ");
-        let of = if of.is_empty() { "the whole lab".to_owned() } else { of };
-        let _ = write!(text, "\n- {word}: {of}: {}", one.reason.replace('\n', " "));
-    }
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    text
-}
-
-/// Three or four digits that count.
-pub(crate) fn number(value: f64) -> String {
-    match value {
-        100.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        1.0.. => format!("{value:.2}"),
-        _ => format!("{value:.4}"),
-    }
-}
-
-/// A Markdown table with its columns aligned; nothing if it has no rows.
-fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].len()]).max().unwrap_or(0)
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::from("\n");
-    let mut line = |cells: &[String; N]| {
-        for (cell, width) in cells.iter().zip(widths) {
-            let _ = write!(text, "| {cell:<width$} ");
-        }
-        text.push_str("|\n");
-    };
-    line(&head.map(str::to_owned));
-    line(&widths.map(|width| "-".repeat(width)));
-    rows.iter().for_each(line);
-    text
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::super::bars::{Bar, Of, Wanted};
-    use super::super::pairs::{Measure, Measured, Missing};
+    use super::super::jitter;
+    use super::super::measure::Measure;
+    use super::super::pairs::{Measured, Missing};
     use super::*;
 
     pub(crate) fn sample() -> Report {
@@ -263,6 +203,11 @@ pub(crate) mod tests {
                 subject: "testpmd io",
                 why: Failure::Skip("no <testpmd>\nhere".to_owned()),
             }],
+            repeated: vec![
+                Repeated { subject: "gannet echo", count: 1 },
+                Repeated { subject: "testpmd 5tswap", count: 2 },
+            ],
+            pairs: 30,
         };
         let mut lab = Lab::new("ring");
         let noise = lab.add("64 B", outcome);
@@ -273,13 +218,14 @@ pub(crate) mod tests {
             of: Of::Ratio("gannet echo", "testpmd 5tswap"),
             wanted: Wanted::AtLeast(2.5),
         };
-        let bars = bar.judge(&lab, &noise).into_iter().collect();
+        let bars = bar.judge(&lab, &noise, &[]).into_iter().collect();
         let mut broken = Lab::new("veth");
         broken.leave(None, None, Failure::Failed("no wire".to_owned()));
         let version = "gannet 0.1.0".to_owned();
+        let jitter = vec![jitter::tests::at(&[0, 10, 30, 50, 90, 100])];
         Report {
             version,
-            machine: Machine::here(),
+            machine: Machine { jitter, ..Machine::here() },
             pairs: 10,
             seconds: 1.0,
             bars,
@@ -294,6 +240,12 @@ pub(crate) mod tests {
         for key in ["cpu", "cores", "tsc_hz", "kernel", "dpdk", "hypervisor"] {
             assert!(json["machine"].get(key).is_some(), "{key}");
         }
+        let jitter = &json["machine"]["jitter"][0];
+        assert_eq!(
+            (&jitter["cpu"], &jitter["when"], &jitter["gaps"]),
+            (&1.into(), &"before".into(), &3.into())
+        );
+        assert!(jitter["lost_share"] == 0.8 && jitter["median_us"] == 20.0 && jitter["longest_us"] == 40.0);
         let row = &json["labs"][0]["rows"][0];
         assert_eq!((&row["subject"], &row["unit"]), (&"gannet echo".into(), &"ticks/packet".into()));
         assert!(row["median"] == 9.5 && row["p25"].is_f64() && row["p75"].is_f64());
@@ -304,6 +256,9 @@ pub(crate) mod tests {
         assert_eq!((&bar["wanted"], &bar["met"]), (&">= 2.5".into(), &false.into()));
         assert_eq!((&bar["measured"], &bar["of"], &bar["to"]), (&2.0.into(), &ratio["of"], &ratio["to"]));
         assert_eq!(json["labs"][0]["skipped"][0]["subject"], "testpmd io");
+        assert_eq!(json["labs"][0]["repeated"][1]["subject"], "testpmd 5tswap");
+        assert_eq!(json["labs"][0]["repeated"][1]["count"], 2);
+        assert_eq!((&json["pairs"], &json["labs"][0]["pairs"][0]["pairs"]), (&10.into(), &30.into()));
         assert_eq!(json["labs"][1]["failed"][0]["reason"], "no wire");
     }
 
@@ -311,9 +266,13 @@ pub(crate) mod tests {
     fn the_tables_say_all_of_it() {
         let text = sample().markdown();
         for line in [
+            "| 1   | before the labs | 80.00 %           | 3    | 20.0 us | 40.0 us |",
             "| 64 B | gannet echo    | ticks   | ticks/packet | 9.50   | 8.55 | 10.5 |",
             "| ring, 64 B: speed | gannet echo over testpmd 5tswap | ticks   | >= 2.5 | 2.000 times | 0.900 to 1.100 | NO  |",
             "- skipped: 64 B, testpmd io: no <testpmd> here",
+            "- 64 B: medians of 30 pairs",
+            "- 64 B: 1 measurement of gannet echo ended by SIGSEGV and was made again",
+            "- 64 B: 2 measurements of testpmd 5tswap ended by SIGSEGV and were made again",
             "- FAILED: the whole lab: no wire",
             "### noise: the peer against itself",
         ] {

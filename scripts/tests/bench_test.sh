@@ -51,6 +51,10 @@ report = json.load(open(sys.argv[1]))
 assert lab["name"] == sys.argv[2], lab["name"]
 for key in ("cpu", "cores", "tsc_hz", "kernel", "dpdk", "governor", "hypervisor"):
     assert key in report["machine"], key
+looks = report["machine"]["jitter"]
+assert {look["when"] for look in looks} == {"before", "after"}, looks
+for look in looks:
+    assert 0 <= look["lost_share"] <= 1 and look["seconds"] > 0 and (look["gaps"] > 0) == (look["longest_us"] > 10), look
 assert not lab["failed"], lab["failed"]
 for row in lab["rows"]:
     assert row["subject"] and row["unit"] and row["case"], row
@@ -72,7 +76,7 @@ for bar in report["bars"]:
     [said] = [line for line in lines if line[0] == what and line[2] == bar["measure"] and bar["wanted"] == line[3]
               and line[1] == (f"{bar['of']} over {bar['to']}" if bar["to"] else bar["of"])]
     assert said[5] == ("-" if bar["noise"] is None else "{:.3f} to {:.3f}".format(*bar["noise"])), (bar, said)
-    no = "NO, within the noise" if bar["is_within_noise"] else "NO"
+    no = "NO" + ", within the noise" * bar["is_within_noise"] + ", beyond the machine's jitter" * bar["is_beyond_jitter"]
     assert said[6] == {True: "yes", False: no, None: "-"}[bar["met"]] or bar["missing"] in said[6], (bar, said)
     assert (bar["measured"] is None) == bool(bar["missing"]), bar
 reasons = sorted({left["reason"] for left in lab["skipped"] if "want" not in left["reason"]})

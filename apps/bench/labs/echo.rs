@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::Bench;
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Measure, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::Values;
 use crate::bench::peer::testpmd::Testpmd;
 use crate::bench::process::{Scratch, Server, number};
 

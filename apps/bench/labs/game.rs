@@ -12,7 +12,8 @@ use super::memif::{lone, wait_for};
 use super::{Bench, needs_dpdk};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::process::{Scratch, Server, json_of, number, ourselves};
 
 /// Memory of each EAL in MiB: rings have room for a move or an update of every player.
@@ -112,15 +113,17 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         subjects: vec![Subject::new(OURS, move || measure(bench))],
         ratios: Vec::new(),
         noise: None,
+        times: 1,
     };
     let bots = |name, rate| Case {
         name,
         subjects: vec![
-            Subject::new(MEMIF, move || over_memif(bench, rate)),
+            Subject::new(MEMIF, move || over_memif(bench, rate)).over_memif(),
             Subject::new(SOCKET, move || on_sockets(bench, rate)),
         ],
         ratios: vec![(MEMIF, SOCKET)],
         noise: None,
+        times: 1,
     };
     Ok(vec![
         // Two hundred cells each way: two others nearby.

@@ -11,7 +11,8 @@ use super::echo::{LOAD, NEIGHBOUR};
 use super::{Bench, needs_dpdk, unique};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::peer::testpmd::{Counted, Testpmd};
 use crate::bench::process::{Scratch, Server, number, ourselves};
 
@@ -68,15 +69,19 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         subjects: vec![Subject::new(OURS, move || ours(bench)), Subject::new(PEER, move || peer(bench))],
         ratios: vec![(OURS, PEER)],
         noise: Some(PEER),
+        times: 1,
     };
+    let mut memif = flat_out(OVER_MEMIF, |bench| over_memif(bench, ours), |bench| over_memif(bench, peer));
+    memif.subjects = memif.subjects.into_iter().map(Subject::over_memif).collect();
     Ok(vec![
         flat_out(TO_NULL, ours_to_null, peer_to_null),
-        flat_out(OVER_MEMIF, |bench| over_memif(bench, ours), |bench| over_memif(bench, peer)),
+        memif,
         Case {
             name: PUNCTUAL,
             subjects: vec![Subject::new(OURS, || punctual(bench))],
             ratios: Vec::new(),
             noise: None,
+            times: 1,
         },
     ])
 }

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::Bench;
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
+use crate::bench::measure::Measure;
 use crate::bench::network::Namespace;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::process::{json_of, number, ourselves};
 
 const EVENTFD: &str = "a thread on an eventfd";
@@ -57,8 +58,9 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
             ],
             ratios: vec![(AF_PACKET, EVENTFD)],
             noise: Some(EVENTFD),
+            times: 1,
         },
-        Case { name: "no descriptor", subjects: sleeps.into(), ratios: Vec::new(), noise: None },
+        Case { name: "no descriptor", subjects: sleeps.into(), ratios: Vec::new(), noise: None, times: 1 },
     ])
 }
 

@@ -6,8 +6,9 @@ use super::veth::{self, Who};
 use super::{Bench, memif};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
+use crate::bench::measure::Measure;
 use crate::bench::network::Wire;
-use crate::bench::pairs::{Case, Measure, Subject};
+use crate::bench::pairs::{Case, Subject};
 
 const CLASSICAL: &str = "recvfrom and sendto";
 const SOCKETS: &str = "gannet echo, socket";
@@ -49,9 +50,10 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
             Subject::new(SOCKETS, on_veth(Who::Sockets)),
             Subject::new(CLASSICAL, on_veth(Who::Classical)),
             Subject::new(AF_PACKET, on_veth(Who::Native)),
-            Subject::new(MEMIF, || memif::flat_out(bench)?.saturated(bench)),
+            Subject::new(MEMIF, || memif::flat_out(bench)?.saturated(bench)).over_memif(),
         ],
         ratios: vec![(SOCKETS, CLASSICAL), (AF_PACKET, CLASSICAL), (AF_PACKET, SOCKETS), (MEMIF, CLASSICAL)],
         noise: Some(CLASSICAL),
+        times: 1,
     }])
 }

@@ -20,7 +20,8 @@ use gannet::wire::{ipv4, udp};
 
 use super::Bench;
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::subject::frames::{self, Endpoint};
 
 const OURS: &str = "gannet";
@@ -36,6 +37,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         subjects: vec![Subject::new(OURS, move || time(bench, operation))],
         ratios: Vec::new(),
         noise: None,
+        times: 1,
     };
     let checksum = |name, of: fn(&Frame), naive: fn(&Frame)| Case {
         name,
@@ -45,6 +47,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ],
         ratios: vec![(OURS, NAIVE)],
         noise: Some(NAIVE),
+        times: 1,
     };
     Ok(vec![
         ours("parse", parse),

@@ -126,6 +126,14 @@ impl Cpus {
         Ok(Self { main, worker, second })
     }
 
+    /// Each of them once.
+    pub(crate) fn all(self) -> Vec<usize> {
+        let mut all: Vec<_> = [self.main, self.worker].into_iter().chain(self.second).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// The same with the two changed round, for what works beside that which is measured.
     pub(crate) fn swapped(self) -> Self {
         Self { main: self.worker, worker: self.main, ..self }

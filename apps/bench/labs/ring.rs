@@ -2,7 +2,7 @@
 //!
 //! testpmd has one ring that feeds itself, and makes its frames with `tx_first`: one flow of
 //! 64 bytes without UDP checksums. It looks at nothing but the headers that it swaps, so it
-//! stands for itself where ours has a mix of frames. Ours verifies UDP checksums throughout: a host
+//! stands for itself where ours has many flows or a mix of frames. Ours verifies UDP checksums throughout: a host
 //! fills the one that a request lacks, so that there are none without after the first round.
 
 use std::process::Command;
@@ -12,7 +12,8 @@ use gannet::wire::plain::{KERNEL_VARIABLE, Kernel};
 use super::{Bench, Cpus, needs_dpdk};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::peer::testpmd::{Counted, Testpmd};
 use crate::bench::process::{json_of, number, ourselves};
 
@@ -99,7 +100,25 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     ]);
     first.ratios.extend([(AVX512, FIVE_TUPLE_SWAP), (AVX512, AVX2), (AVX512, WIDE_VECTORS)]);
     first.ratios.extend([(PORTABLE, FIVE_TUPLE_SWAP), (AVX2, MAC_SWAP), (AVX2, IO)]);
-    Ok(vec![first, case(bench, "mix", &["--traffic", "mix"])])
+    Ok(vec![first, many_flows(bench), case(bench, "mix", &["--traffic", "mix"])])
+}
+
+/// What differs from frame to frame then is no more than a port.
+fn many_flows(bench: &Bench) -> Case<'_> {
+    let ours =
+        |name, kernel| Subject::new(name, move || echo(bench, "gannet", kernel, &["--traffic", "flows"]));
+    Case {
+        name: "64 B, 4,096 flows",
+        subjects: vec![
+            ours(AVX2, "avx2"),
+            Subject::new(FIVE_TUPLE_SWAP, || testpmd(bench, "5tswap")),
+            ours(SSSE3, BASELINE),
+            ours(AVX512, "avx512"),
+        ],
+        ratios: [AVX2, SSSE3, AVX512].map(|ours| (ours, FIVE_TUPLE_SWAP)).into(),
+        noise: None,
+        times: 1,
+    }
 }
 
 fn case<'a>(bench: &'a Bench, name: &'static str, traffic: &'static [&'static str]) -> Case<'a> {
@@ -115,6 +134,7 @@ fn case<'a>(bench: &'a Bench, name: &'static str, traffic: &'static [&'static st
         ],
         ratios: vec![(AVX2, FIVE_TUPLE_SWAP), (SSSE3, FIVE_TUPLE_SWAP), (AVX2, VECTORS), (AVX2, SCALAR)],
         noise: None,
+        times: 1,
     }
 }
 

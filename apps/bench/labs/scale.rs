@@ -6,7 +6,8 @@ use super::veth::{self, Who};
 use super::{Bench, needs_dpdk, ring};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::measure::Measure;
+use crate::bench::pairs::{Case, Subject, Values};
 
 const ONE: &str = "gannet echo, one lcore";
 const TWO: &str = "gannet echo, two lcores";
@@ -53,6 +54,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ],
         ratios: vec![(TWO, ONE)],
         noise: Some(ONE),
+        times: 1,
     };
     let shared = Case {
         name: SHARED,
@@ -62,6 +64,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
         ],
         ratios: vec![(TWO, ONE)],
         noise: None,
+        times: 1,
     };
     Ok(vec![case(SHORT, &["--traffic", "one"]), case(MIX, &["--traffic", "mix"]), shared])
 }

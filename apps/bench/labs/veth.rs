@@ -7,8 +7,9 @@ use super::echo::{self, Echo, Load, Outcome};
 use super::{Bench, needs_dpdk, unique};
 use crate::bench::bars::{Bar, Of, Wanted};
 use crate::bench::failure::Failure;
+use crate::bench::measure::Measure;
 use crate::bench::network::{Namespace, Wire};
-use crate::bench::pairs::{Case, Measure, Subject, Values};
+use crate::bench::pairs::{Case, Subject, Values};
 use crate::bench::process::{Scratch, Server, ourselves};
 
 /// Memory of the EAL in MiB.
@@ -38,6 +39,8 @@ pub(super) enum Who {
     Classical,
 }
 
+/// Its rounds differ much.
+const LIGHTLY_TIMES: u32 = 3;
 const SATURATED: &str = "saturated";
 const LIGHTLY: &str = "20,000 a second";
 
@@ -80,8 +83,14 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     let saturated = |bench: &Bench, who| run(bench, who, Load::FlatOut)?.saturated(bench);
     let light = |bench: &Bench, who| run(bench, who, Load::Rate(LIGHT))?.round_trips();
     Ok(vec![
-        Case { name: SATURATED, subjects: subjects(saturated), ratios: ratios.clone(), noise: Some(PEER) },
-        Case { name: LIGHTLY, subjects: subjects(light), ratios, noise: Some(PEER) },
+        Case {
+            name: SATURATED,
+            subjects: subjects(saturated),
+            ratios: ratios.clone(),
+            noise: Some(PEER),
+            times: 1,
+        },
+        Case { name: LIGHTLY, subjects: subjects(light), ratios, noise: Some(PEER), times: LIGHTLY_TIMES },
     ])
 }
 

@@ -82,7 +82,7 @@ impl Testpmd {
         ticks?.split_whitespace().next()?.parse().ok()
     }
 
-    /// Ends it and gives all that it printed.
+    /// Ends it and gives all that it printed. How it ends is not looked at: it has said what was asked.
     pub(crate) fn quit(mut self) -> Result<String, Failure> {
         let _ = writeln!(self.stdin, "stop\nquit");
         loop {
@@ -108,10 +108,12 @@ impl Testpmd {
 
     fn failure(&mut self, what: &str) -> Failure {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        // What has ended before is not killed.
+        let status = self.child.wait().ok();
         let errors = self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         let said = String::from_utf8_lossy(&self.said);
-        Failure::Failed(format!("dpdk-testpmd: {what}; {} {}", last_lines(&said), last_lines(&errors)))
+        let why = format!("dpdk-testpmd: {what}; {} {}", last_lines(&said), last_lines(&errors));
+        Failure::of_end(status, why)
     }
 }
 
@@ -196,6 +198,17 @@ mod tests {
             chunks,
             [some("Configuring\ntestpmd> "), None, some("start\nDone testpmd> "), None, some("")]
         );
+    }
+
+    #[test]
+    fn one_that_fell_is_told_from_one_that_ended() {
+        let ended = |script: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script]);
+            Testpmd::start(shell, &[]).err().expect("no prompt")
+        };
+        assert!(matches!(ended("kill -SEGV $$"), Failure::Fell(_)));
+        assert!(matches!(ended("exit 1"), Failure::Failed(_)));
     }
 
     #[test]

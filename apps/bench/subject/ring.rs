@@ -6,6 +6,7 @@
 
 use std::iter;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,6 +57,8 @@ enum Loop {
 enum Traffic {
     /// One flow of 64 bytes
     One,
+    /// Flows of many source ports, 64 bytes
+    Flows,
     /// Flows of many source ports, 64 to 1,500 bytes, one frame in twenty invalid
     Mix,
 }
@@ -68,7 +71,7 @@ pub(super) struct Arguments {
     /// What goes round
     #[arg(long, value_enum)]
     traffic: Traffic,
-    /// Flows of the mix
+    /// Flows, but of the traffic that has one
     #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     flows: u16,
     /// Pairs of ports, an lcore each, the last one on the main lcore if the others are taken
@@ -215,10 +218,10 @@ fn work(arguments: &Arguments, mut queues: [DpdkQueue; 2], stop: &StopFlag) -> R
     let ends = endpoints(&queues);
     let traffic = Frames::new(arguments);
     let (left, right) = queues.split_at_mut(1);
-    traffic.send(&mut left[0], ends[0], ends[1], IN_FLIGHT / 2)?;
-    traffic.send(&mut right[0], ends[1], ends[0], IN_FLIGHT / 2)?;
+    traffic.send(&mut left[0], ends[0], ends[1], 0..IN_FLIGHT / 2)?;
+    traffic.send(&mut right[0], ends[1], ends[0], IN_FLIGHT / 2..IN_FLIGHT)?;
     match arguments.traffic {
-        Traffic::One => Ok(looping(arguments, queues, ends, stop)),
+        Traffic::One | Traffic::Flows => Ok(looping(arguments, queues, ends, stop)),
         Traffic::Mix => {
             let [left, right] = queues;
             let queues =
@@ -235,8 +238,8 @@ fn looping<Q: FrameQueue + 'static>(
     stop: &StopFlag,
 ) -> Work {
     let stop = stop.clone();
-    let flows = if arguments.traffic == Traffic::One { 1 } else { arguments.flows };
-    let ports = [iter::once(PORTS[0]).collect(), (PORTS[1]..PORTS[1] + flows).collect::<UdpPorts>()];
+    let flows = PORTS[1]..PORTS[1] + Frames::new(arguments).flows;
+    let ports = [iter::once(PORTS[0]).collect(), flows.collect::<UdpPorts>()];
     let counters = queues.iter().map(|queue| Arc::clone(queue.counters())).collect();
     let each = queues.into_iter().zip(ends).zip(ports);
     let run: Box<dyn FnOnce() + Send> = match arguments.runs {
@@ -274,7 +277,8 @@ struct Frames {
 
 impl Frames {
     fn new(arguments: &Arguments) -> Self {
-        Self { is_mix: arguments.traffic == Traffic::Mix, flows: arguments.flows }
+        let flows = if arguments.traffic == Traffic::One { 1 } else { arguments.flows };
+        Self { is_mix: arguments.traffic == Traffic::Mix, flows }
     }
 
     /// Writes the `number`-th of them. The second port is the one that has the flows.
@@ -285,29 +289,27 @@ impl Frames {
         mut to: Endpoint,
         number: usize,
     ) {
-        let mut len = SHORT;
-        if self.is_mix {
-            // Spread over both, with no period that they share.
-            let flow = (number.wrapping_mul(2_654_435_761) >> 7) as u16 % self.flows;
-            let client = if from.port == PORTS[1] { &mut from } else { &mut to };
-            client.port += flow;
-            len = SHORT + number.wrapping_mul(40_503) % (LONG - SHORT + 1);
-        }
-        frames::write(packet, from, to, len);
+        // Spread over both, with no period that they share.
+        let flow = (number.wrapping_mul(2_654_435_761) >> 7) as u16 % self.flows;
+        let client = if from.port == PORTS[1] { &mut from } else { &mut to };
+        client.port += flow;
+        let more = if self.is_mix { number.wrapping_mul(40_503) % (LONG - SHORT + 1) } else { 0 };
+        frames::write(packet, from, to, SHORT + more);
     }
 
-    /// Puts `count` of them on the wire.
+    /// Puts those of these numbers on the wire.
     fn send<Q: FrameQueue>(
         &self,
         queue: &mut Q,
         from: Endpoint,
         to: Endpoint,
-        count: usize,
+        numbers: Range<usize>,
     ) -> Result<(), Failure> {
+        let count = numbers.len();
         let mut burst = Burst::with_capacity(count);
         queue.alloc_burst(&mut burst);
         let is_full = burst.is_full();
-        burst.iter_mut().enumerate().for_each(|(number, packet)| self.write(packet, from, to, number));
+        burst.iter_mut().zip(numbers).for_each(|(packet, number)| self.write(packet, from, to, number));
         queue.tx_burst(&mut burst);
         let is_sent = burst.is_empty();
         queue.free_burst(&mut burst);
