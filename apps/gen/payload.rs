@@ -18,9 +18,6 @@ use gannet::wire::checksum::Sum;
 /// Length in bytes of what the filler stands behind.
 pub(crate) const STAMP_LEN: usize = 22;
 
-/// Where its check stands.
-const CHECK_AT: usize = 20;
-
 const MAGIC: [u8; 2] = *b"Gn";
 
 /// What a datagram of a run says of itself.
@@ -72,9 +69,8 @@ impl Codec {
     #[inline]
     pub(crate) fn series(&self, first: Stamp, len: usize) -> Series<'_> {
         let filler = self.filler.get(STAMP_LEN..len).unwrap_or_default();
-        let mut unnumbered = Words::new(self.secret, Stamp { sequence: 0, ..first }, len).bytes();
-        unnumbered[CHECK_AT..].fill(0);
-        Series { secret: self.secret, first, filler, sum: Sum::of(&unnumbered) + Sum::of(filler) }
+        let sum = Words::new(self.secret, first, len).unchecked_sum() + Sum::of(filler);
+        Series { secret: self.secret, first, filler, sum: u16::from_be_bytes(sum.fold()) }
     }
 
     /// Reads the payload of an answer.
@@ -100,22 +96,23 @@ pub(crate) struct Series<'a> {
     secret: u64,
     first: Stamp,
     filler: &'a [u8],
-    /// Of all but the number and the check.
-    sum: Sum,
+    /// Of the first one, all but its check, folded: what is added to it has no carries to look for.
+    sum: u16,
 }
 
 impl Series<'_> {
     /// Fills the payload that is so many behind the first. Gives its sum.
     #[inline]
-    pub(crate) fn write(&self, number: usize, into: &mut [u8]) -> Sum {
+    pub(crate) fn write(&self, number: u16, into: &mut [u8]) -> Sum {
         let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() else { return Sum::ZERO };
-        let stamp = Stamp { sequence: self.first.sequence + number as u64, ..self.first };
+        let stamp = Stamp { sequence: self.first.sequence + u64::from(number), ..self.first };
         let words = Words::new(self.secret, stamp, STAMP_LEN + self.filler.len());
-        *head = words.bytes();
+        words.write(head);
         if !self.filler.is_empty() {
             rest.copy_from_slice(self.filler);
         }
-        self.sum + Sum::of_u64(stamp.sequence) + Sum::of_u16(words.check)
+        // A ones-complement sum grows by as much as a number in it does.
+        Sum::of_u16(self.sum) + Sum::of_u16(number) + Sum::of_u16(words.check)
     }
 }
 
@@ -145,13 +142,25 @@ impl Words {
         }
     }
 
+    /// The sum over all bytes but the check.
+    #[inline]
+    fn unchecked_sum(self) -> Sum {
+        // The third word's first bytes are the second one's last.
+        Sum::of_u64(self.first) + Sum::of_u64(self.second) + Sum::of_u32((self.third >> 16) as u32)
+    }
+
     #[inline]
     fn bytes(self) -> [u8; STAMP_LEN] {
         let mut bytes = [0; STAMP_LEN];
-        bytes[..8].copy_from_slice(&self.first.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.second.to_be_bytes());
-        bytes[14..].copy_from_slice(&self.third.to_be_bytes());
+        self.write(&mut bytes);
         bytes
+    }
+
+    #[inline]
+    fn write(self, into: &mut [u8; STAMP_LEN]) {
+        into[..8].copy_from_slice(&self.first.to_be_bytes());
+        into[8..16].copy_from_slice(&self.second.to_be_bytes());
+        into[14..].copy_from_slice(&self.third.to_be_bytes());
     }
 }
 
@@ -188,12 +197,12 @@ mod tests {
 
         #[test]
         fn a_series_is_numbered_and_summed(
-            stamp in stamps(), number in 0..100_usize, len in STAMP_LEN..=1472, secret: u64,
+            stamp in stamps(), number: u16, len in STAMP_LEN..=1472, secret: u64,
         ) {
             let first = Stamp { sequence: stamp.sequence >> 1, ..stamp };
             let (mut payload, mut alone) = (vec![0; len], vec![0; len]);
             let sum = codec(secret).series(first, len).write(number, &mut payload);
-            codec(secret).write(Stamp { sequence: first.sequence + number as u64, ..first }, &mut alone);
+            codec(secret).write(Stamp { sequence: first.sequence + u64::from(number), ..first }, &mut alone);
             prop_assert_eq!(sum.fold(), Sum::of(&payload).fold());
             prop_assert_eq!(payload, alone);
         }
