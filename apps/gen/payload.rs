@@ -70,7 +70,13 @@ impl Codec {
     pub(crate) fn series(&self, first: Stamp, len: usize) -> Series<'_> {
         let filler = self.filler.get(STAMP_LEN..len).unwrap_or_default();
         let sum = Words::new(self.secret, first, len).unchecked_sum() + Sum::of(filler);
-        Series { secret: self.secret, first, filler, sum: u16::from_be_bytes(sum.fold()) }
+        Series {
+            kind: kind(first),
+            state: check_state(self.secret, first, len),
+            first,
+            filler,
+            sum: u16::from_be_bytes(sum.fold()),
+        }
     }
 
     /// Reads the payload of an answer.
@@ -93,7 +99,10 @@ impl Codec {
 /// Payloads of one length that are meant to leave at one moment: they differ in their number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Series<'a> {
-    secret: u64,
+    /// What stamps begin with.
+    kind: [u8; 4],
+    /// What their checks have in common.
+    state: u64,
     first: Stamp,
     filler: &'a [u8],
     /// Of the first one, all but its check, folded: what is added to it has no carries to look for.
@@ -105,14 +114,18 @@ impl Series<'_> {
     #[inline]
     pub(crate) fn write(&self, number: u16, into: &mut [u8]) -> Sum {
         let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() else { return Sum::ZERO };
-        let stamp = Stamp { sequence: self.first.sequence + u64::from(number), ..self.first };
-        let words = Words::new(self.secret, stamp, STAMP_LEN + self.filler.len());
-        words.write(head);
+        // Field by field: none of them is to be shifted into another.
+        let sequence = self.first.sequence + u64::from(number);
+        let check = check(self.state, sequence);
+        head[..4].copy_from_slice(&self.kind);
+        head[4..12].copy_from_slice(&sequence.to_be_bytes());
+        head[12..20].copy_from_slice(&self.first.intended.to_be_bytes());
+        head[20..].copy_from_slice(&check.to_be_bytes());
         if !self.filler.is_empty() {
             rest.copy_from_slice(self.filler);
         }
         // A ones-complement sum grows by as much as a number in it does.
-        Sum::of_u16(self.sum) + Sum::of_u16(number) + Sum::of_u16(words.check)
+        Sum::of_u16(self.sum) + Sum::of_u16(number) + Sum::of_u16(check)
     }
 }
 
@@ -123,22 +136,17 @@ struct Words {
     second: u64,
     /// The end of the second one again, and what is behind it.
     third: u64,
-    check: u16,
 }
 
 impl Words {
     #[inline]
     fn new(secret: u64, stamp: Stamp, len: usize) -> Self {
-        let Stamp { stream, trial, sequence, intended } = stamp;
-        let small = u64::from(stream) << 56 | u64::from(trial) << 48 | len as u64;
-        // The number comes last: what is before it, those that leave at one moment have in common.
-        let check = mix(mix(secret ^ small, intended), sequence) >> 48;
-        let kind = u32::from_be_bytes([MAGIC[0], MAGIC[1], stream, trial]);
+        let Stamp { sequence, intended, .. } = stamp;
+        let check = check(check_state(secret, stamp, len), sequence);
         Self {
-            first: u64::from(kind) << 32 | sequence >> 32,
+            first: u64::from(u32::from_be_bytes(kind(stamp))) << 32 | sequence >> 32,
             second: sequence << 32 | intended >> 32,
-            third: intended << 16 | check,
-            check: check as u16,
+            third: intended << 16 | u64::from(check),
         }
     }
 
@@ -152,16 +160,31 @@ impl Words {
     #[inline]
     fn bytes(self) -> [u8; STAMP_LEN] {
         let mut bytes = [0; STAMP_LEN];
-        self.write(&mut bytes);
+        bytes[..8].copy_from_slice(&self.first.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.second.to_be_bytes());
+        bytes[14..].copy_from_slice(&self.third.to_be_bytes());
         bytes
     }
+}
 
-    #[inline]
-    fn write(self, into: &mut [u8; STAMP_LEN]) {
-        into[..8].copy_from_slice(&self.first.to_be_bytes());
-        into[8..16].copy_from_slice(&self.second.to_be_bytes());
-        into[14..].copy_from_slice(&self.third.to_be_bytes());
-    }
+/// What a stamp begins with.
+#[inline]
+fn kind(stamp: Stamp) -> [u8; 4] {
+    [MAGIC[0], MAGIC[1], stamp.stream, stamp.trial]
+}
+
+/// The check of the datagram with that number: the number comes last, since what is before it, those that
+/// leave at one moment have in common.
+#[inline]
+fn check(state: u64, sequence: u64) -> u16 {
+    (mix(state, sequence) >> 48) as u16
+}
+
+/// What is mixed into a check before the number, of a payload of that length in bytes.
+#[inline]
+fn check_state(secret: u64, stamp: Stamp, len: usize) -> u64 {
+    let small = u64::from(stamp.stream) << 56 | u64::from(stamp.trial) << 48 | len as u64;
+    mix(secret ^ small, stamp.intended)
 }
 
 /// Spreads each bit of both over the upper half of the result.
