@@ -18,9 +18,6 @@ use gannet::wire::checksum::Sum;
 /// Length in bytes of what the filler stands behind.
 pub(crate) const STAMP_LEN: usize = 22;
 
-/// Where its check stands.
-const CHECK_AT: usize = 20;
-
 const MAGIC: [u8; 2] = *b"Gn";
 
 /// What a datagram of a run says of itself.
@@ -72,9 +69,14 @@ impl Codec {
     #[inline]
     pub(crate) fn series(&self, first: Stamp, len: usize) -> Series<'_> {
         let filler = self.filler.get(STAMP_LEN..len).unwrap_or_default();
-        let mut unnumbered = Words::new(self.secret, Stamp { sequence: 0, ..first }, len).bytes();
-        unnumbered[CHECK_AT..].fill(0);
-        Series { secret: self.secret, first, filler, sum: Sum::of(&unnumbered) + Sum::of(filler) }
+        let sum = Words::new(self.secret, first, len).unchecked_sum() + Sum::of(filler);
+        Series {
+            kind: kind(first),
+            state: check_state(self.secret, first, len),
+            first,
+            filler,
+            sum: u16::from_be_bytes(sum.fold()),
+        }
     }
 
     /// Reads the payload of an answer.
@@ -97,25 +99,33 @@ impl Codec {
 /// Payloads of one length that are meant to leave at one moment: they differ in their number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Series<'a> {
-    secret: u64,
+    /// What stamps begin with.
+    kind: [u8; 4],
+    /// What their checks have in common.
+    state: u64,
     first: Stamp,
     filler: &'a [u8],
-    /// Of all but the number and the check.
-    sum: Sum,
+    /// Of the first one, all but its check, folded: what is added to it has no carries to look for.
+    sum: u16,
 }
 
 impl Series<'_> {
     /// Fills the payload that is so many behind the first. Gives its sum.
     #[inline]
-    pub(crate) fn write(&self, number: usize, into: &mut [u8]) -> Sum {
+    pub(crate) fn write(&self, number: u16, into: &mut [u8]) -> Sum {
         let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() else { return Sum::ZERO };
-        let stamp = Stamp { sequence: self.first.sequence + number as u64, ..self.first };
-        let words = Words::new(self.secret, stamp, STAMP_LEN + self.filler.len());
-        *head = words.bytes();
+        // Field by field: none of them is to be shifted into another.
+        let sequence = self.first.sequence + u64::from(number);
+        let check = check(self.state, sequence);
+        head[..4].copy_from_slice(&self.kind);
+        head[4..12].copy_from_slice(&sequence.to_be_bytes());
+        head[12..20].copy_from_slice(&self.first.intended.to_be_bytes());
+        head[20..].copy_from_slice(&check.to_be_bytes());
         if !self.filler.is_empty() {
             rest.copy_from_slice(self.filler);
         }
-        self.sum + Sum::of_u64(stamp.sequence) + Sum::of_u16(words.check)
+        // A ones-complement sum grows by as much as a number in it does.
+        Sum::of_u16(self.sum) + Sum::of_u16(number) + Sum::of_u16(check)
     }
 }
 
@@ -126,23 +136,25 @@ struct Words {
     second: u64,
     /// The end of the second one again, and what is behind it.
     third: u64,
-    check: u16,
 }
 
 impl Words {
     #[inline]
     fn new(secret: u64, stamp: Stamp, len: usize) -> Self {
-        let Stamp { stream, trial, sequence, intended } = stamp;
-        let small = u64::from(stream) << 56 | u64::from(trial) << 48 | len as u64;
-        // The number comes last: what is before it, those that leave at one moment have in common.
-        let check = mix(mix(secret ^ small, intended), sequence) >> 48;
-        let kind = u32::from_be_bytes([MAGIC[0], MAGIC[1], stream, trial]);
+        let Stamp { sequence, intended, .. } = stamp;
+        let check = check(check_state(secret, stamp, len), sequence);
         Self {
-            first: u64::from(kind) << 32 | sequence >> 32,
+            first: u64::from(u32::from_be_bytes(kind(stamp))) << 32 | sequence >> 32,
             second: sequence << 32 | intended >> 32,
-            third: intended << 16 | check,
-            check: check as u16,
+            third: intended << 16 | u64::from(check),
         }
+    }
+
+    /// The sum over all bytes but the check.
+    #[inline]
+    fn unchecked_sum(self) -> Sum {
+        // The third word's first bytes are the second one's last.
+        Sum::of_u64(self.first) + Sum::of_u64(self.second) + Sum::of_u32((self.third >> 16) as u32)
     }
 
     #[inline]
@@ -153,6 +165,26 @@ impl Words {
         bytes[14..].copy_from_slice(&self.third.to_be_bytes());
         bytes
     }
+}
+
+/// What a stamp begins with.
+#[inline]
+fn kind(stamp: Stamp) -> [u8; 4] {
+    [MAGIC[0], MAGIC[1], stamp.stream, stamp.trial]
+}
+
+/// The check of the datagram with that number: the number comes last, since what is before it, those that
+/// leave at one moment have in common.
+#[inline]
+fn check(state: u64, sequence: u64) -> u16 {
+    (mix(state, sequence) >> 48) as u16
+}
+
+/// What is mixed into a check before the number, of a payload of that length in bytes.
+#[inline]
+fn check_state(secret: u64, stamp: Stamp, len: usize) -> u64 {
+    let small = u64::from(stamp.stream) << 56 | u64::from(stamp.trial) << 48 | len as u64;
+    mix(secret ^ small, stamp.intended)
 }
 
 /// Spreads each bit of both over the upper half of the result.
@@ -188,12 +220,12 @@ mod tests {
 
         #[test]
         fn a_series_is_numbered_and_summed(
-            stamp in stamps(), number in 0..100_usize, len in STAMP_LEN..=1472, secret: u64,
+            stamp in stamps(), number: u16, len in STAMP_LEN..=1472, secret: u64,
         ) {
             let first = Stamp { sequence: stamp.sequence >> 1, ..stamp };
             let (mut payload, mut alone) = (vec![0; len], vec![0; len]);
             let sum = codec(secret).series(first, len).write(number, &mut payload);
-            codec(secret).write(Stamp { sequence: first.sequence + number as u64, ..first }, &mut alone);
+            codec(secret).write(Stamp { sequence: first.sequence + u64::from(number), ..first }, &mut alone);
             prop_assert_eq!(sum.fold(), Sum::of(&payload).fold());
             prop_assert_eq!(payload, alone);
         }

@@ -82,7 +82,7 @@ impl<P: Packet> Egress<P> {
                 self.transmit(queue);
             }
             count -= if is_plain {
-                self.tx.append_last(from, count, |packet| packet.set_frame_len(len))
+                self.tx.append_last(from, count, move |packet| packet.set_frame_len(len))
             } else {
                 self.tx.append_last(from, count, |packet| ways::finish(packet, written))
             };

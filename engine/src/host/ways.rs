@@ -210,6 +210,7 @@ impl Ready {
     }
 
     /// The headers of datagrams with `payload_len` bytes of payload to this port.
+    #[inline]
     pub(crate) fn prepare(&self, destination_port: u16, payload_len: usize) -> Prepared {
         let udp_len = (udp::HEADER_LEN + payload_len) as u16;
         let mut headers = self.headers;
@@ -227,7 +228,6 @@ impl Ready {
             headers,
             headers_len: self.headers_len(),
             sum: pseudo_header + len + Sum::of_u16(destination_port),
-            is_summed: !self.tx_udp_checksum,
             written: Written::new(self.headers_len() + payload_len, self.ip_at, self.udp_at, completes),
         }
     }
@@ -284,8 +284,6 @@ pub(crate) struct Prepared {
     headers_len: usize,
     /// What the UDP checksum is of, without that port and the payload.
     sum: Sum,
-    /// The checksum is ours to complete.
-    is_summed: bool,
     written: Written,
 }
 
@@ -302,10 +300,16 @@ impl Prepared {
         self.written
     }
 
+    /// Whether the checksum is ours to complete.
+    #[inline]
+    fn is_summed(&self) -> bool {
+        self.written.checksum().is_none()
+    }
+
     /// Headers of the usual kind, whose checksum is ours to complete; `None` for others.
     #[inline]
     pub(crate) fn plain(&self) -> Option<Plain> {
-        let is_plain = self.headers_len == PLAIN_HEADERS_LEN && self.is_summed;
+        let is_plain = self.headers_len == PLAIN_HEADERS_LEN && self.is_summed();
         Plain::new(self.headers.first_chunk().filter(|_| is_plain)?, self.sum)
     }
 
@@ -317,7 +321,7 @@ impl Prepared {
         copy_headers(&self.headers, self.headers_len, into);
         let Some(header) = into.last_chunk_mut::<{ udp::HEADER_LEN }>() else { return };
         header[..2].copy_from_slice(&source_port.to_be_bytes());
-        if self.is_summed {
+        if self.is_summed() {
             let checksum = udp_checksum(self.sum + Sum::of_u16(source_port) + payload);
             header[udp::HEADER_LEN - 2..].copy_from_slice(&checksum);
         }
@@ -335,13 +339,16 @@ pub(crate) struct Plain {
     front: [u8; PLAIN_WORD_AT],
     /// The end of our address, ports and length, big-endian, with zeros for the port that they leave from.
     word: u64,
-    sum: Sum,
+    /// What the UDP checksum is of, without that port and the payload, folded: what is added to it has no
+    /// carries to look for.
+    sum: u16,
 }
 
 impl Plain {
     fn new(headers: &[u8; PLAIN_HEADERS_LEN], sum: Sum) -> Option<Self> {
         let (front, rest) = headers.split_first_chunk()?;
-        Some(Self { front: *front, word: u64::from_be_bytes(*rest.first_chunk()?), sum })
+        let word = u64::from_be_bytes(*rest.first_chunk()?);
+        Some(Self { front: *front, word, sum: u16::from_be_bytes(sum.fold()) })
     }
 
     /// As [`Prepared::write`].
@@ -351,6 +358,7 @@ impl Plain {
         let (word, checksum) = rest.split_at_mut(size_of::<u64>());
         front.copy_from_slice(&self.front);
         word.copy_from_slice(&(self.word | u64::from(source_port) << 32).to_be_bytes());
-        checksum.copy_from_slice(&udp_checksum(self.sum + Sum::of_u16(source_port) + payload));
+        let sum = Sum::of_u16(self.sum) + Sum::of_u16(source_port) + payload;
+        checksum.copy_from_slice(&udp_checksum(sum));
     }
 }

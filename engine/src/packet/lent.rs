@@ -120,7 +120,8 @@ impl Written {
 /// The room of one lent packet: what headers need, and behind that the payload's.
 #[derive(Debug)]
 pub(crate) struct Room {
-    start: NonNull<u8>,
+    /// Where payloads start, behind the headroom.
+    payload: NonNull<u8>,
     headroom: u32,
     /// Bytes behind the headroom.
     behind: u32,
@@ -134,13 +135,12 @@ impl Room {
     /// stays as it is.
     #[inline]
     fn of<P: Packet>(packet: &mut P) -> Self {
-        let (headroom, (start, len)) = match packet.room_from(HEADROOM) {
-            Some(room) => (HEADROOM, room),
-            None => (0, (NonNull::from(packet.room_mut()).cast(), packet.room_mut().len())),
-        };
+        let (start, headroom, behind) = packet.room_behind(HEADROOM);
+        // SAFETY: the room is behind its headroom, in the same buffer.
+        let payload = unsafe { start.add(headroom) };
         // Buffers are shorter than 4 GiB; of one that is not, the rest is not used.
-        let behind = u32::try_from(len - headroom).unwrap_or(u32::MAX);
-        Self { start, headroom: headroom as u32, behind }
+        let behind = u32::try_from(behind).unwrap_or(u32::MAX);
+        Self { payload, headroom: headroom as u32, behind }
     }
 
     /// Bytes in front of the payload.
@@ -162,8 +162,10 @@ impl Room {
     /// cache line where the port has them so; `None` if there is not the room for it.
     #[inline]
     pub(crate) fn whole_frame(&mut self, frame_len: usize) -> Option<&mut [u8]> {
-        let start = self.headroom();
-        self.bytes().get_mut(start..).and_then(|room| room.get_mut(..frame_len))
+        let len = self.behind as usize;
+        // SAFETY: as in `bytes`, of which this is the part behind the headroom.
+        let room = unsafe { std::slice::from_raw_parts_mut(self.payload.as_ptr(), len) };
+        room.get_mut(..frame_len)
     }
 
     /// The bytes of the room, those for headers first.
@@ -171,8 +173,9 @@ impl Room {
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         let len = self.headroom() + self.behind as usize;
         // SAFETY: `Lent` keeps the packet, whose buffer stays where it is (contract of
-        // `Packet`), for as long as it shows this room, and shows it to one borrower.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), len) }
+        // `Packet`), for as long as it shows this room, and shows it to one borrower. The headroom
+        // is in front of the payload, in the same buffer.
+        unsafe { std::slice::from_raw_parts_mut(self.payload.as_ptr().sub(self.headroom()), len) }
     }
 }
 
@@ -232,7 +235,11 @@ impl<P: Packet> Lent<P> {
         self.fresh.limit(self.packets.free());
         alloc(&mut self.fresh);
         self.rooms.extend(self.fresh.iter_mut().map(Room::of));
-        self.packets.append(&mut self.fresh);
+        if self.packets.is_empty() {
+            self.packets.swap_with(&mut self.fresh);
+        } else {
+            self.packets.append(&mut self.fresh);
+        }
     }
 
     /// The rooms, the next one last, and what is written in those behind it, for an outbox.

@@ -68,17 +68,15 @@ pub unsafe trait Packet: Send {
     #[must_use]
     fn grow_front(&mut self, count: usize) -> bool;
 
-    /// Where `headroom` bytes in front of the frame begin, and how many bytes are from there to the end of
-    /// the room; `None` where the headroom is shorter. The packet stays as it is.
+    /// The room with so many bytes of headroom in front of it, or with none where the headroom is shorter:
+    /// where it starts, the bytes of headroom, and those behind them. The packet stays as it is.
     #[inline]
-    fn room_from(&mut self, headroom: usize) -> Option<(NonNull<u8>, usize)> {
-        if !self.grow_front(headroom) {
-            return None;
-        }
+    fn room_behind(&mut self, headroom: usize) -> (NonNull<u8>, usize, usize) {
+        let headroom = if self.grow_front(headroom) { headroom } else { 0 };
         let room = self.room_mut();
         let (start, len) = (NonNull::from(&mut *room).cast(), room.len());
         self.trim_front(headroom);
-        Some((start, len))
+        (start, headroom, len - headroom)
     }
 
     /// What the port says of the received frame's checksums. It counts only as far as

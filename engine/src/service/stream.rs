@@ -100,10 +100,13 @@ impl Stream<'_, '_> {
     #[inline(never)]
     fn write_plain(&mut self, ports: &[u16], write: impl Fn(usize, &mut [u8]) -> Sum + Copy) -> usize {
         let Some(plain) = self.prepared.as_ref().and_then(Prepared::plain) else { return 0 };
-        let rooms = self.outbox.rooms[..self.free].iter_mut().rev();
+        let most = ports.len().min(self.free);
+        let rooms = &mut self.outbox.rooms[self.free - most..self.free];
+        let frame_len = PLAIN_HEADERS_LEN + self.len;
         let mut count = 0;
-        for (room, &port) in rooms.zip(ports) {
-            let Some(frame) = room.whole_frame(PLAIN_HEADERS_LEN + self.len) else { break };
+        for &port in &ports[..most] {
+            let Some(room) = rooms.get_mut(most - 1 - count) else { break };
+            let Some(frame) = room.whole_frame(frame_len) else { break };
             let Some((headers, payload)) = frame.split_first_chunk_mut() else { break };
             let sum = write(count, payload);
             debug_assert_eq!(sum.fold(), Sum::of(payload).fold(), "the sum is another payload's");

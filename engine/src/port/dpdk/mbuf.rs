@@ -304,11 +304,13 @@ unsafe impl Packet for Mbuf {
     }
 
     #[inline]
-    fn room_from(&mut self, headroom: usize) -> Option<(NonNull<u8>, usize)> {
-        let start = usize::from(self.data_off()).checked_sub(headroom)?;
+    fn room_behind(&mut self, headroom: usize) -> (NonNull<u8>, usize, usize) {
+        let data_off = usize::from(self.data_off());
+        let headroom = if headroom <= data_off { headroom } else { 0 };
+        let start = data_off - headroom;
         // SAFETY: a live mbuf of ours, which has a buffer; data_off and what is before it lie within it.
-        let room = unsafe { self.field::<NonNull<u8>>(sys::DPDK_SYS_MBUF_buf_addr).read().add(start) };
-        Some((room, usize::from(self.buf_len()).saturating_sub(start)))
+        let start = unsafe { self.field::<NonNull<u8>>(sys::DPDK_SYS_MBUF_buf_addr).read().add(start) };
+        (start, headroom, self.room())
     }
 
     #[inline]
@@ -408,7 +410,9 @@ mod tests {
         let mut fake = Fake::new(256, 128, 60);
         let mut mbuf = fake.mbuf();
         let start = NonNull::from(&mut fake.buffer[..]).cast::<u8>();
-        assert_eq!((mbuf.room_from(128), mbuf.room_from(129)), (Some((start, 256)), None));
+        // SAFETY: within the buffer.
+        let frame = unsafe { start.add(128) };
+        assert_eq!((mbuf.room_behind(128), mbuf.room_behind(129)), ((start, 128, 128), (frame, 0, 128)));
         assert_eq!((mbuf.frame_len(), mbuf.room_mut().len()), (60, 128));
         mbuf.room_mut()[..2].copy_from_slice(b"ab");
         mbuf.trim_front(1);

@@ -188,7 +188,8 @@ impl Add for Sum {
 #[inline]
 pub fn udp_checksum(sum: Sum) -> [u8; 2] {
     let checksum = u16::from_ne_bytes(sum.checksum());
-    if checksum == 0 { [0xff; 2] } else { checksum.to_ne_bytes() }
+    // One less than zero is all ones.
+    checksum.wrapping_sub(u16::from(checksum == 0)).to_ne_bytes()
 }
 
 /// The checksum after a 16-bit word of its data changed from `old` to `new` (RFC 1624,
