@@ -28,8 +28,6 @@ enum Who {
 
 /// Its rounds differ much, and are long.
 const LOSS_TIMES: u32 = 2;
-/// Its rounds differ much.
-const HALF_TIMES: u32 = 3;
 const SATURATED: &str = "saturated";
 const LOSS: &str = "0.5 % loss";
 const HALF: &str = "half of the peer's load";
@@ -83,7 +81,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
     Ok(vec![
         case(SATURATED, subjects(saturated), 1),
         case(LOSS, subjects(found), LOSS_TIMES),
-        case(HALF, subjects(half), HALF_TIMES),
+        case(HALF, subjects(half), 1),
     ])
 }
 

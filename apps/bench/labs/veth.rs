@@ -39,8 +39,6 @@ pub(super) enum Who {
     Classical,
 }
 
-/// Its rounds differ much.
-const LIGHTLY_TIMES: u32 = 3;
 const SATURATED: &str = "saturated";
 const LIGHTLY: &str = "20,000 a second";
 
@@ -90,7 +88,7 @@ pub(super) fn cases(bench: &Bench) -> Result<Vec<Case<'_>>, Failure> {
             noise: Some(PEER),
             times: 1,
         },
-        Case { name: LIGHTLY, subjects: subjects(light), ratios, noise: Some(PEER), times: LIGHTLY_TIMES },
+        Case { name: LIGHTLY, subjects: subjects(light), ratios, noise: Some(PEER), times: 1 },
     ])
 }
 

@@ -43,6 +43,7 @@ fn turn_flow_avx2<P>(flow: &Flow, packets: &mut [P], head: impl Fn(&mut P) -> Op
 /// The same flow, of which nothing is known: else the compiler reads all of it before the loop, and keeps it on
 /// the stack.
 #[inline]
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "only where it is passes through")]
 fn read_anew(flow: &Flow) -> &Flow {
     let mut at: *const Flow = flow;
     // SAFETY: no instruction at all, so it is still the same.

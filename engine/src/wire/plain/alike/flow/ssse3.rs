@@ -49,6 +49,7 @@ fn turn_flow_ssse3<P>(flow: &Flow, packets: &mut [P], head: impl Fn(&mut P) -> O
 
 /// The same head: where it is is worked out now, once, and kept in one register.
 #[inline]
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "only where it is passes through")]
 fn placed(head: &mut Head) -> &mut Head {
     let mut at: *mut Head = head;
     // SAFETY: no instruction at all, so it is still the same.
