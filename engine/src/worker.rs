@@ -90,15 +90,9 @@ struct Turn {
     ticked: bool,
 }
 
-impl Turn {
-    #[inline]
-    fn is_busy(self) -> bool {
-        self.received > 0 || self.ticked
-    }
-}
-
-/// As many turns have one reading of the clock at most, where each has [`FULL`] frames and they are no longer than
-/// [`SHORT`]: then a reading would take as long as a frame or two of each turn.
+/// As many turns have one reading of the clock at most, where each has [`FULL`] frames and those before were no longer
+/// than [`SHORT`]: then a reading would take as long as a frame or two of each turn. As long as turns stay so, the
+/// time is two microseconds old at most.
 const TURNS_A_READING: u64 = 4;
 pub(crate) const FULL: usize = 32;
 const SHORT: Duration = Duration::from_nanos(500);
@@ -107,25 +101,29 @@ const SHORT: Duration = Duration::from_nanos(500);
 #[derive(Clone, Copy, Debug)]
 struct Turns {
     count: u64,
+    /// What all of them received. Only the last one can have had a tick.
+    received: usize,
     /// How many may be in one reading.
     longest: u64,
 }
 
 impl Turns {
-    const NONE: Self = Self { count: 0, longest: 1 };
+    const NONE: Self = Self { count: 0, received: 0, longest: 1 };
 
     /// Counts a turn; says whether the clock is to be read after it.
     #[inline]
     fn end_with(&mut self, turn: Turn) -> bool {
         self.count += 1;
+        self.received += turn.received;
         self.count >= self.longest || turn.received < FULL || turn.ticked
     }
 
-    /// The clock was read, so many nanoseconds after the last time.
+    /// The clock was read, so many nanoseconds after the last time. As many may follow as were like these.
     #[inline]
     fn took(&mut self, nanos: u64) {
         let are_short = u128::from(nanos) <= SHORT.as_nanos() * u128::from(self.count);
-        *self = Self { count: 0, longest: if are_short { TURNS_A_READING } else { 1 } };
+        let longest = if are_short && self.received >= FULL { TURNS_A_READING } else { 1 };
+        *self = Self { longest, ..Self::NONE };
     }
 }
 
@@ -150,7 +148,7 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
     }
 
     /// Polls until `stop` is set or no queue can receive again, then gives every packet back.
-    /// The clock is read once a turn, or once in a few where they are full and short: within two microseconds.
+    /// The clock is read once a turn, or once in a few where they are full and short.
     pub fn run(&mut self, clock: &Clock, stop: &StopFlag) {
         let lcore = Arc::clone(&self.lcore);
         let _running = lcore.begin();
@@ -166,10 +164,11 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
             if turn.received == 0 && self.queues.iter().all(Q::is_exhausted) {
                 break;
             }
+            let are_busy = turns.received > 0 || turn.ticked;
             let mut woken = None;
-            match self.idle.after_turn(turn.received, now) {
-                // The time of a turn with work is to hold no rest.
-                _ if turn.is_busy() => {}
+            match self.idle.after_turn(turns.received, now) {
+                // The time of turns with work is to hold no rest.
+                _ if are_busy => {}
                 Pause::None => std::hint::spin_loop(),
                 Pause::Relax => (0..PAUSES).for_each(|_| std::hint::spin_loop()),
                 Pause::Wait(longest) => woken = rest.as_mut().and_then(|rest| self.wait(rest, now, longest)),
@@ -177,7 +176,7 @@ impl<Q: DatagramQueue, S: Service> Worker<Q, S> {
             let end = clock.ticks();
             let then = std::mem::replace(&mut now, clock.time(end));
             let nanos = now.as_nanos().saturating_sub(then.as_nanos());
-            lcore.turns(turns.count, end.saturating_sub(begin), nanos, turns.count > 1 || turn.is_busy());
+            lcore.turns(turns.count, end.saturating_sub(begin), nanos, are_busy);
             turns.took(nanos);
             if let Some(was_woken) = woken {
                 lcore.waited(end.saturating_sub(begin), was_woken);
@@ -323,8 +322,19 @@ mod tests {
 
     #[test]
     fn a_turn_that_is_not_full_ends_a_reading() {
-        let mut turns = Turns { count: 0, longest: TURNS_A_READING };
-        assert!(!turns.end_with(Turn { received: FULL, ticked: false }));
-        assert!(turns.end_with(Turn { received: 0, ticked: false }) && turns.count == 2);
+        let (full, empty) = (Turn { received: FULL, ticked: false }, Turn { received: 0, ticked: false });
+        let mut turns = Turns { longest: TURNS_A_READING, ..Turns::NONE };
+        assert!(!turns.end_with(full) && turns.end_with(empty));
+        assert_eq!(
+            (turns.count, turns.received),
+            (2, FULL),
+            "what came before an empty turn is not forgotten"
+        );
+        turns.took(10);
+        assert!(!turns.end_with(full));
+        turns = Turns::NONE;
+        assert!(turns.end_with(empty));
+        turns.took(10);
+        assert!(turns.end_with(full), "empty ones were short, and say nothing of full ones");
     }
 }
