@@ -1,6 +1,6 @@
 //! An echo written by hand, for one port and one purpose: what `Service` and `Host` are
 //! measured against. It validates and counts what they do of a plain datagram, and counts polls and the
-//! time that turns take as a worker does. It has nothing of what else they are for (ARP, ICMP, IPv6, VLANs,
+//! time that turns take. It never rests. It has nothing of what else they are for (ARP, ICMP, IPv6, VLANs,
 //! fragments, an outbox).
 //!
 //! Frames are looked at one by one here; `vectors` looks at eight at a time, as a host does.
@@ -102,7 +102,7 @@ impl<Q: FrameQueue, R: Turn> Plain<Q, R> {
     }
 }
 
-/// As many turns have one reading of the clock, as those of a worker do under load.
+/// As many turns have one reading of the clock, always: those of a worker do under load.
 const TURNS: u64 = 4;
 
 /// Polls all in turn until `stop` is set, and counts how long that takes.

@@ -233,3 +233,29 @@ fn a_link_that_comes_up_is_told_again() {
     drop(worker);
     assert!(wire.pool_balance().is_balanced());
 }
+
+#[test]
+fn under_load_what_is_due_waits_until_the_clock_is_read() {
+    let (queue, mut wire) = memory::pair(&MemoryConfig::default());
+    let host = Host::new(queue, HostConfig { announces: true, ..HostConfig::new(addressing()) });
+    let link_up = host.link_up();
+    let mut worker = Worker::new(vec![host], Obedient::default(), 1);
+    let mut announcements = |worker: &mut Worker<_, _>, now, datagrams| {
+        (0..datagrams).for_each(|_| wire.send_frame(&frame(b"hello", |_| ())).expect("room"));
+        assert_eq!(worker.poll_once(now), datagrams);
+        let frames: Vec<_> = std::iter::from_fn(|| wire.receive_frame()).collect();
+        frames.iter().filter(|frame| is_arp_announcement(frame)).count()
+    };
+    let now = Time::ZERO + OBJECTION;
+    for now in [Time::ZERO, now] {
+        announcements(&mut worker, now, 0);
+    }
+    link_up.raise();
+    let later = now + Duration::from_nanos(1);
+    // A full burst at the same time, a full one later, and one that is not full at the same time.
+    assert_eq!([(now, 32), (later, 32)].map(|(now, count)| announcements(&mut worker, now, count)), [0, 1]);
+    link_up.raise();
+    assert_eq!([32, 31].map(|count| announcements(&mut worker, later, count)), [0, 1]);
+    worker.drain();
+    assert!(worker.queues()[0].counters().snapshot().balance().is_exact());
+}

@@ -154,7 +154,7 @@ impl Mbuf {
 
     #[inline]
     fn looks(&self) -> Looks {
-        // SAFETY: 16 bytes of a live mbuf, aligned as mbufs are (asserted below). That nobody writes its counts
+        // SAFETY: 16 bytes of a live mbuf, aligned as mbufs are (asserted in `looks`). That nobody writes its counts
         // meanwhile is the driver's promise: it gave the mbuf to us.
         unsafe { self.field::<Looks>(LOOKS_AT).read() }
     }

@@ -347,6 +347,31 @@ fn one_that_is_not_right_ends_it() {
 }
 
 #[test]
+fn a_missing_checksum_is_none_where_zero_would_be_right() {
+    let right = plain(22, 5);
+    let words = (0..=u16::MAX).map(|word| {
+        let mut head = right;
+        head[44..46].copy_from_slice(&word.to_be_bytes());
+        with_udp_checksum(head, 64)
+    });
+    // In the sum all ones and zero are the same.
+    let ones = words.into_iter().find(|head| head[40..42] == [0xff; 2]).expect("one of them has it");
+    let mut missing = ones;
+    missing[40..42].fill(0);
+    for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
+        let expected = alone().with_kernel(kernel);
+        for place in 0..AT_A_TIME {
+            let mut heads = [right; AT_A_TIME];
+            heads[place] = ones;
+            assert_eq!(turned_alike(&expected, &mut heads, 64, 8), 8, "{}", kernel.name());
+            heads = [right; AT_A_TIME];
+            heads[place] = missing;
+            assert!(turned_alike(&expected, &mut heads, 64, 8) <= place, "{} {place}", kernel.name());
+        }
+    }
+}
+
+#[test]
 fn every_byte_that_counts_is_looked_at_of_each_frame_alike() {
     for kernel in Kernel::available().into_iter().filter(|kernel| kernel.turns_alike()) {
         let expected = alone().with_kernel(kernel);

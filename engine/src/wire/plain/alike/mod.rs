@@ -180,7 +180,7 @@ pub struct Alike {
     swapped: [u8; 16],
     #[cfg(target_arch = "x86_64")]
     wide: avx512::Wide,
-    /// The last flow that eight frames alike came from.
+    /// The flow of the first of the last frames that seemed to be of one.
     flow: Option<Flow>,
     kernel: Kernel,
     kind: AlikeKind,
