@@ -152,6 +152,17 @@ test_instructions_of_a_program_without_the_lab() {
     output_has "gannet echo, avx2 could not be counted"
 }
 
+test_packet_calls_counts_every_way() {
+    expect 2 "$scripts/packet_calls" --rounds 0
+    local missing
+    missing=$(namespaces_missing)
+    [[ -z $missing ]] || skip "$missing"
+    have cc || skip "there is no C compiler"
+    [[ $(allowed_cpus | wc -l) -ge 2 ]] || skip "a CPU for each end of the wire is needed"
+    expect 0 "$scripts/packet_calls" --rounds 2 --seconds 0.05
+    [[ $(grep -Ec '^\| `.*[^0-9][0-9]+ \| [0-9]+ \| [0-9]+ \|$' <<<"$output") == 5 ]] || { echo "$output"; exit 1; }
+}
+
 # A loop of the shape that compilers make, entered in its middle, and its calls.
 test_hot_loop_finds_the_way_round_and_its_calls() {
     PYTHONPATH=$scripts PYTHONDONTWRITEBYTECODE=1 python3 - <<'PYTHON'
