@@ -13,14 +13,46 @@ unsigned shim_rte_lcore_id(void)
 	return rte_lcore_id();
 }
 
-uint16_t shim_rte_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+/*
+ * Bursts as rte_eth_rx_burst and rte_eth_tx_burst have them. Where callbacks are on a queue, a call of those is made
+ * out of line: what they keep beside the driver's call would be saved and restored for every burst.
+ * A callback that is added during a burst is called from the next one on.
+ */
+#if defined(RTE_ETHDEV_DEBUG_RX) || defined(RTE_ETHDEV_DEBUG_TX) || defined(RTE_ENABLE_TRACE_FP)
+#define HAS_MORE_THAN_DRIVER(queues, queue) true
+#elif defined(RTE_ETHDEV_RXTX_CALLBACKS)
+#define HAS_MORE_THAN_DRIVER(queues, queue)                                                                  \
+	unlikely(__atomic_load_n((void **)&(queues).clbk[queue], __ATOMIC_RELAXED) != NULL)
+#else
+#define HAS_MORE_THAN_DRIVER(queues, queue) false
+#endif
+
+static __rte_noinline uint16_t whole_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	return rte_eth_rx_burst(port, queue, mbufs, count);
 }
 
-uint16_t shim_rte_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+static __rte_noinline uint16_t whole_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	return rte_eth_tx_burst(port, queue, mbufs, count);
+}
+
+uint16_t shim_rte_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[port];
+
+	if (HAS_MORE_THAN_DRIVER(ops->rxq, queue))
+		return whole_rx_burst(port, queue, mbufs, count);
+	return ops->rx_pkt_burst(ops->rxq.data[queue], mbufs, count);
+}
+
+uint16_t shim_rte_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	struct rte_eth_fp_ops *ops = &rte_eth_fp_ops[port];
+
+	if (HAS_MORE_THAN_DRIVER(ops->txq, queue))
+		return whole_tx_burst(port, queue, mbufs, count);
+	return ops->tx_pkt_burst(ops->txq.data[queue], mbufs, count);
 }
 
 uint16_t shim_rte_eth_tx_prepare(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)

@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_or_si256, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_shuffle_ps,
 };
 
-use super::{CHECKSUM, Flow};
+use super::Flow;
 use crate::wire::plain::alike::avx2::{all, differences, folded, get, is_zero, lower, settle, upper};
 use crate::wire::plain::alike::heads;
 use crate::wire::plain::{AT_A_TIME, Head};
@@ -81,7 +81,7 @@ fn are_of(flow: &Flow, [a, b, c, d, e, f, g, h]: &[&mut Head; AT_A_TIME]) -> boo
 struct Found {
     /// What is not as in the halves of the template, and what is free.
     halves: [__m256i; 2],
-    /// The least of each of the words of the second half.
+    /// The least of each of the words of the second half, and zero.
     least: __m256i,
 }
 
@@ -135,9 +135,7 @@ impl Found {
         let [begin, end] = self.halves;
         let begin = _mm256_and_si256(begin, get(&flow.mask.0, 0));
         let end = _mm256_and_si256(end, get(&flow.mask.0, 32));
-        // What is zero is the least number with a sign, where the highest bit is turned.
-        let is_missing = _mm256_cmpeq_epi16(self.least, _mm256_set1_epi16(i16::MIN));
-        let is_missing = _mm256_and_si256(is_missing, get(&CHECKSUM.0, 0));
+        let is_missing = _mm256_cmpeq_epi16(self.least, get(&flow.missing.0, 0));
         _mm256_or_si256(_mm256_or_si256(begin, end), is_missing)
     }
 }

@@ -20,10 +20,11 @@ const MASK: Bytes = Bytes([
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, //
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ]);
-/// Where the second half of a head has the UDP checksum.
-const CHECKSUM: Bytes = {
-    let mut bytes = [0; size_of::<Head>()];
-    (bytes[8], bytes[9]) = (0xff, 0xff);
+/// The least words of heads' second halves where a UDP checksum is missing: what is zero is the least number with
+/// a sign where the highest bit is turned. Elsewhere what no word is, since zero is among those compared.
+const MISSING: Bytes = {
+    let mut bytes = [0x7f; size_of::<Head>()];
+    (bytes[8], bytes[9]) = (0, 0x80);
     Bytes(bytes)
 };
 /// Where the free words of the IP header are.
@@ -45,6 +46,8 @@ pub(super) struct Flow {
     /// [`MASK`], where the generated code reads it: of a constant the compiler makes instructions that valgrind
     /// does not know.
     mask: Bytes,
+    /// [`MISSING`], likewise.
+    missing: Bytes,
     /// Which words are of the IP packet.
     factors: Factors,
     /// What the sum of an IP header has beside its free words.
@@ -69,6 +72,7 @@ impl Flow {
         Self {
             template: Bytes(template),
             mask: MASK,
+            missing: MISSING,
             factors: alike.factors.clone(),
             ip_sum: Eight::all(words(&fixed[14..34]) + 2 * BIAS),
             udp_sum: Eight::all(pseudo + words(&fixed[34..40]) + udp_words * BIAS),

@@ -8,13 +8,14 @@ use std::arch::x86_64::{
     _mm_xor_si128,
 };
 
-use super::{CHECKSUM, Flow};
+use super::Flow;
 use crate::wire::plain::alike::heads;
 use crate::wire::plain::alike::ssse3::{all, folded, get, load, zero_bytes};
 use crate::wire::plain::{AT_A_TIME, Head};
 
-/// As [`Alike::turn_flow`](crate::wire::plain::Alike).
-#[inline]
+/// As [`Alike::turn_flow`](crate::wire::plain::Alike). Not inlined: its caller would need a large frame for the
+/// other kernels, too.
+#[inline(never)]
 pub(in crate::wire::plain::alike) fn turn_flow<P>(
     flow: &Flow,
     packets: &mut [P],
@@ -24,8 +25,6 @@ pub(in crate::wire::plain::alike) fn turn_flow<P>(
     unsafe { turn_flow_ssse3(flow, packets, head) }
 }
 
-/// Not inlined on a build for such processors either: its caller would need a large frame for the other kernels, too.
-#[inline(never)]
 #[target_feature(enable = "ssse3")]
 fn turn_flow_ssse3<P>(flow: &Flow, packets: &mut [P], head: impl Fn(&mut P) -> Option<&mut Head>) -> usize {
     let mut turned = 0;
@@ -63,7 +62,7 @@ fn placed(head: &mut Head) -> &mut Head {
 struct Found {
     /// What is not as in the first three quarters of the template, and what is free.
     quarters: [__m128i; 3],
-    /// The least of each of the words of the third quarter.
+    /// The least of each of the words of the third quarter, and zero.
     least: __m128i,
 }
 
@@ -127,9 +126,7 @@ impl Found {
         let [first, second, third] = self.quarters;
         let second = _mm_and_si128(second, get(&flow.mask.0, 16));
         let third = _mm_and_si128(third, get(&flow.mask.0, 32));
-        // What is zero is the least number with a sign, where the highest bit is turned.
-        let is_missing = _mm_cmpeq_epi16(self.least, _mm_set1_epi16(i16::MIN));
-        let is_missing = _mm_and_si128(is_missing, get(&CHECKSUM.0, 0));
+        let is_missing = _mm_cmpeq_epi16(self.least, get(&flow.missing.0, 0));
         _mm_or_si128(_mm_or_si128(first, second), _mm_or_si128(third, is_missing))
     }
 }
