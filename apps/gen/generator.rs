@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use gannet::telemetry::Durations;
+use gannet::wire::checksum::Sum;
 use gannet::{Datagram, Outbox, Role, SendError, Service, Tick, Time, Verdict};
 
 use super::board::{Board, Line};
 use super::flows::Turns;
-use super::payload::{Codec, Read, STAMP_LEN, Stamp};
+use super::payload::{Codec, Read, STAMP_LEN, Series, Stamp};
 use super::sending::{Sending, Turn};
 use super::sizes::Lengths;
 use super::tally::Tally;
@@ -126,11 +127,13 @@ impl Generator {
         let elapsed = now.since(sending.start).as_nanos() as u64;
         self.tally.nanos = elapsed.saturating_sub(sending.measured_from);
         if elapsed >= sending.end.saturating_add(GRACE) {
-            self.tally.unsent = sending.pace.left(sending.end);
+            self.tally.unsent = sending.left();
             return Turn::Over;
         }
-        if matches!(sending.pace, Pace::Max) {
-            return self.send_block(elapsed, outbox);
+        match sending.pace {
+            Pace::At(_) => return self.send_due(elapsed, outbox),
+            Pace::Max => return self.send_block(elapsed, outbox),
+            Pace::Replay(_) => {}
         }
         for _ in 0..BURST.min(outbox.free()) {
             let Some(due) = sending.next(elapsed, self.tally.sent) else { return sending.last_turn() };
@@ -138,14 +141,38 @@ impl Generator {
                 return sending.wait(due);
             }
             let flow = *self.parts.flows.peek();
-            let sent = sending.send_one(due, flow, &mut self.parts, outbox);
-            if let Err(error) = sent {
+            if let Err(error) = sending.replay(due, flow, outbox) {
                 return self.refused(error);
             }
             self.tally.sent += u64::from(due >= sending.measured_from);
             self.parts.flows.advance();
         }
         Turn::More
+    }
+
+    /// Sends what is due by a schedule: in runs, though each has a moment of its own.
+    #[inline]
+    fn send_due(&mut self, elapsed: u64, outbox: &mut Outbox<'_>) -> Turn {
+        let Phase::Sending(sending) = &mut self.phase else { return Turn::More };
+        sending.draw(elapsed, self.tally.sent, BURST.min(outbox.free()));
+        while let series @ [first, ..] = sending.series() {
+            let mut stamp = sending.stamp(*first, self.parts.place);
+            let before = stamp.sequence;
+            let sent = self.parts.send_run(&mut stamp, series.len(), outbox, |run, number, room| {
+                run.write_later(number, (series[usize::from(number)] - first) as u32, room)
+            });
+            let count = stamp.sequence - before;
+            self.tally.sent += if *first >= sending.measured_from { count } else { 0 };
+            sending.note_sent(count as usize);
+            if let Err(error) = sent {
+                return self.refused(error);
+            }
+        }
+        match sending.next(elapsed, self.tally.sent) {
+            Some(due) if due > elapsed => sending.wait(due),
+            Some(_) => Turn::More,
+            None => sending.last_turn(),
+        }
     }
 
     /// Sends as fast as it goes.
@@ -164,7 +191,9 @@ impl Generator {
         let before = stamp.sequence;
         let (mut left, mut result) = (block, Ok(()));
         while left > 0 && result.is_ok() {
-            result = self.parts.send_run(&mut stamp, left as usize, outbox);
+            result = self
+                .parts
+                .send_run(&mut stamp, left as usize, outbox, |run, number, room| run.write(number, room));
             left = (before + block).saturating_sub(stamp.sequence);
         }
         let count = stamp.sequence - before;
@@ -252,9 +281,16 @@ impl Generator {
 
 impl Parts {
     /// Sends at most `most` datagrams, the first of them with this stamp, as far as they differ in no more
-    /// than their number and the port that they leave from.
+    /// than their number, the moment when they are meant to leave and the port that they leave from. `write` puts
+    /// the one of that number into its place.
     #[inline]
-    fn send_run(&mut self, stamp: &mut Stamp, most: usize, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
+    fn send_run(
+        &mut self,
+        stamp: &mut Stamp,
+        most: usize,
+        outbox: &mut Outbox<'_>,
+        write: impl Fn(&Series<'_>, u16, &mut [u8]) -> Sum + Copy,
+    ) -> Result<(), SendError> {
         let lengths = &mut self.lengths[usize::from(!self.flows.peek().to.is_ipv4())];
         let (len, alike) = lengths.alike(most);
         let (first, ports) = self.flows.run(alike);
@@ -263,7 +299,7 @@ impl Parts {
         let sent = outbox
             .stream(first.from, first.to, len)
             // No more than a block of them.
-            .send_each(ports, move |number, room| series.write(number as u16, room));
+            .send_each(ports, move |number, room| write(&series, number as u16, room));
         stamp.sequence += (free - outbox.free()) as u64;
         sent
     }

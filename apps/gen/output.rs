@@ -34,6 +34,8 @@ pub(crate) struct OwnError {
 pub(crate) struct SearchResult {
     pub(crate) ndr_pps: f64,
     pub(crate) pdr_pps: f64,
+    /// PDR is no higher because the generator is too slow.
+    pub(crate) is_own_limit: bool,
     pub(crate) trials: Vec<Point>,
     pub(crate) latency: Vec<LoadLatency>,
 }
@@ -240,11 +242,18 @@ impl fmt::Display for Times {
 
 impl fmt::Display for SearchResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Point { pps, loss } in &self.trials {
-            writeln!(f, "trial      {:>14}  loss {:.4} %", rate(*pps), loss * 100.0)?;
+        for Point { pps, loss, unsent } in &self.trials {
+            write!(f, "trial      {:>14}  loss {:.4} %", rate(*pps), loss * 100.0)?;
+            if *unsent > 0.0 {
+                write!(f, ", {:.4} % NOT sent in time", unsent * 100.0)?;
+            }
+            writeln!(f)?;
         }
         writeln!(f, "NDR        {}", rate(self.ndr_pps))?;
         writeln!(f, "PDR        {}", rate(self.pdr_pps))?;
+        if self.is_own_limit {
+            writeln!(f, "limit      this generator: it is too slow for more, give it more --lcores")?;
+        }
         for LoadLatency { load, p50, p99, p999 } in &self.latency {
             let part = load * 100.0;
             writeln!(f, "at {part:>3.0} %   p50 {}  p99 {}  p99.9 {} us", us(*p50), us(*p99), us(*p999))?;

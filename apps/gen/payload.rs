@@ -70,9 +70,11 @@ impl Codec {
     pub(crate) fn series(&self, first: Stamp, len: usize) -> Series<'_> {
         let filler = self.filler.get(STAMP_LEN..len).unwrap_or_default();
         let sum = Words::new(self.secret, first, len).unchecked_sum() + Sum::of(filler);
+        let seed = check_seed(self.secret, first, len);
         Series {
             kind: kind(first),
-            state: check_state(self.secret, first, len),
+            seed,
+            state: mix(seed, first.intended),
             first,
             filler,
             sum: u16::from_be_bytes(sum.fold()),
@@ -96,12 +98,14 @@ impl Codec {
     }
 }
 
-/// Payloads of one length that are meant to leave at one moment: they differ in their number.
+/// Payloads of one length: they differ in their number, and may in the moment when they are meant to leave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Series<'a> {
     /// What stamps begin with.
     kind: [u8; 4],
     /// What their checks have in common.
+    seed: u64,
+    /// The same for those that are meant to leave when the first one is.
     state: u64,
     first: Stamp,
     filler: &'a [u8],
@@ -110,16 +114,29 @@ pub(crate) struct Series<'a> {
 }
 
 impl Series<'_> {
-    /// Fills the payload that is so many behind the first. Gives its sum.
+    /// Fills the payload that is so many behind the first, and is meant to leave when that is. Gives its sum.
     #[inline]
     pub(crate) fn write(&self, number: u16, into: &mut [u8]) -> Sum {
+        self.write_as(number, self.first.intended, self.state, into)
+    }
+
+    /// Fills the payload that is so many behind the first, and is meant to leave so many nanoseconds after it.
+    /// Gives its sum.
+    #[inline]
+    pub(crate) fn write_later(&self, number: u16, later: u32, into: &mut [u8]) -> Sum {
+        let intended = self.first.intended + u64::from(later);
+        self.write_as(number, intended, mix(self.seed, intended), into) + Sum::of_u32(later)
+    }
+
+    #[inline]
+    fn write_as(&self, number: u16, intended: u64, state: u64, into: &mut [u8]) -> Sum {
         let Some((head, rest)) = into.split_first_chunk_mut::<STAMP_LEN>() else { return Sum::ZERO };
         // Field by field: none of them is to be shifted into another.
         let sequence = self.first.sequence + u64::from(number);
-        let check = check(self.state, sequence);
+        let check = check(state, sequence);
         head[..4].copy_from_slice(&self.kind);
         head[4..12].copy_from_slice(&sequence.to_be_bytes());
-        head[12..20].copy_from_slice(&self.first.intended.to_be_bytes());
+        head[12..20].copy_from_slice(&intended.to_be_bytes());
         head[20..].copy_from_slice(&check.to_be_bytes());
         if !self.filler.is_empty() {
             rest.copy_from_slice(self.filler);
@@ -142,7 +159,7 @@ impl Words {
     #[inline]
     fn new(secret: u64, stamp: Stamp, len: usize) -> Self {
         let Stamp { sequence, intended, .. } = stamp;
-        let check = check(check_state(secret, stamp, len), sequence);
+        let check = check(mix(check_seed(secret, stamp, len), intended), sequence);
         Self {
             first: u64::from(u32::from_be_bytes(kind(stamp))) << 32 | sequence >> 32,
             second: sequence << 32 | intended >> 32,
@@ -180,11 +197,10 @@ fn check(state: u64, sequence: u64) -> u16 {
     (mix(state, sequence) >> 48) as u16
 }
 
-/// What is mixed into a check before the number, of a payload of that length in bytes.
+/// What a check begins with, of a payload of that length in bytes; the moment is mixed into it first.
 #[inline]
-fn check_state(secret: u64, stamp: Stamp, len: usize) -> u64 {
-    let small = u64::from(stamp.stream) << 56 | u64::from(stamp.trial) << 48 | len as u64;
-    mix(secret ^ small, stamp.intended)
+fn check_seed(secret: u64, stamp: Stamp, len: usize) -> u64 {
+    secret ^ (u64::from(stamp.stream) << 56 | u64::from(stamp.trial) << 48 | len as u64)
 }
 
 /// Spreads each bit of both over the upper half of the result.
@@ -220,14 +236,22 @@ mod tests {
 
         #[test]
         fn a_series_is_numbered_and_summed(
-            stamp in stamps(), number: u16, len in STAMP_LEN..=1472, secret: u64,
+            stamp in stamps(), number: u16, later: u32, len in STAMP_LEN..=1472, secret: u64,
         ) {
-            let first = Stamp { sequence: stamp.sequence >> 1, ..stamp };
+            let first = Stamp { sequence: stamp.sequence >> 1, intended: stamp.intended >> 1, ..stamp };
+            let codec = codec(secret);
+            let series = codec.series(first, len);
             let (mut payload, mut alone) = (vec![0; len], vec![0; len]);
-            let sum = codec(secret).series(first, len).write(number, &mut payload);
-            codec(secret).write(Stamp { sequence: first.sequence + u64::from(number), ..first }, &mut alone);
-            prop_assert_eq!(sum.fold(), Sum::of(&payload).fold());
-            prop_assert_eq!(payload, alone);
+            let sequence = first.sequence + u64::from(number);
+            for (intended, later) in [(first.intended, None), (first.intended + u64::from(later), Some(later))] {
+                let sum = match later {
+                    None => series.write(number, &mut payload),
+                    Some(later) => series.write_later(number, later, &mut payload),
+                };
+                codec.write(Stamp { sequence, intended, ..first }, &mut alone);
+                prop_assert_eq!(sum.fold(), Sum::of(&payload).fold());
+                prop_assert_eq!(&payload, &alone);
+            }
         }
 
         #[test]

@@ -78,6 +78,7 @@ impl Plan {
                     search.add(Point {
                         pps: self.offered.unwrap_or(tally.tx_pps()),
                         loss: tally.loss_of_offered(),
+                        unsent: tally.unsent_of_offered(),
                     });
                 } else if let Some(&load) = LOADS.get(latency.len()) {
                     latency.push(LoadLatency::new(load, tally));
@@ -96,6 +97,7 @@ impl Plan {
         Some(SearchResult {
             ndr_pps: search.ndr(),
             pdr_pps: search.pdr(),
+            is_own_limit: search.is_own_limit(),
             trials: search.points().to_vec(),
             latency: latency.clone(),
         })

@@ -21,6 +21,8 @@ pub(crate) struct Point {
     pub(crate) pps: f64,
     /// The part of them that has no answer, from 0 to 1.
     pub(crate) loss: f64,
+    /// The part of them that was not even sent in time: the generator was too slow.
+    pub(crate) unsent: f64,
 }
 
 /// What is to be done next.
@@ -67,6 +69,12 @@ impl Search {
     /// The highest rate with as little loss as PDR allows.
     pub(crate) fn pdr(&self) -> f64 {
         self.bracket(self.goal).0
+    }
+
+    /// Whether the generator, and not what answers, is why PDR is no higher: at the rate above it more was not
+    /// sent in time than may be lost.
+    pub(crate) fn is_own_limit(&self) -> bool {
+        self.bracket(self.goal).1.is_some_and(|bad| bad.unsent > self.goal)
     }
 
     /// What to try next, when a first trial is there.
@@ -133,7 +141,7 @@ mod tests {
         loop {
             let over = ((rate - capacity) / rate).max(0.0);
             let loss = if rate > capacity / 2.0 { over.max(steady) } else { 0.0 };
-            search.add(Point { pps: rate, loss });
+            search.add(Point { pps: rate, loss, unsent: 0.0 });
             match search.next() {
                 Step::Try(next) => rate = next,
                 Step::Found => return search,
@@ -157,9 +165,9 @@ mod tests {
     #[test]
     fn a_path_that_loses_at_any_rate_ends() {
         let mut search = Search::new(0.005, 0.01, 2);
-        search.add(Point { pps: 1e6, loss: 1.0 });
+        search.add(Point { pps: 1e6, loss: 1.0, unsent: 0.0 });
         while let Step::Try(pps) = search.next() {
-            search.add(Point { pps, loss: 1.0 });
+            search.add(Point { pps, loss: 1.0, unsent: 0.0 });
         }
         assert_eq!((search.ndr(), search.pdr()), (0.0, 0.0));
         assert!(search.points().len() < MAX_TRIALS);
@@ -171,7 +179,7 @@ mod tests {
         let mut rate = 1e6;
         loop {
             let loss = if is_disturbed(search.points().len()) { 0.02 } else { 0.0 };
-            search.add(Point { pps: rate, loss });
+            search.add(Point { pps: rate, loss, unsent: 0.0 });
             match search.next() {
                 Step::Try(next) => rate = next,
                 Step::Found => return search,
@@ -187,6 +195,20 @@ mod tests {
         }
         assert!(disturbed(2, |trial| trial <= 2).pdr() < 1e6, "it did not pass");
         assert!(disturbed(0, |trial| trial == 0).pdr() < 1e6, "nothing is repeated");
+    }
+
+    #[test]
+    fn a_generator_that_is_too_slow_is_told_from_a_path_that_loses() {
+        let mut search = Search::new(0.005, 0.01, 0);
+        search.add(Point { pps: 1e6, loss: 0.3, unsent: 0.3 });
+        assert!(search.is_own_limit());
+        search.add(Point { pps: 7e5, loss: 0.02, unsent: 0.0 });
+        assert!(!search.is_own_limit(), "the lowest rate at which too much was lost counts");
+        search.add(Point { pps: 7e5, loss: 0.0, unsent: 0.0 });
+        assert!(search.is_own_limit(), "and the best trial there");
+        let mut none = Search::new(0.005, 0.01, 0);
+        none.add(Point { pps: 1e6, loss: 0.0, unsent: 0.0 });
+        assert!(!none.is_own_limit());
     }
 
     proptest! {

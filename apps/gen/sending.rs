@@ -6,7 +6,7 @@ use std::time::Duration;
 use gannet::{Outbox, SendError, Time};
 
 use super::flows::Flow;
-use super::generator::{BURST, Parts};
+use super::generator::BURST;
 use super::payload::Stamp;
 use super::tally::Tally;
 use super::trial::{Pace, Place, Trial};
@@ -29,6 +29,8 @@ pub(super) struct Sending {
     /// The number of the next datagram, measured or not.
     pub(super) sequence: u64,
     pub(super) warm_sequence: u64,
+    /// When those are meant to leave that are due by a schedule and not sent, in nanoseconds from the start.
+    pub(super) dues: Vec<u64>,
     /// When those of the last tick were meant to leave, in nanoseconds of the clock.
     pub(super) handed: Vec<u64>,
 }
@@ -57,6 +59,7 @@ impl Sending {
             count: trial.count.map_or(u64::MAX, |count| place.share(count)),
             sequence: 0,
             warm_sequence: 0,
+            dues: Vec::with_capacity(BURST),
             handed: Vec::with_capacity(BURST),
             trial,
         }
@@ -67,6 +70,54 @@ impl Sending {
     pub(super) fn account(&mut self, now: Time, tally: &mut Tally) {
         for intended in self.handed.drain(..) {
             tally.lateness.saturating_record(now.as_nanos().saturating_sub(intended));
+        }
+    }
+
+    /// How many are due and were not sent, or are due before the end.
+    pub(super) fn left(&self) -> u64 {
+        self.dues.len() as u64 + self.pace.left(self.end)
+    }
+
+    /// Notes what is due by the schedule, `most` datagrams with those that were not sent before, where so many
+    /// measured ones were sent.
+    #[inline]
+    pub(super) fn draw(&mut self, elapsed: u64, sent: u64, most: usize) {
+        let mut sent = sent + self.dues.iter().filter(|&&due| due >= self.measured_from).count() as u64;
+        while self.dues.len() < most
+            && let Some(due) = self.next(elapsed, sent).filter(|&due| due <= elapsed)
+        {
+            sent += u64::from(due >= self.measured_from);
+            self.dues.push(due);
+            self.pace.advance();
+        }
+    }
+
+    /// Those that are due and not sent, as far as they have a series of stamps.
+    #[inline]
+    pub(super) fn series(&self) -> &[u64] {
+        let Some(&first) = self.dues.first() else { return &[] };
+        let is_measured = |due| due >= self.measured_from;
+        let is_beside = |due| is_measured(due) == is_measured(first) && due - first <= u64::from(u32::MAX);
+        // Mostly all are.
+        let count = match self.dues.last() {
+            Some(&last) if is_beside(last) => self.dues.len(),
+            _ => self.dues.iter().take_while(|&&due| is_beside(due)).count(),
+        };
+        &self.dues[..count]
+    }
+
+    /// So many of the first of those that are due were sent.
+    #[inline]
+    pub(super) fn note_sent(&mut self, count: usize) {
+        let is_measured = self.dues.first().is_some_and(|&due| due >= self.measured_from);
+        let start = self.start.as_nanos();
+        let sent = self.dues.drain(..count).map(|due| start + due);
+        if is_measured {
+            self.sequence += count as u64;
+            self.handed.extend(sent);
+        } else {
+            drop(sent);
+            self.warm_sequence += count as u64;
         }
     }
 
@@ -96,29 +147,16 @@ impl Sending {
         Stamp { stream: place.lcore as u8, trial, sequence, intended: self.start.as_nanos() + due }
     }
 
-    /// Sends the next datagram, which is due.
+    /// Sends what a capture has next, which is due.
     #[inline]
-    pub(super) fn send_one(
-        &mut self,
-        due: u64,
-        flow: Flow,
-        parts: &mut Parts,
-        outbox: &mut Outbox<'_>,
-    ) -> Result<(), SendError> {
+    pub(super) fn replay(&mut self, due: u64, flow: Flow, outbox: &mut Outbox<'_>) -> Result<(), SendError> {
         let is_measured = due >= self.measured_from;
-        let intended = self.start.as_nanos() + due;
-        if let Some(payload) = self.pace.payload() {
-            outbox.send(flow.from, flow.to, payload)?;
-        } else {
-            let stamp = self.stamp(due, parts.place);
-            let len = parts.lengths[usize::from(!flow.to.is_ipv4())].next();
-            outbox.send_with(flow.from, flow.to, len, |room| parts.codec.write(stamp, room))?;
-        }
+        outbox.send(flow.from, flow.to, self.pace.payload().unwrap_or_default())?;
         self.pace.advance();
         self.sequence += u64::from(is_measured);
         self.warm_sequence += u64::from(!is_measured);
         if self.is_timed && is_measured {
-            self.handed.push(intended);
+            self.handed.push(self.start.as_nanos() + due);
         }
         Ok(())
     }

@@ -91,6 +91,11 @@ impl Tally {
         (self.lost() + self.unsent) as f64 / (self.sent + self.unsent).max(1) as f64
     }
 
+    /// The part of what was due that was not sent in time, from 0 to 1.
+    pub(crate) fn unsent_of_offered(&self) -> f64 {
+        self.unsent as f64 / (self.sent + self.unsent).max(1) as f64
+    }
+
     /// Datagrams sent a second.
     pub(crate) fn tx_pps(&self) -> f64 {
         self.sent as f64 / self.seconds()
@@ -149,6 +154,7 @@ mod tests {
         (tally.sent, tally.received, tally.unsent, tally.nanos) = (900, 810, 100, 500_000_000);
         assert_eq!((tally.lost(), tally.loss()), (90, 0.1));
         assert!((tally.loss_of_offered() - 0.19).abs() < 1e-12);
+        assert!((tally.unsent_of_offered() - 0.1).abs() < 1e-12);
         assert_eq!((tally.tx_pps(), tally.rx_pps()), (1800.0, 1620.0));
         assert_eq!(Tally::new().loss(), 0.0);
     }

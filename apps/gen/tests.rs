@@ -126,6 +126,19 @@ fn warming_up_does_not_count() {
 }
 
 #[test]
+fn what_is_due_together_is_measured_from_its_moment_on_and_no_more_than_counted() {
+    // Some 27 are due each turn. The first hundred warm up, and 110 count: both end within a turn.
+    let (warmup, count) = (Duration::from_millis(1), Some(110));
+    let trial = Trial { warmup, count, duration: Duration::MAX, ..trial(Load::Rate(100_000.0)) };
+    let tally = run(trial, Duration::from_micros(270), 1);
+    assert_eq!((tally.sent, tally.received, tally.unsent), (110, 110, 0));
+    assert_eq!((tally.rtt.len(), tally.lateness.len(), tally.strays), (110, 110, 0));
+    // Those of a turn were meant to leave one after the other.
+    let spread = tally.rtt.max() - tally.rtt.min();
+    assert!((250_000..=270_000).contains(&spread), "{spread}");
+}
+
+#[test]
 fn a_count_ends_a_trial_and_flat_out_keeps_no_times() {
     let counted = Trial { count: Some(500), duration: Duration::MAX, ..trial(Load::Max) };
     let tally = run(counted, Duration::from_micros(50), 1);
