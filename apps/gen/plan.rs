@@ -97,7 +97,7 @@ impl Plan {
         Some(SearchResult {
             ndr_pps: search.ndr(),
             pdr_pps: search.pdr(),
-            is_own_limit: search.is_own_limit(),
+            is_own_limit: search.is_own_limit(matches!(self.base.load, Load::Max)),
             trials: search.points().to_vec(),
             latency: latency.clone(),
         })

@@ -72,9 +72,9 @@ impl Search {
     }
 
     /// Whether the generator, and not what answers, is why PDR is no higher: at the rate above it more was not
-    /// sent in time than may be lost.
-    pub(crate) fn is_own_limit(&self) -> bool {
-        self.bracket(self.goal).1.is_some_and(|bad| bad.unsent > self.goal)
+    /// sent in time than may be lost, or nothing was lost flat out (`is_flat_out`: the first trial was that).
+    pub(crate) fn is_own_limit(&self, is_flat_out: bool) -> bool {
+        self.bracket(self.goal).1.map_or(is_flat_out, |bad| bad.unsent > self.goal)
     }
 
     /// What to try next, when a first trial is there.
@@ -201,14 +201,15 @@ mod tests {
     fn a_generator_that_is_too_slow_is_told_from_a_path_that_loses() {
         let mut search = Search::new(0.005, 0.01, 0);
         search.add(Point { pps: 1e6, loss: 0.3, unsent: 0.3 });
-        assert!(search.is_own_limit());
+        assert!(search.is_own_limit(true));
         search.add(Point { pps: 7e5, loss: 0.02, unsent: 0.0 });
-        assert!(!search.is_own_limit(), "the lowest rate at which too much was lost counts");
+        assert!(!search.is_own_limit(true), "the lowest rate at which too much was lost counts");
         search.add(Point { pps: 7e5, loss: 0.0, unsent: 0.0 });
-        assert!(search.is_own_limit(), "and the best trial there");
+        assert!(search.is_own_limit(true), "and the best trial there");
         let mut none = Search::new(0.005, 0.01, 0);
         none.add(Point { pps: 1e6, loss: 0.0, unsent: 0.0 });
-        assert!(!none.is_own_limit());
+        assert!(none.is_own_limit(true), "as fast as it goes");
+        assert!(!none.is_own_limit(false), "no more was wanted");
     }
 
     proptest! {
