@@ -1,7 +1,7 @@
-// The least that an echo on a veth pair can be: frames of 64 bytes are taken from the ring of a packet socket
+// A bare echo on a veth pair: frames of 64 bytes are taken from the ring of a packet socket
 // (packet(7)), their MAC addresses change places, and they are sent by one of the ways that such sockets have.
 // A thread on another CPU sends to it flat out, and receives. For each way a line: its name, a tab, and the ticks of
-// the time-stamp counter that a frame took in the turns that found some, the kernel's work included.
+// the time-stamp counter that a frame which was sent took, in the turns that found some, the kernel's work included.
 //
 //   packet_calls NEAR FAR SECONDS CPU FAR_CPU     network namespaces with the interfaces near0 and far0
 //
@@ -99,10 +99,11 @@ static void open_sender(struct sender *sender, const char *interface, const stru
     sender->fd = open_socket(interface, way->ring ? PACKET_TX_RING : 0, way->bypass, &sender->ring);
 }
 
-// What does not go is dropped: a wire that is full has enough to do.
-static void send_frames(struct sender *sender, uint8_t *frames[BURST], int count) {
+// How many went; what does not go is dropped.
+static int send_frames(struct sender *sender, uint8_t *frames[BURST], int count) {
+    int sent = 0;
     if (sender->way->ring) {
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < count; i++, sent++) {
             struct tpacket2_hdr *header = slot(&sender->ring, 0);
             if (__atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE) != TP_STATUS_AVAILABLE) break;
             memcpy((uint8_t *)header + DATA, frames[i], LEN);
@@ -112,14 +113,15 @@ static void send_frames(struct sender *sender, uint8_t *frames[BURST], int count
         }
         sendto(sender->fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
     } else if (sender->way->each) {
-        for (int i = 0; i < count; i++) send(sender->fd, frames[i], LEN, MSG_DONTWAIT);
+        for (int i = 0; i < count; i++) sent += send(sender->fd, frames[i], LEN, MSG_DONTWAIT) == LEN;
     } else {
         for (int i = 0; i < count; i++) {
             sender->parts[i] = (struct iovec){frames[i], LEN};
             sender->messages[i].msg_hdr = (struct msghdr){.msg_iov = &sender->parts[i], .msg_iovlen = 1};
         }
-        sendmmsg(sender->fd, sender->messages, count, MSG_DONTWAIT);
+        sent = sendmmsg(sender->fd, sender->messages, count, MSG_DONTWAIT);
     }
+    return sent < 0 ? 0 : sent;
 }
 
 // To a station that is the near end, and an address that is nobody's: a UDP datagram, its checksum left out.
@@ -160,11 +162,10 @@ static double echo(const struct way *way, double ticks) {
             memcpy(frames[i], frames[i] + 6, 6);
             memcpy(frames[i] + 6, mac, 6);
         }
-        if (count) send_frames(&sender, frames, count);
+        if (count) echoed += send_frames(&sender, frames, count);
         give_back(&ring, count);
         uint64_t now = __rdtsc();
         if (count) busy += now - last;
-        echoed += count;
         last = now;
     }
     close_socket(fd, &ring);

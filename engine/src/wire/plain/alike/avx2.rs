@@ -333,7 +333,7 @@ pub(super) fn all(from: &Eight) -> __m256i {
 /// The 16 bytes from `at` on.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn load_half<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m128i {
+fn load_half<const LEN: usize>(from: &[u8; LEN], at: usize) -> __m128i {
     let at = at.min(LEN - 16);
     // SAFETY: the bytes are there; no alignment is asked for.
     unsafe { _mm_loadu_si128(from.as_ptr().add(at).cast()) }
